@@ -1,0 +1,40 @@
+# Compiler settings and metier_module(): how every folder of src/ becomes a target.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON) # the modules also go into the plug-in
+set(CMAKE_CXX_VISIBILITY_PRESET hidden) # the program and the plug-in each hold their own copy
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_library(metier_settings INTERFACE)
+target_compile_options(metier_settings INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror)
+# The same bits on every machine of one instruction set: no contraction that the source does not spell.
+target_compile_options(metier_settings INTERFACE -ffp-contract=off)
+target_include_directories(metier_settings INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+
+# metier_module(NAME PUBLIC ... PRIVATE ...): the static library metier_NAME of src/NAME/**/*.cc.
+function(metier_module name)
+  cmake_parse_arguments(ARG "" "" "PUBLIC;PRIVATE" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
+  list(FILTER sources EXCLUDE REGEX "/program/|/isa/")
+  if(NOT sources)
+    add_library(metier_${name} INTERFACE)
+    target_link_libraries(metier_${name} INTERFACE ${ARG_PUBLIC})
+    return()
+  endif()
+  add_library(metier_${name} STATIC ${sources})
+  target_link_libraries(metier_${name} PUBLIC ${ARG_PUBLIC} PRIVATE metier_settings ${ARG_PRIVATE})
+  target_include_directories(metier_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+  if(EXISTS ${CMAKE_SOURCE_DIR}/src/${name}/module.cmake)
+    include(${CMAKE_SOURCE_DIR}/src/${name}/module.cmake) # what a folder needs beyond the rule (kernels/: flags per file)
+  endif()
+endfunction()

@@ -1,0 +1,199 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+namespace metier {
+namespace {
+
+namespace fs = std::filesystem;
+
+Error SystemError(std::string_view action, const std::string& path, int number) {
+  ErrorCode code = ErrorCode::kIo;
+  if (number == ENOENT || number == ENOTDIR) code = ErrorCode::kNotFound;
+  if (number == ENOSPC || number == EDQUOT || number == ENOMEM)
+    code = ErrorCode::kResourceExhausted;
+  return Error(code, fmt::format("{} '{}': {}", action, path, std::strerror(number)));
+}
+
+// Flushes one file's or directory's contents to the disk.
+Status Flush(const std::string& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return SystemError("open", path, errno);
+  const int failed = ::fsync(descriptor);
+  const int number = errno;
+  ::close(descriptor);
+  if (failed != 0) return SystemError("flush", path, number);
+  return Ok();
+}
+
+std::string ParentOf(const std::string& path) {
+  const fs::path parent = fs::path(path).parent_path();
+  return parent.empty() ? "." : parent.string();
+}
+
+// Opens for reading and refuses what is not a regular file: reading a directory or a pipe would
+// hang or mislead.
+Result<std::pair<int, std::size_t>> OpenRegular(const std::string& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0) return SystemError("open", path, errno);
+  struct stat info {};
+  if (::fstat(descriptor, &info) != 0) {
+    const int number = errno;
+    ::close(descriptor);
+    return SystemError("examine", path, number);
+  }
+  if (!S_ISREG(info.st_mode)) {
+    ::close(descriptor);
+    return Error(ErrorCode::kInvalidArgument, fmt::format("'{}' is not a regular file", path));
+  }
+  return std::pair(descriptor, static_cast<std::size_t>(info.st_size));
+}
+
+}  // namespace
+
+Result<std::string> ReadFile(const std::string& path, std::uint64_t max_bytes) {
+  METIER_ASSIGN(const auto opened, OpenRegular(path));
+  const auto [descriptor, size] = opened;
+  if (size > max_bytes) {
+    ::close(descriptor);
+    return Error(ErrorCode::kResourceExhausted,
+                 fmt::format("'{}': {} bytes, limit {}", path, size, max_bytes));
+  }
+  std::string text(size, '\0');
+  std::size_t done = 0;
+  while (done < size) {
+    const ssize_t got = ::read(descriptor, text.data() + done, size - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      const int number = errno;
+      ::close(descriptor);
+      return SystemError("read", path, number);
+    }
+    if (got == 0) break;  // the file shrank meanwhile
+    done += static_cast<std::size_t>(got);
+  }
+  ::close(descriptor);
+  text.resize(done);
+  return text;
+}
+
+Result<MappedFile> MappedFile::Open(const std::string& path) {
+  METIER_ASSIGN(const auto opened, OpenRegular(path));
+  const auto [descriptor, size] = opened;
+  MappedFile file;
+  file.path_ = path;
+  file.size_ = size;
+  if (size > 0) {
+    void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    const int number = errno;
+    ::close(descriptor);
+    if (data == MAP_FAILED) return SystemError("map", path, number);
+    file.data_ = data;
+  } else {
+    ::close(descriptor);
+  }
+  return file;
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(data_, size_);
+}
+
+Result<AtomicFile> AtomicFile::Create(const std::string& path) {
+  AtomicFile file;
+  file.path_ = path;
+  file.temporary_ = fmt::format("{}.{}.tmp", path, ::getpid());
+  file.file_ = std::fopen(file.temporary_.c_str(), "wbe");
+  if (file.file_ == nullptr) return SystemError("create", file.temporary_, errno);
+  return file;
+}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      temporary_(std::move(other.temporary_)),
+      file_(std::exchange(other.file_, nullptr)) {}
+
+AtomicFile::~AtomicFile() {
+  if (file_ == nullptr) return;
+  std::fclose(file_);
+  ::unlink(temporary_.c_str());
+}
+
+Status AtomicFile::Write(std::string_view text) {
+  METIER_CHECK(file_ != nullptr, "write after Commit");
+  if (std::fwrite(text.data(), 1, text.size(), file_) != text.size())
+    return SystemError("write", temporary_, errno);
+  return Ok();
+}
+
+Status AtomicFile::Write(std::span<const std::byte> bytes) {
+  return Write(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+}
+
+Status AtomicFile::Commit() {
+  METIER_CHECK(file_ != nullptr, "Commit twice");
+  std::FILE* file = std::exchange(file_, nullptr);
+  int number = 0;
+  if (std::fflush(file) != 0 || ::fsync(::fileno(file)) != 0) number = errno;
+  if (std::fclose(file) != 0 && number == 0) number = errno;
+  if (number == 0 && ::rename(temporary_.c_str(), path_.c_str()) != 0) number = errno;
+  if (number != 0) {
+    ::unlink(temporary_.c_str());
+    return SystemError("write", path_, number);
+  }
+  return Flush(ParentOf(path_));
+}
+
+Status WriteFileAtomic(const std::string& path, std::string_view text) {
+  METIER_ASSIGN(AtomicFile file, AtomicFile::Create(path));
+  METIER_TRY(file.Write(text));
+  return file.Commit();
+}
+
+Status ReplaceDirectory(const std::string& temporary, const std::string& path) {
+  std::error_code failed;
+  for (const auto& entry : fs::recursive_directory_iterator(temporary, failed))
+    METIER_TRY(Flush(entry.path().string()));
+  if (failed) return SystemError("list", temporary, failed.value());
+  METIER_TRY(Flush(temporary));
+  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+    if (errno != ENOTEMPTY && errno != EEXIST) return SystemError("rename", temporary, errno);
+    // Swap the two in one step, so that `path` always names a whole directory, then drop the old
+    // one.
+    if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) != 0) {
+      return SystemError("replace", path, errno);
+    }
+    fs::remove_all(temporary, failed);
+  }
+  return Flush(ParentOf(path));
+}
+
+Status MakeDirectories(const std::string& path) {
+  std::error_code failed;
+  fs::create_directories(path, failed);
+  if (failed) return SystemError("create directory", path, failed.value());
+  return Ok();
+}
+
+}  // namespace metier

@@ -1,0 +1,74 @@
+// base/file.h - files: whole reads, memory maps, and writes that are either complete or absent.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace metier {
+
+// The whole file. kNotFound, kIo; kResourceExhausted: larger than max_bytes.
+Result<std::string> ReadFile(const std::string& path, std::uint64_t max_bytes);
+
+// A read-only private map of a file; the bytes live as long as this object. Movable, not copyable.
+class MappedFile {
+ public:
+  static Result<MappedFile> Open(const std::string& path);
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  ~MappedFile();
+
+  std::span<const std::byte> bytes() const { return {static_cast<const std::byte*>(data_), size_}; }
+  const std::string& path() const { return path_; }
+
+ private:
+  MappedFile() = default;
+
+  std::string path_;
+  void* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+// Writes beside the target and renames on Commit, after fsync: a crash or a full disk leaves the
+// old file or none. Without Commit the temporary file is removed.
+class AtomicFile {
+ public:
+  static Result<AtomicFile> Create(const std::string& path);
+  AtomicFile(AtomicFile&& other) noexcept;
+  AtomicFile& operator=(AtomicFile&&) = delete;
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  ~AtomicFile();
+
+  // kResourceExhausted: the disk is full.  kIo: anything else the system says.
+  Status Write(std::string_view text);
+  Status Write(std::span<const std::byte> bytes);
+  Status Commit();
+
+ private:
+  AtomicFile() = default;
+
+  std::string path_;
+  std::string temporary_;
+  std::FILE* file_ = nullptr;
+};
+
+// AtomicFile in one call.
+Status WriteFileAtomic(const std::string& path, std::string_view text);
+
+// Renames `temporary` to `path`, a directory or file, so that after a crash one of the two states
+// is seen in full: contents are flushed first, the parent directory after. An existing target
+// directory is replaced.
+Status ReplaceDirectory(const std::string& temporary, const std::string& path);
+
+// Creates the directory and its parents.
+Status MakeDirectories(const std::string& path);
+
+}  // namespace metier

@@ -1,0 +1,49 @@
+// base/json.h - JSON and YAML documents: read with limits, key order kept, duplicates refused.
+//
+// Key order matters to us: chat templates print objects in the order in which they were written,
+// and a config that we rewrite should differ only where we changed it. `ordered_json` looks keys up
+// by walking, so do not look names up in objects of thousands of keys: iterate over them once (a
+// vocabulary is read that way).
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/result.h"
+
+namespace metier {
+
+using Json = nlohmann::ordered_json;
+
+// kDataCorrupt: not JSON, invalid UTF-8, a key twice in one object (with the byte position).
+// kResourceExhausted: over limits.max_json_bytes or max_json_depth.  Cost: linear, also for huge
+// objects.
+Result<Json> ParseJson(std::string_view text, const Limits& limits = {});
+
+// Reads and parses a file; errors carry the path.
+Result<Json> ReadJsonFile(const std::string& path, const Limits& limits = {});
+
+// YAML 1.2 core scalars (null, bool, int, float; quoted scalars are strings) as the same Json type.
+// kDataCorrupt: syntax, a key twice, a non-scalar key.  kResourceExhausted: too deep or too many
+// nodes after aliases.
+Result<Json> ParseYaml(std::string_view text, const Limits& limits = {});
+Result<Json> ReadYamlFile(const std::string& path, const Limits& limits = {});
+
+// As Python's json.dumps(ensure_ascii=False): ", " and ": " between items. What templates and
+// hashes of data use. Invalid UTF-8 is replaced, never thrown on.
+std::string DumpPython(const Json& value);
+
+// repr() of a Python float: shortest digits that read back, "1.0" and not "1", "1e-05" and not
+// "0.00001".
+std::string PythonFloat(double value);
+
+// Compact text ({"a":1}) and text with two-space indent and a final newline; invalid UTF-8 is
+// replaced.
+std::string DumpCompact(const Json& value);
+std::string DumpPretty(const Json& value);
+
+}  // namespace metier

@@ -1,0 +1,152 @@
+// model/model_spec.h - a network described as data: what both executors run.
+//
+// A ModelSpec says everything that decides which function a network computes, and nothing about
+// files: families (model/family.h) turn config.json or GGUF metadata into one, and map tensor
+// names. Executors switch on the values here, never on a family's name.
+//
+// Block, in the order of computation (x: [tokens, width]):
+//
+//   x = tokens_embedding * embed_scale (+ positions[p + position_offset]) (+ types[t]); x =
+//   embed_norm(x) per layer, pre-norm:   r = router(x) when moe.router_input is kBlockInput
+//                          x = x + attn(attn_norm(x));  x = x + ffn(ffn_norm(x))
+//   per layer, post-norm:  x = attn_norm(x + attn(x));  x = ffn_norm(x + ffn(x))          (bert)
+//   x = final_norm(x); logits = head(x), the head being the token embedding when tied
+//
+// Our parameter names, every linear [out, in] as in PyTorch, `.bias` [out] where the spec says so:
+//
+//   embed.tokens [vocab, width]  embed.positions [positions + position_offset, width]  embed.types
+//   [types, width] embed.norm.{weight,bias}  final_norm.{weight,bias}  head.weight
+//   layers.N.attn_norm.{weight,bias}  layers.N.attn.{q,k,v,o}.{weight,bias}
+//   layers.N.attn.{q_norm,k_norm}.weight layers.N.ffn_norm.{weight,bias}
+//   layers.N.ffn.{gate,up,down}.{weight,bias} layers.N.router.weight [experts, width]
+//   layers.N.experts.E.{gate,up,down}.weight
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/result.h"
+#include "tensor/tensor.h"
+
+namespace metier::model {
+
+enum class NormKind { kRms, kLayer };
+enum class NormPlace {
+  kBefore,
+  kAfter
+};  // before the sub-layer (GPT-2, Llama) or after the residual sum (BERT)
+enum class PositionKind { kRope, kLearned, kAlibi };
+enum class Activation { kSilu, kGeluErf, kGeluTanh, kRelu };
+enum class RopeScaling { kNone, kLinear, kLlama3 };
+enum class RouterInput {
+  kFfnNorm,
+  kBlockInput
+};  // kBlockInput: SmallThinker, known before attention starts
+enum class RouterScore {
+  kSoftmaxThenTopK,  // qwen3moe: softmax over all experts, then the best k (renormalised when
+                     // `normalise_top_k`)
+  kTopKThenSoftmax,  // mixtral: softmax over the chosen k (the same as the above with
+                     // renormalisation)
+  kSigmoid,  // smallthinker: sigmoid of each of the best k, renormalised when `normalise_top_k`
+};
+
+struct NormSpec {
+  NormKind kind = NormKind::kRms;
+  double epsilon = 1e-5;
+  bool bias = false;      // LayerNorm's shift
+  bool plus_one = false;  // gemma: the stored weight is w, the applied one 1 + w
+};
+
+struct RopeSpec {
+  double theta = 10000.0;
+  RopeScaling scaling = RopeScaling::kNone;
+  double factor =
+      1.0;  // kLinear: positions are divided by it; kLlama3: the longest wavelengths are
+  double low_freq_factor = 1.0;         // kLlama3
+  double high_freq_factor = 4.0;        // kLlama3
+  std::int64_t original_positions = 0;  // kLlama3
+};
+
+// One layer's attention pattern.
+struct LayerSpec {
+  bool rope = true;                 // smallthinker: some layers have no positions at all
+  std::int64_t sliding_window = 0;  // tokens a query sees, itself included; 0: all before it
+};
+
+struct MoeSpec {
+  std::int64_t experts = 0;  // 0: a dense feed-forward
+  std::int64_t top_k = 0;
+  RouterInput router_input = RouterInput::kFfnNorm;
+  RouterScore score = RouterScore::kTopKThenSoftmax;
+  bool normalise_top_k = true;
+};
+
+struct ModelSpec {
+  std::string family;  // registry name, e.g. "llama"; for messages and for writing config.json back
+
+  std::int64_t vocab = 0;
+  std::int64_t width = 0;
+  std::int64_t layers = 0;
+  std::int64_t heads = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;
+  std::int64_t hidden = 0;         // of the feed-forward, or of one expert
+  std::int64_t max_positions = 0;  // longest sequence the model was made for
+
+  bool causal = true;  // false: encoder
+  double embed_scale = 1.0;
+  bool embed_norm = false;
+  std::int64_t types = 0;  // token-type embeddings; 0: none
+  bool final_norm = true;
+  bool head = true;  // false: an encoder, whose output is the last hidden state
+  bool tied_head = false;
+
+  PositionKind position = PositionKind::kRope;
+  std::int64_t position_offset = 0;  // biogpt: row p + 2 of the table
+  RopeSpec rope;
+
+  NormSpec norm;
+  NormPlace norm_place = NormPlace::kBefore;
+  bool qk_norm = false;  // RMS norm of every q and k head (qwen3)
+  bool qkv_bias = false;
+  bool o_bias = false;
+  double attention_scale = 0;  // of q.k; 0: 1/sqrt(head_dim)
+
+  Activation activation = Activation::kSilu;
+  bool gated = true;  // down(act(gate(x)) * up(x)); otherwise down(act(up(x)))
+  bool ffn_bias = false;
+  MoeSpec moe;
+
+  std::vector<LayerSpec> layer;  // one per layer
+
+  std::int64_t q_width() const { return heads * head_dim; }
+  std::int64_t kv_width() const { return kv_heads * head_dim; }
+  double score_scale() const;
+};
+
+// A parameter the spec calls for.
+struct Parameter {
+  std::string name;  // ours
+  tensor::Shape shape;
+};
+
+// All of them, in the order of computation. The one list behind loading, saving, initialising and
+// counting.
+std::vector<Parameter> Parameters(const ModelSpec& spec);
+std::int64_t ParameterCount(const ModelSpec& spec);
+
+// kInvalidArgument: a dimension is not positive, heads do not divide, top_k > experts, ...;
+// kResourceExhausted: limits.
+Status Validate(const ModelSpec& spec, const Limits& limits = {});
+
+// ALiBi slope of each head (Press et al. 2022, section 3; non-powers of two as in BLOOM).
+std::vector<float> AlibiSlopes(std::int64_t heads);
+
+// Rotation speed of each pair of dimensions, in radians per position, scaling applied: [head_dim /
+// 2].
+std::vector<float> RopeFrequencies(const ModelSpec& spec);
+
+}  // namespace metier::model

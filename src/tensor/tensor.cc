@@ -1,0 +1,42 @@
+#include "tensor/tensor.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cstring>
+#include <new>
+
+#include "base/check.h"
+
+namespace metier::tensor {
+
+std::int64_t ElementCount(const Shape& shape) {
+  std::int64_t count = 1;
+  for (const std::int64_t dimension : shape) count *= dimension;
+  return count;
+}
+
+std::string FormatShape(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+
+Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)) {
+  const auto bytes = BytesFor(dtype_, static_cast<std::uint64_t>(ElementCount(shape_)));
+  METIER_CHECK(bytes.has_value(), "a tensor of broken blocks");
+  size_ = static_cast<std::size_t>(*bytes);
+  constexpr std::align_val_t kAlignment{64};
+  data_ =
+      std::shared_ptr<std::byte[]>(static_cast<std::byte*>(::operator new(size_ + 1, kAlignment)),
+                                   [](std::byte* p) { ::operator delete(p, kAlignment); });
+  std::memset(data_.get(), 0, size_);
+}
+
+std::span<float> Tensor::f32() {
+  METIER_CHECK(dtype_ == DType::kF32, "f32() of another type");
+  return {reinterpret_cast<float*>(data_.get()), size_ / sizeof(float)};
+}
+
+std::span<const float> Tensor::f32() const {
+  METIER_CHECK(dtype_ == DType::kF32, "f32() of another type");
+  return {reinterpret_cast<const float*>(data_.get()), size_ / sizeof(float)};
+}
+
+}  // namespace metier::tensor
