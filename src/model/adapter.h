@@ -1,0 +1,59 @@
+// model/adapter.h - a LoRA in terms of our parameters, whichever way the base model fuses its
+// layers.
+//
+// PEFT names modules of the Hugging Face model. Where those fuse several of our linears (gpt2's
+// c_attn, bloom's query_key_value), one module becomes several entries here that share A and take
+// their rows of B.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "format/peft.h"
+#include "model/family.h"
+#include "model/model_files.h"
+#include "model/model_spec.h"
+#include "tensor/tensor.h"
+
+namespace metier::model {
+
+// delta of one of our linears: scale * b a. F32, owned.
+struct LoraDelta {
+  std::string linear;  // ours, without ".weight": "layers.0.attn.q"
+  tensor::Tensor a;    // [rank, in]
+  tensor::Tensor b;    // [out, rank]
+  double scale = 1;
+};
+
+struct Adapter {
+  std::string name;
+  std::vector<LoraDelta> deltas;  // sorted by linear
+};
+
+// kInvalidArgument: a module the model does not have (with the nearest), or shapes that do not fit
+// it.
+Result<Adapter> ToAdapter(const ModelSpec& spec, const format::PeftAdapter& peft);
+
+// The Hugging Face modules that a LoRA can adapt, and which of our linears each holds.
+struct LinearModule {
+  std::string path;         // "model.layers.0.self_attn.q_proj" / "transformer.h.0.attn.c_attn"
+  bool transposed = false;  // Conv1D: fan_in_fan_out
+  struct Part {
+    std::string linear;  // ours
+    RowMap rows;         // rows of the module's output that are ours
+    std::int64_t out = 0;
+  };
+  std::vector<Part> parts;
+  std::int64_t in = 0;
+  std::int64_t out = 0;
+};
+std::vector<LinearModule> LinearModules(const ModelSpec& spec);
+
+// The modules that `targets` choose (path suffixes such as "q_proj", a regular expression over
+// whole paths, or "all-linear": every linear but the head), as PEFT does. kInvalidArgument: a
+// target that matches nothing.
+Result<std::vector<LinearModule>> SelectModules(const ModelSpec& spec,
+                                                const format::PeftConfig& config);
+
+}  // namespace metier::model

@@ -1,0 +1,77 @@
+// model/model_files.h - models on disk: a Hugging Face directory or a GGUF file in, our parameters
+// out, and back.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/result.h"
+#include "model/family.h"
+#include "model/model_spec.h"
+#include "tensor/tensor.h"
+
+namespace metier::model {
+
+// An opened model: spec, and parameters by our names. Files stay mapped while it lives. Immutable,
+// any thread.
+class ModelFiles {
+ public:
+  // A directory with config.json, or a .gguf file. kUnsupported: unknown family (with the nearest
+  // name). kDataCorrupt: a parameter that the spec calls for is missing or has another shape (named
+  // with both); tensors that nothing uses are reported by Unused(), known leftovers (mask buffers,
+  // position_ids, poolers) excepted.
+  static Result<ModelFiles> Open(const std::string& path, const Limits& limits = {});
+
+  const ModelSpec& spec() const;
+  const Family& family() const;
+  const std::string& path() const;
+  enum class Kind { kHuggingFace, kGguf };
+  Kind kind() const;
+  const format::GgufFile* gguf() const;  // nullptr for directories
+
+  // The stored type of a parameter. Requires a name from Parameters(spec()).
+  tensor::DType StoredType(const std::string& name) const;
+
+  // The stored bytes where they are already ours ([out, in], rows in order): a view into the map,
+  // no copy. Nothing when rows must be picked, transposed or shifted.
+  std::optional<tensor::TensorView> Borrow(const std::string& name) const;
+
+  // In the stored type where that is possible (row picks of quantised tensors are; transposes and
+  // shifts of plain types are), else kUnsupported.
+  Result<tensor::Tensor> Load(const std::string& name) const;
+
+  // Decoded to F32.
+  Result<tensor::Tensor> LoadF32(const std::string& name) const;
+
+  // Names of tensors in the file that no parameter uses.
+  std::vector<std::string> Unused() const;
+
+ private:
+  struct State;
+  std::shared_ptr<const State> state_;
+};
+
+// Gives a parameter's values by our name, F32, [out, in]; called once a parameter, in the order of
+// Parameters(spec).
+using ParameterReader = std::function<Result<tensor::Tensor>(const std::string& name)>;
+
+// Writes config.json and safetensors of `dtype` (F32, F16, BF16) in Hugging Face naming. Tied heads
+// are left out.
+Status WriteHuggingFaceModel(const std::string& folder, const ModelSpec& spec, tensor::DType dtype,
+                             const ParameterReader& read);
+
+// Writes a GGUF of F32, F16, BF16 or Q8_0 (norms, biases and the router stay F32). `metadata`:
+// tokenizer and general keys.
+Status WriteGgufModel(const std::string& path, const ModelSpec& spec, tensor::DType dtype,
+                      const std::map<std::string, format::GgufValue>& metadata,
+                      const ParameterReader& read);
+
+// Random parameters, the same for a (spec, seed) on every machine: norms near 1, linears N(0, 0.02)
+// (or `scale`).
+Result<tensor::Tensor> RandomParameter(const ModelSpec& spec, const std::string& name,
+                                       std::uint64_t seed, double scale = 0.02);
+
+}  // namespace metier::model
