@@ -1,0 +1,64 @@
+// format/safetensors.h - safetensors files: read through a memory map, written atomically.
+//
+//   u64 LE N | N bytes of JSON {name: {dtype, shape, data_offsets: [begin, end]}, "__metadata__":
+//   {string: string}} | data
+//
+// Non-goals: F4/F6 sub-byte types; files that break the rules (holes, overlaps, duplicate keys) are
+// refused, as the format demands.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/result.h"
+#include "tensor/tensor.h"
+
+namespace metier::format {
+
+using StringMap = std::map<std::string, std::string>;
+
+class SafetensorsFile : public tensor::TensorSource {
+ public:
+  // kDataCorrupt: anything the format forbids, with the tensor's name. kUnsupported: an unknown
+  // dtype.
+  static Result<SafetensorsFile> Open(const std::string& path, const Limits& limits = {});
+
+  const tensor::TensorView* Find(const std::string& name) const override;
+  std::vector<std::string> Names() const override;
+  const StringMap& metadata() const { return metadata_; }
+
+ private:
+  explicit SafetensorsFile(MappedFile file) : file_(std::move(file)) {}
+
+  MappedFile file_;
+  StringMap metadata_;
+  std::map<std::string, tensor::TensorView> tensors_;
+};
+
+// A model's tensors: model.safetensors, or the shards named by model.safetensors.index.json, as one
+// source. kNotFound: neither is there. kDataCorrupt: a shard lacks a tensor that the index places
+// in it.
+Result<std::unique_ptr<tensor::TensorSource>> OpenSafetensorsModel(const std::string& folder,
+                                                                   const Limits& limits = {});
+
+struct NamedTensor {
+  std::string name;
+  tensor::TensorView tensor;  // borrowed while writing
+};
+
+// Atomic. Tensors are stored in the order given, header padded so that data starts at a multiple of
+// 64 bytes.
+Status WriteSafetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
+                        const StringMap& metadata);
+
+// A model into `folder`: one file, or shards of at most max_shard_bytes with their index.
+Status WriteSafetensorsModel(const std::string& folder, const std::vector<NamedTensor>& tensors,
+                             const StringMap& metadata,
+                             std::uint64_t max_shard_bytes = 5'000'000'000);
+
+}  // namespace metier::format
