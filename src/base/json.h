@@ -33,6 +33,9 @@ Result<Json> ReadJsonFile(const std::string& path, const Limits& limits = {});
 Result<Json> ParseYaml(std::string_view text, const Limits& limits = {});
 Result<Json> ReadYamlFile(const std::string& path, const Limits& limits = {});
 
+// Block-style YAML that ParseYaml reads back as the same value.
+std::string DumpYaml(const Json& value);
+
 // As Python's json.dumps(ensure_ascii=False): ", " and ": " between items. What templates and
 // hashes of data use. Invalid UTF-8 is replaced, never thrown on.
 std::string DumpPython(const Json& value);

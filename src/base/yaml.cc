@@ -108,7 +108,49 @@ Status CheckNesting(std::string_view text, const Limits& limits) {
   return Ok();
 }
 
+// Text that ParseYaml would take for something else must be quoted; so must what YAML gives a
+// meaning to.
+void EmitScalar(const std::string& text, YAML::Emitter& out) {
+  const bool plain = Scalar(text).is_string() && text.find('\n') == std::string::npos;
+  if (!plain) out << YAML::DoubleQuoted;
+  out << text;
+}
+
+void Emit(const Json& value, YAML::Emitter& out) {
+  if (value.is_object()) {
+    if (value.empty()) out << YAML::Flow;
+    out << YAML::BeginMap;
+    for (const auto& [key, item] : value.items()) {
+      out << YAML::Key;
+      EmitScalar(key, out);
+      out << YAML::Value;
+      Emit(item, out);
+    }
+    out << YAML::EndMap;
+  } else if (value.is_array()) {
+    if (value.empty()) out << YAML::Flow;
+    out << YAML::BeginSeq;
+    for (const Json& item : value) Emit(item, out);
+    out << YAML::EndSeq;
+  } else if (value.is_string()) {
+    EmitScalar(value.get_ref<const std::string&>(), out);
+  } else if (value.is_number_float() && !std::isfinite(value.get<double>())) {
+    const double number = value.get<double>();
+    out << (std::isnan(number) ? ".nan" : number > 0 ? ".inf" : "-.inf");
+  } else if (value.is_null()) {
+    out << YAML::Null;
+  } else {
+    out << DumpCompact(value);
+  }
+}
+
 }  // namespace
+
+std::string DumpYaml(const Json& value) {
+  YAML::Emitter out;
+  Emit(value, out);
+  return std::string(out.c_str()) + "\n";
+}
 
 Result<Json> ParseYaml(std::string_view text, const Limits& limits) {
   if (text.size() > limits.max_json_bytes) {

@@ -1,0 +1,29 @@
+// base/process.h - running another program: arguments as a list (no shell), its output in a log
+// file.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace metier {
+
+struct ProcessOptions {
+  std::vector<std::string>
+      arguments;  // the program first: a path, or a name looked up in `search` and then PATH
+  std::vector<std::string> search;  // folders looked in before PATH
+  std::string folder;               // to run in; "": the current one
+  std::string log;                  // stdout and stderr go here (created anew)
+};
+
+// Waits for the program to end. kNotFound: no such program, with the places looked in. kIo: it
+// could not be started, or ended with another code than 0; the message quotes the last lines of the
+// log.
+Status RunProcess(const ProcessOptions& options);
+
+// The folder of the program that is running: where its companions (plug-in, examples) are looked
+// for first.
+std::string ProgramFolder();
+
+}  // namespace metier
