@@ -11,7 +11,7 @@ namespace metier {
 namespace {
 
 spdlog::logger& Logger() {
-  static const auto logger = [] {
+  static const auto kLogger = [] {
     auto made = std::make_shared<spdlog::logger>(
         "metier", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
     made->set_pattern("%^%l%$: %v");
@@ -19,7 +19,7 @@ spdlog::logger& Logger() {
     made->set_level(level == nullptr ? spdlog::level::info : spdlog::level::from_str(level));
     return made;
   }();
-  return *logger;
+  return *kLogger;
 }
 
 }  // namespace
