@@ -1,0 +1,77 @@
+#include "kernels/dispatch.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+#include <vector>
+
+namespace metier::kernels {
+
+extern const KernelTable kScalarTable;
+#ifdef METIER_HAVE_AVX2
+extern const KernelTable kAvx2Table;
+#endif
+#ifdef METIER_HAVE_AVX512
+extern const KernelTable kAvx512Table;
+#endif
+
+namespace {
+
+struct InstructionSet {
+  const KernelTable* table;
+  bool (*supported)();
+};
+
+// Slowest first. `supported` names every extension of the unit's compiler flags (module.cmake).
+constexpr InstructionSet kInstructionSets[] = {
+    {&kScalarTable, [] { return true; }},
+#ifdef METIER_HAVE_AVX2
+    {&kAvx2Table,
+     [] {
+       return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
+              __builtin_cpu_supports("f16c") != 0;
+     }},
+#endif
+#ifdef METIER_HAVE_AVX512
+    {&kAvx512Table,
+     [] {
+       return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512dq") != 0;
+     }},
+#endif
+};
+
+std::vector<const KernelTable*> FindSupported() {
+  std::vector<const KernelTable*> tables;
+  for (const InstructionSet& set : kInstructionSets) {
+    if (set.supported()) tables.push_back(set.table);
+  }
+  return tables;
+}
+
+const KernelTable& Choose() {
+  const char* wanted = std::getenv("METIER_ISA");
+  if (wanted == nullptr) return *SupportedTables().back();
+  for (const KernelTable* table : SupportedTables()) {
+    if (std::string_view(table->name) == wanted) return *table;
+  }
+  std::fprintf(
+      stderr,
+      "METIER_ISA='%s' is not an instruction set this program can use here; it can use:", wanted);
+  for (const KernelTable* table : SupportedTables()) std::fprintf(stderr, " %s", table->name);
+  std::fprintf(stderr, "\n");
+  std::abort();
+}
+
+}  // namespace
+
+std::span<const KernelTable* const> SupportedTables() {
+  static const std::vector<const KernelTable*> tables = FindSupported();
+  return tables;
+}
+
+const KernelTable& Kernels() {
+  static const KernelTable& table = Choose();
+  return table;
+}
+
+}  // namespace metier::kernels

@@ -1,0 +1,95 @@
+// kernels/kernel_table.h - what every instruction set offers: one function pointer per kernel.
+//
+// Promises of every entry, on every instruction set:
+//   - a result depends on its own row only, never on how many rows, heads or outputs share the
+//   call,
+//     so a token computes the same bits alone and in a batch, and on any number of threads;
+//   - sums run in one fixed order for a given length (lanes over the inner dimension, one chain per
+//     result, then the lanes in a tree), so the bits depend on the instruction set and nothing
+//     else;
+//   - no entry validates: the operation above it checks shapes once. Pointers are aligned to their
+//     element type, no more. Outputs do not overlap inputs unless an entry says "in place".
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace metier::kernels {
+
+// Keys in one page of a KV cache, the unit in which attention walks over the past. Fixed, because
+// the running maximum is updated once a page: another value means other last bits.
+inline constexpr std::size_t kPageTokens = 64;
+
+// out[r][o] = bias[o] + sum over i of x[r][i] * w[o][i].
+struct Product {
+  const float* x = nullptr;  // [rows, inner], rows x_stride floats apart
+  std::size_t x_stride = 0;
+  const void* w = nullptr;      // [outputs, inner], contiguous: float, bfloat16 or half bits
+  const float* bias = nullptr;  // [outputs], or nullptr
+  float* out = nullptr;         // [rows, outputs], rows out_stride floats apart
+  std::size_t out_stride = 0;
+  std::size_t rows = 0;
+  std::size_t inner = 0;
+  std::size_t outputs = 0;
+};
+
+// One head over one sequence's past, for consecutive queries:
+//   out[r] = sum over visible j of softmax_j(scale * q[r].k[j] + slope * (j - position of r)) v[j]
+// Query r stands at first_position + r. It sees the keys up to itself, of these only the last
+// `window` (0: all); when not causal it sees all `length` keys.
+struct Attention {
+  const float* q = nullptr;  // [rows, head_dim], rows q_stride floats apart
+  std::size_t q_stride = 0;
+  float* out = nullptr;  // [rows, head_dim], rows out_stride floats apart
+  std::size_t out_stride = 0;
+  const float* const* k = nullptr;  // [pages], each [kPageTokens, head_dim]
+  const float* const* v = nullptr;  // alike
+  std::size_t rows = 0;
+  std::size_t head_dim = 0;
+  std::size_t first_position = 0;
+  std::size_t length = 0;  // keys in the cache; > first_position + rows - 1 when causal
+  std::size_t window = 0;
+  bool causal = true;
+  float slope = 0;  // ALiBi; 0: none
+  float scale = 1;
+};
+
+// out[i] = act(x[i]) * up[i]; without `up`, act(x[i]). In place (out == x or out == up) is fine.
+using ActivationKernel = void (*)(const float* x, const float* up, float* out, std::size_t n);
+
+struct KernelTable {
+  const char* name;  // "scalar", "avx2", "avx512": what METIER_ISA says
+
+  // Sum of a[i] * b[i]; the sum that every product below takes for its inner dimension.
+  float (*dot)(const float* a, const float* b, std::size_t n);
+  void (*multiply_f32)(const Product& product);
+  void (*multiply_bf16)(const Product& product);
+  void (*multiply_f16)(const Product& product);
+
+  void (*attention)(const Attention& attention);
+
+  // out[i] = x[i] / sqrt(mean(x^2) + epsilon) * weight[i]. In place is fine.
+  void (*rms_norm)(const float* x, const float* weight, float epsilon, float* out, std::size_t n);
+  // out[i] = (x[i] - mean) / sqrt(variance + epsilon) * weight[i] (+ bias[i]); bias may be nullptr.
+  // In place is fine.
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, float epsilon,
+                     float* out, std::size_t n);
+
+  // Rotates the pairs (x[i], x[half + i]) by the angle whose cosine and sine are given, in place.
+  void (*rope)(float* x, const float* cosine, const float* sine, std::size_t half);
+
+  // In place: x[i] = exp(x[i] - max) / sum. n >= 1.
+  void (*softmax)(float* x, std::size_t n);
+
+  ActivationKernel silu;       // x / (1 + exp(-x))
+  ActivationKernel gelu_erf;   // x (1 + erf(x / sqrt 2)) / 2
+  ActivationKernel gelu_tanh;  // x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
+  ActivationKernel relu;       // max(x, 0)
+
+  // y[i] += factor * x[i].
+  void (*add_scaled)(float* y, const float* x, float factor, std::size_t n);
+  // Index of the largest value, the lowest of equal ones; 0 when every value is NaN. n >= 1.
+  std::size_t (*argmax)(const float* x, std::size_t n);
+};
+
+}  // namespace metier::kernels

@@ -1,0 +1,78 @@
+// model/backend.h - what executes a ModelSpec: tokens of many sequences in, logits out.
+//
+// A sequence is the past of one conversation inside the backend (its KV cache). A step appends
+// tokens to some sequences at once; lengths may differ and prefill mixes with decoding. What a
+// sequence computes never depends on the others in its step (DESIGN section 9): every backend keeps
+// that promise, or says in its own header how far it does.
+//
+// Threads: one caller at a time. Ids of one backend mean nothing to another.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "model/adapter.h"
+#include "model/model_spec.h"
+
+namespace metier::model {
+
+using TokenId = std::int32_t;  // the same type as text::TokenId, one floor below
+
+enum class SequenceId : std::int64_t {};
+enum class AdapterId : std::int64_t { kNone = -1 };
+
+// Which rows of a step's result the caller will read; the others are not computed.
+enum class Want { kNothing, kLast, kAll };
+
+struct SequenceStep {
+  SequenceId sequence{};
+  std::span<const TokenId> tokens;  // appended; of an encoder, the whole text each time
+  std::span<const TokenId> types;   // encoders: a token type each, or empty: all 0
+  Want want = Want::kLast;
+};
+
+// Results of one sequence, in the order of its tokens. Borrowed: valid until the next Forward.
+struct Rows {
+  std::int64_t count = 0;
+  std::int64_t width = 0;         // vocab, or the model's width for an encoder
+  std::span<const float> values;  // [count, width]: logits, or last hidden states
+
+  std::span<const float> Row(std::int64_t i) const {
+    return values.subspan(static_cast<std::size_t>(i * width), static_cast<std::size_t>(width));
+  }
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual const ModelSpec& spec() const = 0;
+
+  // A new, empty sequence; its tokens are computed with this adapter, whose share of the past is in
+  // the cache, so it cannot change later. kInvalidArgument: no such adapter.
+  virtual Result<SequenceId> OpenSequence(AdapterId adapter = AdapterId::kNone) = 0;
+  // Requires a sequence of this backend, as do the next two.
+  virtual void CloseSequence(SequenceId sequence) = 0;
+  // Tokens in the cache; 0 for encoders, which keep none.
+  virtual std::int64_t Length(SequenceId sequence) const = 0;
+  // Forgets all but the first `tokens`. Requires 0 <= tokens <= Length(sequence). Never fails.
+  virtual void Truncate(SequenceId sequence, std::int64_t tokens) = 0;
+
+  // Copies the adapter. It is applied while computing, never merged, so sequences with and without
+  // it share the base weights. kInvalidArgument: a linear the model does not have, or other shapes.
+  virtual Result<AdapterId> AddAdapter(const Adapter& adapter) = 0;
+  // kInvalidArgument: unknown, or an open sequence still uses it.
+  virtual Status RemoveAdapter(AdapterId adapter) = 0;
+
+  // One result for each step, in order; Want::kNothing gives no rows. Steps name different
+  // sequences. On an error nothing is appended anywhere.
+  // kInvalidArgument: no tokens, ids outside the vocabulary, a position past max_positions (with
+  // both numbers), types where the model has none.  kResourceExhausted: the cache or the results
+  // would outgrow the backend's memory (with the numbers).
+  virtual Result<std::vector<Rows>> Forward(std::span<const SequenceStep> steps) = 0;
+};
+
+}  // namespace metier::model
