@@ -4,7 +4,8 @@
 //   {string: string}} | data
 //
 // Non-goals: F4/F6 sub-byte types; files that break the rules (holes, overlaps, duplicate keys) are
-// refused, as the format demands.
+// refused, as the format demands. Trap: the data may start at any byte, so views need not be
+// aligned; read them through format/decode.h or memcpy.
 #pragma once
 
 #include <map>
@@ -16,6 +17,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/result.h"
+#include "format/tensor_stream.h"
 #include "tensor/tensor.h"
 
 namespace metier::format {
@@ -46,19 +48,25 @@ class SafetensorsFile : public tensor::TensorSource {
 Result<std::unique_ptr<tensor::TensorSource>> OpenSafetensorsModel(const std::string& folder,
                                                                    const Limits& limits = {});
 
-struct NamedTensor {
-  std::string name;
-  tensor::TensorView tensor;  // borrowed while writing
-};
-
 // Atomic. Tensors are stored in the order given, header padded so that data starts at a multiple of
-// 64 bytes.
+// 64 bytes. kInvalidArgument: a name twice, or bytes that do not fit the type and shape.
 Status WriteSafetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
                         const StringMap& metadata);
 
-// A model into `folder`: one file, or shards of at most max_shard_bytes with their index.
+// The same with bytes produced one tensor at a time (format/tensor_stream.h).
+Status StreamSafetensors(const std::string& path, const std::vector<TensorInfo>& infos,
+                         const StringMap& metadata, const TensorProducer& produce);
+
+inline constexpr std::uint64_t kDefaultShardBytes = 5'000'000'000;  // as transformers
+
+// A model into `folder` (created): model.safetensors, or shards of at most max_shard_bytes (one
+// tensor at least) with their index, written last. A model of the other form that stood there is
+// removed.
 Status WriteSafetensorsModel(const std::string& folder, const std::vector<NamedTensor>& tensors,
                              const StringMap& metadata,
-                             std::uint64_t max_shard_bytes = 5'000'000'000);
+                             std::uint64_t max_shard_bytes = kDefaultShardBytes);
+Status StreamSafetensorsModel(const std::string& folder, const std::vector<TensorInfo>& infos,
+                              const StringMap& metadata, const TensorProducer& produce,
+                              std::uint64_t max_shard_bytes = kDefaultShardBytes);
 
 }  // namespace metier::format
