@@ -3,7 +3,8 @@
 //   "GGUF" | u32 version | u64 tensors | u64 entries | entries | tensor infos (dimensions fastest
 //   first) | padding to general.alignment | data
 //
-// Shapes handed out here are slowest first.
+// Shapes handed out here are slowest first. Non-goals: version 1 and big-endian files, which nobody
+// writes any more; both are refused by name.
 #pragma once
 
 #include <cstdint>
@@ -17,19 +18,21 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/result.h"
-#include "format/safetensors.h"
+#include "format/tensor_stream.h"
 #include "tensor/tensor.h"
 
 namespace metier::format {
 
-// Integers widen to 64 bits, floats to double. Arrays are of one kind; arrays of arrays are
-// refused.
+// Integers widen to 64 bits, floats to double (exactly). Arrays are of one kind; arrays of arrays
+// and array elements above 2^63 - 1 are refused.
 using GgufValue =
     std::variant<std::uint64_t, std::int64_t, double, bool, std::string, std::vector<std::int64_t>,
                  std::vector<double>, std::vector<bool>, std::vector<std::string>>;
 
 class GgufFile : public tensor::TensorSource {
  public:
+  // kDataCorrupt: anything the format forbids, with the key's or tensor's name. kUnsupported: a
+  // version or tensor type that we do not read. kResourceExhausted: over a limit.
   static Result<GgufFile> Open(const std::string& path, const Limits& limits = {});
 
   const tensor::TensorView* Find(const std::string& name) const override;
@@ -58,9 +61,16 @@ class GgufFile : public tensor::TensorSource {
   std::map<std::string, tensor::TensorView> tensors_;
 };
 
-// Writes version 3, alignment 32, atomically. Tensor types: F32, F16, BF16, Q8_0 and whatever bytes
-// are passed through.
+// Writes version 3, alignment 32, atomically; general.alignment in `metadata` is left out. Any
+// tensor type of GGUF; the bytes are passed through. Values get the narrowest type that readers
+// expect: u32 or u64, i32 or i64; a double becomes f32 when it is one exactly and f64 otherwise, so
+// round what other programs should read as f32. kInvalidArgument: a name twice or too long, more
+// than 4 dimensions.
 Status WriteGguf(const std::string& path, const std::map<std::string, GgufValue>& metadata,
                  const std::vector<NamedTensor>& tensors);
+
+// The same with bytes produced one tensor at a time (format/tensor_stream.h).
+Status StreamGguf(const std::string& path, const std::map<std::string, GgufValue>& metadata,
+                  const std::vector<TensorInfo>& infos, const TensorProducer& produce);
 
 }  // namespace metier::format
