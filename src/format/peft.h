@@ -6,11 +6,10 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -19,6 +18,11 @@
 #include "format/safetensors.h"
 
 namespace metier::format {
+
+// Exceptions by module, in the file's order: the first key that matches a module counts, as in
+// PEFT.
+template <class T>
+using ModulePatterns = std::vector<std::pair<std::string, T>>;
 
 struct PeftConfig {
   std::int64_t rank = 8;
@@ -29,24 +33,35 @@ struct PeftConfig {
   std::vector<std::string>
       target_modules;          // suffixes of module paths; empty when a pattern is given
   std::string target_pattern;  // regular expression over whole module paths, or "all-linear"
-  std::vector<std::string> exclude_modules;
-  std::vector<std::string> modules_to_save;
-  std::vector<std::int64_t> layers_to_transform;
-  std::map<std::string, std::int64_t> rank_pattern;
-  std::map<std::string, double> alpha_pattern;
+  std::vector<std::string> exclude_modules;       // suffixes
+  std::string exclude_pattern;                    // regular expression over whole module paths
+  std::vector<std::string> modules_to_save;       // replaced as a whole: plain weights in the file
+  std::vector<std::int64_t> layers_to_transform;  // empty: all
+  std::vector<std::string> layers_pattern;        // the list of layers, "layers" or "h"; empty: any
+  ModulePatterns<std::int64_t> rank_pattern;
+  ModulePatterns<double> alpha_pattern;
   std::string base_model;
-  Json document;  // everything as read, for writing back
+  std::vector<std::string> unknown_keys;  // not known to us: warned about, kept in `document`
+  Json document;                          // everything as read, for writing back
 
-  // Rank, alpha and scale of one module path; patterns match as PEFT does (regular expression or
-  // path suffix).
+  // Rank, alpha and scale of one module path.
   std::int64_t RankOf(std::string_view module) const;
   double AlphaOf(std::string_view module) const;
   double ScaleOf(std::string_view module) const;
+
+  // Whether PEFT would adapt this linear: target_modules or target_pattern, exclude_*,
+  // layers_to_transform. "all-linear" chooses every path; leaving out the head is the caller's
+  // part.
+  bool Targets(std::string_view module) const;
 };
 
 // kUnsupported: peft_type other than LORA, use_dora, bias != none, layer_replication, lora_bias,
 // trainable_token_indices, target_parameters, ...: each by name and with what it would take.
+// kDataCorrupt: a value of the wrong type, a pattern that is not a regular expression.
 Result<PeftConfig> ParsePeftConfig(const Json& document);
+
+// The document as it was read, with the fields above put in their places; `base_model` and the
+// always-present keys of PEFT are filled in for a new config.
 Json PeftConfigToJson(const PeftConfig& config);
 
 // One adapted module: delta W = scale * B A.
@@ -60,13 +75,16 @@ struct PeftModule {
 struct PeftAdapter {
   PeftConfig config;
   std::vector<PeftModule> modules;  // sorted by path; views into `source`
+  std::vector<NamedTensor> saved;   // weights of modules_to_save, without "base_model.model."
   std::shared_ptr<const SafetensorsFile> source;
 };
 
-// kDataCorrupt: an A without its B, ranks that disagree with each other or the config.
+// kDataCorrupt: an A without its B, ranks that disagree with each other or the config, a tensor
+// that no key explains. kUnsupported: DoRA magnitudes, LoRA on embeddings.
 Result<PeftAdapter> OpenPeftAdapter(const std::string& folder, const Limits& limits = {});
 
-// Writes both files atomically into `folder` (created). Tensor names follow PEFT.
+// Writes both files atomically into `folder` (created), the config last. Tensor names follow PEFT.
+// kInvalidArgument: a rank or scale that the config does not give the module.
 Status WritePeftAdapter(const std::string& folder, const PeftConfig& config,
                         const std::vector<PeftModule>& modules);
 
