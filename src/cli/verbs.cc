@@ -1,0 +1,15 @@
+#include "cli/verbs/verbs.h"
+
+#include "cli/verb.h"
+
+namespace metier::cli {
+
+std::span<const Verb* const> Verbs() {
+  static constexpr const Verb* kVerbs[] = {
+      &kDoctorVerb,
+      &kCompletionVerb,
+  };
+  return kVerbs;
+}
+
+}  // namespace metier::cli

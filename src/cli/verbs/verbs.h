@@ -1,0 +1,11 @@
+// cli/verbs/verbs.h - the rows of the table: each stands in the file of its verb.
+#pragma once
+
+#include "cli/verb.h"
+
+namespace metier::cli {
+
+extern const Verb kCompletionVerb;
+extern const Verb kDoctorVerb;
+
+}  // namespace metier::cli
