@@ -1,0 +1,192 @@
+#include "evaluate/tool_calls.h"
+
+#include <fmt/format.h>
+
+#include <fstream>
+
+#include "base/progress.h"
+
+namespace metier::evaluate {
+namespace {
+
+using text::Reply;
+using text::ToolCall;
+using text::ToolDialect;
+
+struct Dialogue {
+  Json messages;
+  Json tools;
+};
+
+Result<Dialogue> ReadDialogue(const std::string& line) {
+  METIER_ASSIGN(const Json row, ParseJson(line));
+  if (!row.is_object() || !row.contains("messages") || !row["messages"].is_array()) {
+    return Error(ErrorCode::kDataCorrupt, "expected an object with a list of \"messages\"");
+  }
+  for (const Json& message : row["messages"]) {
+    if (!message.is_object() || !message.contains("role") || !message["role"].is_string()) {
+      return Error(ErrorCode::kDataCorrupt,
+                   "expected every message to be an object with a \"role\"");
+    }
+  }
+  return Dialogue{row["messages"], row.contains("tools") ? row["tools"] : Json()};
+}
+
+Result<std::vector<Dialogue>> ReadDialogues(const ToolCallOptions& options) {
+  std::ifstream file(options.file);
+  if (!file) return Error(ErrorCode::kNotFound, fmt::format("cannot open '{}'", options.file));
+  std::vector<Dialogue> dialogues;
+  std::string line;
+  for (std::int64_t number = 1; std::getline(file, line); ++number) {
+    if (line.empty()) continue;
+    auto dialogue = ReadDialogue(line);
+    if (!dialogue.ok())
+      return std::move(dialogue).error().With(fmt::format("'{}' line {}", options.file, number));
+    dialogues.push_back(*std::move(dialogue));
+    if (static_cast<std::int64_t>(dialogues.size()) == options.max_dialogues) break;
+  }
+  return dialogues;
+}
+
+// The calls of a true assistant message, in the OpenAI form: arguments are an object, or one
+// written as text.
+Result<std::vector<ToolCall>> TrueCalls(const Json& message) {
+  std::vector<ToolCall> calls;
+  if (!message.contains("tool_calls") || !message["tool_calls"].is_array()) return calls;
+  for (const Json& item : message["tool_calls"]) {
+    const Json function = item.is_object() && item.contains("function") ? item["function"] : item;
+    if (!function.is_object() || !function.contains("name") || !function["name"].is_string()) {
+      return Error(ErrorCode::kDataCorrupt,
+                   fmt::format("tool call {} has no name", DumpCompact(item)));
+    }
+    ToolCall call{function["name"].get<std::string>(), Json::object()};
+    if (function.contains("arguments")) call.arguments = function["arguments"];
+    if (call.arguments.is_string()) {
+      METIER_ASSIGN(call.arguments, ParseJson(call.arguments.get_ref<const std::string&>()));
+    }
+    calls.push_back(std::move(call));
+  }
+  return calls;
+}
+
+bool SameCalls(const std::vector<ToolCall>& a, const std::vector<ToolCall>& b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (!text::SameCall(a[i], b[i])) return false;
+  }
+  return true;
+}
+
+bool SameNames(const std::vector<ToolCall>& a, const std::vector<ToolCall>& b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (a[i].name != b[i].name) return false;
+  }
+  return true;
+}
+
+Json CallsToJson(const std::vector<ToolCall>& calls) {
+  Json list = Json::array();
+  for (const ToolCall& call : calls)
+    list.push_back({{"name", call.name}, {"arguments", call.arguments}});
+  return list;
+}
+
+// Counts one assistant turn; the value is whether the reply was what it should be.
+bool Count(const std::vector<ToolCall>& expected, const Result<Reply>& reply,
+           ToolCallResult& result) {
+  if (!reply.ok()) ++result.unparseable;
+  const std::vector<ToolCall> found = reply.ok() ? reply->calls : std::vector<ToolCall>{};
+  if (expected.empty()) {
+    ++result.speech_turns;
+    const bool called = !reply.ok() || !found.empty();  // a broken call was an attempt at one
+    result.false_calls += called ? 1 : 0;
+    return !called;
+  }
+  const bool exact = reply.ok() && SameCalls(expected, found);
+  ++result.call_turns;
+  result.exact += exact ? 1 : 0;
+  result.right_name += SameNames(expected, found) ? 1 : 0;
+  auto& [right, all] = result.by_tool[expected.front().name];
+  right += exact ? 1 : 0;
+  ++all;
+  return exact;
+}
+
+Status ScoreDialogue(const Dialogue& dialogue, const ReplyFunction& reply_to, ToolDialect dialect,
+                     bool keep, ToolCallResult& result) {
+  Json history = Json::array();
+  Json replies = Json::array();
+  for (std::size_t turn = 0; turn < dialogue.messages.size(); ++turn) {
+    const Json& message = dialogue.messages[turn];
+    if (message["role"] == "assistant") {
+      METIER_ASSIGN(const auto expected, TrueCalls(message));
+      METIER_ASSIGN(const std::string text, reply_to(history, dialogue.tools));
+      const auto reply = text::ParseReply(dialect, text);
+      const bool right = Count(expected, reply, result);
+      if (keep) {
+        replies.push_back({{"turn", turn},
+                           {"expected", CallsToJson(expected)},
+                           {"found", text},
+                           {"right", right}});
+      }
+    }
+    history.push_back(message);
+  }
+  if (keep)
+    result.samples.push_back({{"messages", dialogue.messages}, {"replies", std::move(replies)}});
+  return Ok();
+}
+
+double Ratio(std::int64_t part, std::int64_t all) {
+  return all == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(all);
+}
+
+}  // namespace
+
+double ToolCallResult::ExactMatch() const { return Ratio(exact, call_turns); }
+double ToolCallResult::FalseCallRate() const { return Ratio(false_calls, speech_turns); }
+
+Json ToolCallResult::ToJson() const {
+  Json tools = Json::object();
+  for (const auto& [name, counts] : by_tool) {
+    tools[name] = {{"exact", counts.first}, {"turns", counts.second}};
+  }
+  return {{"exact_match", ExactMatch()},
+          {"name_match", Ratio(right_name, call_turns)},
+          {"false_call_rate", FalseCallRate()},
+          {"call_turns", call_turns},
+          {"exact", exact},
+          {"speech_turns", speech_turns},
+          {"false_calls", false_calls},
+          {"unparseable", unparseable},
+          {"dialogues", dialogues},
+          {"by_tool", std::move(tools)},
+          {"samples", samples}};
+}
+
+Result<ToolCallResult> MeasureToolCalls(const ReplyFunction& reply, ToolDialect dialect,
+                                        const ToolCallOptions& options) {
+  METIER_ASSIGN(const auto dialogues, ReadDialogues(options));
+  ToolCallResult result;
+  Progress progress("tool calls", dialogues.size());
+  for (const Dialogue& dialogue : dialogues) {
+    const bool keep = result.dialogues < options.samples;
+    auto scored = ScoreDialogue(dialogue, reply, dialect, keep, result);
+    if (!scored.ok()) {
+      return std::move(scored).error().With(
+          fmt::format("'{}' dialogue {}", options.file, result.dialogues + 1));
+    }
+    ++result.dialogues;
+    progress.Update(static_cast<std::uint64_t>(result.dialogues),
+                    fmt::format("exact {:.1f} %", 100 * result.ExactMatch()));
+  }
+  if (result.call_turns == 0) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("'{}': none of {} dialogues makes a tool call", options.file,
+                             result.dialogues));
+  }
+  return result;
+}
+
+}  // namespace metier::evaluate

@@ -1,0 +1,63 @@
+// evaluate/tool_calls.h - next-tool-call exact match on held-out dialogues.
+//
+// At every assistant turn of a dialogue the model is given the true history and writes its reply.
+// Where the true turn makes tool calls, the reply is right when it makes the same calls in the same
+// order: names equal, arguments equal as JSON values. Where the true turn only speaks, a reply that
+// calls a tool is a false call. A reply that does not parse is wrong.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "recipe/fields.h"
+#include "text/tool_dialect.h"
+
+namespace metier::evaluate {
+
+struct ToolCallOptions {
+  std::string file;
+  std::int64_t max_dialogues = 0;
+  std::int64_t max_tokens = 128;
+  std::int64_t samples = 6;
+
+  template <class Visitor>
+  void Visit(Visitor&& field) {
+    field("file", file, "dialogues, JSONL with \"messages\" and \"tools\"").Required();
+    field("max_dialogues", max_dialogues, "score only the first so many; 0: all").AtLeast(0);
+    field("max_tokens", max_tokens, "longest reply").AtLeast(1);
+    field("samples", samples, "dialogues kept in the result for people to read").AtLeast(0);
+  }
+};
+
+// The model's reply to a conversation, as text; special tokens that mark calls are kept.
+using ReplyFunction = std::function<Result<std::string>(const Json& messages, const Json& tools)>;
+
+struct ToolCallResult {
+  std::int64_t dialogues = 0;
+  std::int64_t call_turns = 0;    // true turns that make calls
+  std::int64_t exact = 0;         // of these, replied to exactly
+  std::int64_t right_name = 0;    // of these, at least the names were right
+  std::int64_t speech_turns = 0;  // true turns that only speak
+  std::int64_t false_calls = 0;   // of these, replied to with a call
+  std::int64_t unparseable = 0;   // replies of either kind that do not parse
+  std::map<std::string, std::pair<std::int64_t, std::int64_t>>
+      by_tool;  // of the first true call: exact, all
+  Json samples =
+      Json::array();  // [{"messages": [...], "replies": [{"turn", "expected", "found", "exact"}]}]
+
+  double ExactMatch() const;     // exact / call_turns
+  double FalseCallRate() const;  // false_calls / speech_turns
+  Json ToJson() const;
+};
+
+// kDataCorrupt: a line that is no dialogue (with its number); kInvalidArgument: no dialogue makes a
+// call.
+Result<ToolCallResult> MeasureToolCalls(const ReplyFunction& reply, text::ToolDialect dialect,
+                                        const ToolCallOptions& options);
+
+}  // namespace metier::evaluate

@@ -1,0 +1,95 @@
+#include "evaluate/tool_calls.h"
+
+#include "support/fixtures.h"
+
+namespace metier::evaluate {
+namespace {
+
+constexpr char kDialogue[] =
+    R"({"messages":[{"role":"user","content":"where is W1?"},)"
+    R"({"role":"assistant","content":"","tool_calls":[{"id":"1","type":"function","function":{"name":"get_order","arguments":"{\"id\":\"W1\",\"n\":1}"}}]},)"
+    R"({"role":"tool","tool_call_id":"1","content":"{}"},{"role":"assistant","content":"On its way."}],"tools":[]})";
+
+class ToolCalls : public ::testing::Test {
+ protected:
+  ToolCalls() {
+    options_.file = folder_ / "dialogues.jsonl";
+    test::WriteAll(options_.file, std::string(kDialogue) + "\n\n" + kDialogue + "\n");
+  }
+
+  // Answers the call turn and the speech turn with fixed texts.
+  static ReplyFunction Answers(std::string call, std::string speech) {
+    return [call, speech](const Json& messages, const Json&) -> Result<std::string> {
+      return messages.size() == 1 ? call : speech;
+    };
+  }
+
+  test::TempFolder folder_;
+  ToolCallOptions options_;
+};
+
+TEST_F(ToolCalls, TheSameCallInOtherOrderOfKeysIsExact) {
+  const auto reply = Answers(
+      R"(<tool_call>{"name":"get_order","arguments":{"n":1.0,"id":"W1"}}</tool_call>)", "Soon.");
+  ASSERT_OK_AND_ASSIGN(const auto result,
+                       MeasureToolCalls(reply, text::ToolDialect::kHermes, options_));
+  EXPECT_EQ(result.dialogues, 2);
+  EXPECT_EQ(result.call_turns, 2);
+  EXPECT_EQ(result.exact, 2);
+  EXPECT_EQ(result.speech_turns, 2);
+  EXPECT_EQ(result.false_calls, 0);
+  EXPECT_EQ(result.by_tool.at("get_order"), std::pair(std::int64_t{2}, std::int64_t{2}));
+}
+
+TEST_F(ToolCalls, WrongArgumentsCountForTheNameOnly) {
+  const auto reply = Answers(
+      R"(<tool_call>{"name":"get_order","arguments":{"id":"W2","n":1}}</tool_call>)", "Soon.");
+  ASSERT_OK_AND_ASSIGN(const auto result,
+                       MeasureToolCalls(reply, text::ToolDialect::kHermes, options_));
+  EXPECT_EQ(result.exact, 0);
+  EXPECT_EQ(result.right_name, 2);
+}
+
+TEST_F(ToolCalls, SpeechInsteadOfACallAndACallInsteadOfSpeechAreWrong) {
+  const auto reply =
+      Answers("I do not know.", R"(<tool_call>{"name":"get_order","arguments":{}}</tool_call>)");
+  ASSERT_OK_AND_ASSIGN(const auto result,
+                       MeasureToolCalls(reply, text::ToolDialect::kHermes, options_));
+  EXPECT_EQ(result.exact, 0);
+  EXPECT_EQ(result.right_name, 0);
+  EXPECT_EQ(result.FalseCallRate(), 1);
+}
+
+TEST_F(ToolCalls, BrokenRepliesAreCountedNeverDropped) {
+  const auto reply = Answers("<tool_call>{", "<tool_call>");
+  ASSERT_OK_AND_ASSIGN(const auto result,
+                       MeasureToolCalls(reply, text::ToolDialect::kHermes, options_));
+  EXPECT_EQ(result.unparseable, 4);
+  EXPECT_EQ(result.call_turns, 2);
+  EXPECT_EQ(result.false_calls, 2);
+}
+
+TEST_F(ToolCalls, SamplesShowEveryAssistantTurn) {
+  options_.samples = 1;
+  ASSERT_OK_AND_ASSIGN(const auto result,
+                       MeasureToolCalls(Answers("a", "b"), text::ToolDialect::kHermes, options_));
+  ASSERT_EQ(result.samples.size(), 1U);
+  ASSERT_EQ(result.samples[0]["replies"].size(), 2U);
+  EXPECT_EQ(result.samples[0]["replies"][0]["right"], false);
+  EXPECT_EQ(result.samples[0]["replies"][1]["right"], true);
+}
+
+TEST_F(ToolCalls, BadFilesAreNamedWithTheirLine) {
+  test::WriteAll(options_.file, std::string(kDialogue) + "\n{\"messages\":[{}]}\n");
+  EXPECT_ERROR(MeasureToolCalls(Answers("", ""), text::ToolDialect::kHermes, options_),
+               ErrorCode::kDataCorrupt, "line 2");
+  test::WriteAll(options_.file, R"({"messages":[{"role":"assistant","content":"hi"}]})");
+  EXPECT_ERROR(MeasureToolCalls(Answers("", ""), text::ToolDialect::kHermes, options_),
+               ErrorCode::kInvalidArgument, "none of 1");
+  options_.file = folder_ / "absent.jsonl";
+  EXPECT_ERROR(MeasureToolCalls(Answers("", ""), text::ToolDialect::kHermes, options_),
+               ErrorCode::kNotFound, "absent.jsonl");
+}
+
+}  // namespace
+}  // namespace metier::evaluate
