@@ -19,8 +19,6 @@ namespace fs = std::filesystem;
 Error SystemError(std::string_view action, const std::string& path, int number) {
   ErrorCode code = ErrorCode::kIo;
   if (number == ENOENT || number == ENOTDIR) code = ErrorCode::kNotFound;
-  if (number == ENOSPC || number == EDQUOT || number == ENOMEM)
-    code = ErrorCode::kResourceExhausted;
   return Error(code, fmt::format("{} '{}': {}", action, path, std::strerror(number)));
 }
 

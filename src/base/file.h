@@ -47,7 +47,7 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile();
 
-  // kResourceExhausted: the disk is full.  kIo: anything else the system says.
+  // kIo: what the system says, a full disk among it.
   Status Write(std::string_view text);
   Status Write(std::span<const std::byte> bytes);
   Status Commit();

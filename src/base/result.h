@@ -26,8 +26,8 @@ enum class ErrorCode {
   kNotFound,           // a file, tensor, key or name is absent
   kDataCorrupt,        // bytes that are not what their format says
   kUnsupported,        // well-formed, but not something we do; refused by name
-  kResourceExhausted,  // over a limit, out of memory or disk
-  kIo,                 // the operating system refused
+  kResourceExhausted,  // more was asked for than a limit of ours allows
+  kIo,                 // the machine refused: permission, full disk, no memory, no such plug-in
 };
 
 // The code's name as it is printed and logged, e.g. "data corrupt".
