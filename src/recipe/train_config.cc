@@ -1,0 +1,74 @@
+#include "recipe/train_config.h"
+
+#include <fmt/format.h>
+
+#include "recipe/fields.h"
+
+namespace metier::recipe {
+namespace {
+
+Error Contradiction(const std::string& path, const std::string& message) {
+  return Error(ErrorCode::kDataCorrupt, fmt::format("{}: {}", path, message));
+}
+
+Status CheckModel(const TrainConfig& config, const std::string& path) {
+  if (config.model.empty() == !config.init.has_value()) {
+    return Contradiction(
+        path, config.init
+                  ? "found both 'model' and 'init', expected one: a model to start from, or "
+                    "one to make"
+                  : "found neither 'model' nor 'init', expected one: a model to start from, "
+                    "or one to make");
+  }
+  if (!config.init) return Ok();
+  if (config.stage != "pretrain") {
+    return Contradiction(path + ".stage",
+                         fmt::format("found \"{}\" with 'init', expected pretrain: "
+                                     "a random model has nothing to tune",
+                                     config.stage));
+  }
+  if (config.lora) {
+    return Contradiction(
+        path + ".lora",
+        "found with 'init': an adapter on random weights learns nothing; leave one "
+        "of them out");
+  }
+  if (config.init->config.empty() == config.init->spec.is_null())
+    return Contradiction(path + ".init", "expected exactly one of 'config' (a file) and 'spec'");
+  return Ok();
+}
+
+}  // namespace
+
+Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& path) {
+  TrainConfig config;
+  METIER_TRY(ReadFields(document, path, config));
+  METIER_TRY(CheckModel(config, path));
+  if (config.tokens_per_batch % config.max_seq_len != 0) {
+    return Contradiction(path + ".tokens_per_batch",
+                         fmt::format("found {}, expected a multiple of max_seq_len ({})",
+                                     config.tokens_per_batch, config.max_seq_len));
+  }
+  if (config.tokens_per_batch > 0 && !config.packing) {
+    return Contradiction(path + ".tokens_per_batch",
+                         "found with packing: false, where a batch is counted in examples; use "
+                         "per_device_train_batch_size");
+  }
+  if (config.lora && config.lora->target_modules.empty())
+    return Contradiction(path + ".lora.target_modules", "found an empty list, expected names");
+  if (config.eval_steps > 0 && config.eval_file.empty())
+    return Contradiction(path + ".eval_steps",
+                         "found without 'eval_file': there is nothing to evaluate");
+  if (config.device != "cpu" && config.device != "cuda" && config.device.rfind("cuda:", 0) != 0) {
+    return Contradiction(path + ".device",
+                         fmt::format("found \"{}\", expected cpu, cuda or cuda:N", config.device));
+  }
+  return config;
+}
+
+std::int64_t BatchSize(const TrainConfig& config) {
+  if (config.tokens_per_batch > 0) return config.tokens_per_batch / config.max_seq_len;
+  return config.per_device_train_batch_size;
+}
+
+}  // namespace metier::recipe

@@ -1,0 +1,196 @@
+// recipe/train_config.h - one training run, as users write it: the names of Hugging Face and
+// LLaMA-Factory where they exist.
+//
+//   stage: sft
+//   model: base/                      # or init: {config: config.json} for `pretrain`
+//   train_file: train.safetensors     # token files, written by `metier data build`
+//   output_dir: runs/sft
+//   lora: {rank: 16, alpha: 32}
+//   learning_rate: 2e-4
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace metier::recipe {
+
+// What LoRA adapts and how (the names of PEFT's config).
+struct LoraConfig {
+  std::int64_t rank = 16;
+  double alpha = 32;
+  double dropout = 0;
+  bool rslora = false;
+  std::vector<std::string> target_modules = {"all-linear"};
+  std::map<std::string, std::int64_t> rank_pattern;
+  std::map<std::string, double> alpha_pattern;
+  std::string adapter;
+
+  template <class Visitor>
+  void Visit(Visitor&& field) {
+    field("rank", rank, "rows of A and columns of B").AtLeast(1).AtMost(4096);
+    field("alpha", alpha, "the update is scaled by alpha / rank").Above(0);
+    field("dropout", dropout, "share of the adapter's inputs set to zero in training")
+        .AtLeast(0)
+        .AtMost(0.99);
+    field("rslora", rslora, "scale by alpha / sqrt(rank) instead");
+    field("target_modules", target_modules,
+          "endings of module paths (q_proj, c_attn), or all-linear: every linear but the head");
+    field("rank_pattern", rank_pattern, "another rank for modules whose path ends so");
+    field("alpha_pattern", alpha_pattern, "another alpha for modules whose path ends so");
+    field("adapter", adapter, "a PEFT directory to continue from, with this same configuration");
+  }
+};
+
+// Where a model made from scratch comes from.
+struct InitConfig {
+  std::string config;
+  Json spec;
+  std::int64_t vocab_size = 0;
+  double std = 0.02;
+
+  template <class Visitor>
+  void Visit(Visitor&& field) {
+    field("config", config, "a config.json to read");
+    field("spec", spec, "the contents of a config.json, written here");
+    field("vocab_size", vocab_size, "replaces the config's vocab_size; 0: keep").AtLeast(0);
+    field("std", std, "standard deviation of the random weights").Above(0);
+  }
+};
+
+struct TrainConfig {
+  std::string stage = "sft";
+  std::string model;
+  std::optional<InitConfig> init;
+  std::string tokenizer;
+  std::string train_file;
+  std::string eval_file;
+  std::string output_dir;
+  std::optional<LoraConfig> lora;
+
+  std::int64_t max_seq_len = 1024;
+  bool packing = true;
+  std::string long_examples = "auto";
+  std::int64_t per_device_train_batch_size = 4;
+  std::int64_t tokens_per_batch = 0;
+  std::int64_t gradient_accumulation_steps = 1;
+
+  double num_train_epochs = 1;
+  std::int64_t max_steps = 0;
+  double learning_rate = 2e-4;
+  std::string lr_scheduler_type = "cosine";
+  double warmup_ratio = 0.03;
+  std::int64_t warmup_steps = 0;
+  double min_lr_ratio = 0;
+  double weight_decay = 0;
+  double adam_beta1 = 0.9;
+  double adam_beta2 = 0.999;
+  double adam_epsilon = 1e-8;
+  double max_grad_norm = 1;
+
+  bool bf16 = true;
+  std::string dtype = "auto";
+  std::string device = "cpu";
+  std::int64_t threads = 0;
+  std::int64_t seed = 1;
+
+  std::int64_t logging_steps = 10;
+  std::int64_t eval_steps = 0;
+  std::int64_t save_steps = 0;
+  std::int64_t save_total_limit = 2;
+  std::string resume_from_checkpoint = "auto";
+
+  // The one list of the fields: reading, writing, schema and help walk it.
+  template <class Visitor>
+  void Visit(Visitor&& field) {
+    VisitData(field);
+    VisitOptimisation(field);
+    VisitRun(field);
+  }
+
+ private:
+  template <class Visitor>
+  void VisitData(Visitor&& field) {
+    field("stage", stage, "pretrain: loss on every token; sft: loss where the data says so")
+        .OneOf({"pretrain", "sft"});
+    field("model", model, "model to start from: a Hugging Face directory or a GGUF file");
+    field("init", init, "make the model from scratch instead (with `stage: pretrain`)");
+    field("tokenizer", tokenizer, "directory whose tokenizer files go into the output");
+    field("train_file", train_file, "token file to learn from").Required();
+    field("eval_file", eval_file, "token file for eval_loss");
+    field("output_dir", output_dir, "checkpoints, logs and the final model go here").Required();
+    field("lora", lora, "train an adapter and leave the model as it is; absent: train everything");
+    field("max_seq_len", max_seq_len, "tokens of one example, and of one pack").AtLeast(2);
+    field("packing", packing,
+          "fill packs of max_seq_len with whole examples that never see each other");
+    field("long_examples", long_examples,
+          "what happens to examples longer than max_seq_len; auto: split for pretrain, else error")
+        .OneOf({"auto", "split", "truncate", "error"});
+    field("per_device_train_batch_size", per_device_train_batch_size,
+          "packs (or, without packing, examples) computed at once")
+        .AtLeast(1);
+    field("tokens_per_batch", tokens_per_batch,
+          "the same in tokens, a multiple of max_seq_len; 0: not used")
+        .AtLeast(0);
+    field("gradient_accumulation_steps", gradient_accumulation_steps, "batches of one step")
+        .AtLeast(1);
+  }
+
+  template <class Visitor>
+  void VisitOptimisation(Visitor&& field) {
+    field("num_train_epochs", num_train_epochs, "passes over the data; the last may be partial")
+        .Above(0);
+    field("max_steps", max_steps, "stop after so many steps; 0: num_train_epochs decides")
+        .AtLeast(0);
+    field("learning_rate", learning_rate, "peak, reached at the end of the warm-up").AtLeast(0);
+    field("lr_scheduler_type", lr_scheduler_type, "shape after the warm-up")
+        .OneOf({"cosine", "linear", "constant_with_warmup", "constant"});
+    field("warmup_ratio", warmup_ratio, "share of the steps spent rising from 0")
+        .AtLeast(0)
+        .AtMost(1);
+    field("warmup_steps", warmup_steps, "the same in steps; 0: warmup_ratio decides").AtLeast(0);
+    field("min_lr_ratio", min_lr_ratio, "share of the peak where cosine and linear end")
+        .AtLeast(0)
+        .AtMost(1);
+    field("weight_decay", weight_decay, "decoupled; not applied to norms and biases").AtLeast(0);
+    field("adam_beta1", adam_beta1, "decay of the gradient's mean").AtLeast(0).AtMost(0.99999);
+    field("adam_beta2", adam_beta2, "decay of its square's mean").AtLeast(0).AtMost(0.9999999);
+    field("adam_epsilon", adam_epsilon, "added to the root of the latter").Above(0);
+    field("max_grad_norm", max_grad_norm, "longer gradients are scaled to this length; 0: never")
+        .AtLeast(0);
+  }
+
+  template <class Visitor>
+  void VisitRun(Visitor&& field) {
+    field("bf16", bf16, "matrix products in bf16; weights, sums and the optimiser stay in float");
+    field("dtype", dtype,
+          "type of the final model's weights; auto: as the model read, else bfloat16")
+        .OneOf({"auto", "float32", "float16", "bfloat16"});
+    field("device", device, "cpu, cuda or cuda:N");
+    field("threads", threads, "CPU threads; 0: all cores this process may use")
+        .AtLeast(0)
+        .AtMost(1024);
+    field("seed", seed, "of initial weights, order of the data and dropout").AtLeast(0);
+    field("logging_steps", logging_steps, "steps between lines of the log").AtLeast(1);
+    field("eval_steps", eval_steps, "steps between evaluations; 0: only at the end").AtLeast(0);
+    field("save_steps", save_steps, "steps between checkpoints; 0: only when stopped").AtLeast(0);
+    field("save_total_limit", save_total_limit, "checkpoints kept; 0: all").AtLeast(0);
+    field("resume_from_checkpoint", resume_from_checkpoint,
+          "auto: the newest in output_dir if there is one; never: start anew; or a checkpoint's "
+          "path");
+  }
+};
+
+// Reads and checks a configuration: fields by themselves (recipe/fields.h) and against each other.
+// kDataCorrupt, with the key: a field is wrong, or two contradict.
+Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& path = "train");
+
+// Packs (or examples, without packing) of one batch.
+std::int64_t BatchSize(const TrainConfig& config);
+
+}  // namespace metier::recipe

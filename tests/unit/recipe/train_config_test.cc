@@ -1,0 +1,68 @@
+#include "recipe/train_config.h"
+
+#include "recipe/fields.h"
+#include "support/fixtures.h"
+
+namespace metier::recipe {
+namespace {
+
+Result<TrainConfig> Parse(const std::string& yaml) {
+  METIER_ASSIGN(const Json document, ParseYaml(yaml));
+  return ParseTrainConfig(document);
+}
+
+const std::string kTuning = "model: base\ntrain_file: t.safetensors\noutput_dir: out\n";
+
+TEST(TrainConfig, ReadsWhatUsersWrite) {
+  ASSERT_OK_AND_ASSIGN(
+      const TrainConfig config,
+      Parse(kTuning + "learning_rate: 2e-4\nmax_seq_len: 512\ntokens_per_batch: 2048\n"
+                      "lora: {rank: 8, alpha: 16, target_modules: [q_proj], rank_pattern: "
+                      "{v_proj: 4}}\n"));
+  EXPECT_DOUBLE_EQ(config.learning_rate, 2e-4);
+  ASSERT_TRUE(config.lora.has_value());
+  EXPECT_EQ(config.lora->rank, 8);
+  EXPECT_EQ(config.lora->rank_pattern.at("v_proj"), 4);
+  EXPECT_EQ(BatchSize(config), 4);
+}
+
+TEST(TrainConfig, ReadsBackWhatItWrites) {
+  ASSERT_OK_AND_ASSIGN(const TrainConfig config,
+                       Parse(kTuning + "seed: 7\nlora: {rank: 3}\nbf16: false\n"));
+  const Json written = WriteFields(config);
+  ASSERT_OK_AND_ASSIGN(const TrainConfig again, ParseTrainConfig(written));
+  EXPECT_EQ(DumpCompact(WriteFields(again)), DumpCompact(written));
+  EXPECT_EQ(again.seed, 7);
+  EXPECT_EQ(again.lora->rank, 3);
+  EXPECT_FALSE(again.bf16);
+}
+
+TEST(TrainConfig, NamesTheNearestKey) {
+  EXPECT_ERROR(Parse(kTuning + "learning_rat: 1\n"), ErrorCode::kDataCorrupt,
+               "did you mean 'learning_rate'");
+  EXPECT_ERROR(Parse(kTuning + "lora: {ranks: 1}\n"), ErrorCode::kDataCorrupt, "train.lora");
+}
+
+TEST(TrainConfig, RefusesContradictions) {
+  const struct {
+    const char* yaml;
+    const char* message;
+  } cases[] = {
+      {"train_file: t\noutput_dir: o\n", "neither 'model' nor 'init'"},
+      {"model: m\ninit: {config: c}\ntrain_file: t\noutput_dir: o\n", "both 'model' and 'init'"},
+      {"init: {config: c}\ntrain_file: t\noutput_dir: o\n", "expected pretrain"},
+      {"stage: pretrain\ninit: {}\ntrain_file: t\noutput_dir: o\n", "exactly one of"},
+      {"stage: pretrain\ninit: {config: c}\nlora: {}\ntrain_file: t\noutput_dir: o\n", "random"},
+      {"model: m\ntrain_file: t\noutput_dir: o\ntokens_per_batch: 1500\n", "multiple"},
+      {"model: m\ntrain_file: t\noutput_dir: o\neval_steps: 5\n", "eval_file"},
+      {"model: m\ntrain_file: t\noutput_dir: o\ndevice: tpu\n", "cuda"},
+      {"model: m\ntrain_file: t\noutput_dir: o\nlora: {target_modules: []}\n", "empty"},
+      {"model: m\ntrain_file: t\noutput_dir: o\nlearning_rate: -1\n", "learning_rate"},
+      {"model: m\ntrain_file: t\n", "output_dir"},
+  };
+  for (const auto& wrong : cases)
+    EXPECT_ERROR(Parse(wrong.yaml), ErrorCode::kDataCorrupt, wrong.message);
+}
+
+}  // namespace
+}  // namespace metier::recipe
