@@ -1,0 +1,26 @@
+// The kernels of training for one instruction set: scalar. CMakeLists.txt gives this file its
+// flags.
+#include <cstdint>
+#include <cstring>
+
+#include "train/cpu/kernels.h"
+#include "train/cpu/tables.h"
+
+#define METIER_VECTOR_BYTES 16
+#define METIER_TILE_ROWS 4
+
+namespace metier::train::cpu {
+namespace {
+// clang-format off: each body uses the ones before it
+#include "train/cpu/body/vector.h"
+#include "train/cpu/body/gemm.h"
+#include "train/cpu/body/rows.h"
+#include "train/cpu/body/attention.h"
+#include "train/cpu/body/table.h"
+// clang-format on
+}  // namespace
+
+constinit const KernelTable kScalarF32 = TableOf<float>("scalar");
+constinit const KernelTable kScalarF64 = TableOf<double>("scalar");
+
+}  // namespace metier::train::cpu
