@@ -72,6 +72,7 @@ class Tokenizer {
   const SpecialTokens& special() const;
 
  private:
+  friend class StreamDecoder;
   std::shared_ptr<const Impl> impl_;
 };
 
@@ -86,6 +87,7 @@ Result<Tokenizer> TokenizerFromJson(const Json& tokenizer, const Json& config,
 
 // What a GGUF file says about its vocabulary (keys tokenizer.ggml.*), as format/gguf hands it over.
 struct GgufVocab {
+  std::string name;   // general.name: some models' added tokens behave differently (phi-3)
   std::string model;  // "llama", "gpt2", "bert", "t5", ...
   std::string pre;    // pre-tokenizer's name: "llama-bpe", "qwen2", "gpt-2", ...
   std::vector<std::string> tokens;
@@ -94,18 +96,21 @@ struct GgufVocab {
                                           // byte; empty: all normal
   std::vector<std::string> merges;        // "a b"
   TokenId bos = -1, eos = -1, eot = -1, unk = -1, pad = -1, sep = -1, cls = -1;
-  std::optional<bool> add_bos, add_eos, add_space_prefix;
+  std::optional<bool> add_bos, add_eos, add_sep, add_space_prefix, remove_extra_whitespaces;
+  std::string precompiled_charsmap;  // t5: SentencePiece's normalisation table, bytes
   std::string
       huggingface_json;  // tokenizer.huggingface.json: preferred over all of the above when present
 };
 Result<Tokenizer> TokenizerFromGguf(GgufVocab vocab, const Limits& limits = {});
 
-// Joins streamed tokens into text that never ends inside a UTF-8 character.
+// Joins streamed tokens into text that never ends inside a UTF-8 character. Requires that the
+// tokenizer outlives it, and ids of the vocabulary.
 class StreamDecoder {
  public:
-  explicit StreamDecoder(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  explicit StreamDecoder(const Tokenizer& tokenizer);
   // What can be shown after this token: complete characters only. The sum of all pieces and
-  // Finish() equals Decode().
+  // Finish() equals Decode(). A few decoders (CTC, "</w>" suffixes) look at the whole text; with
+  // these everything comes at Finish().
   std::string Add(TokenId id);
   // The rest; incomplete bytes as they are.
   std::string Finish();
@@ -113,6 +118,8 @@ class StreamDecoder {
  private:
   const Tokenizer& tokenizer_;
   std::string pending_;
+  std::vector<TokenId> held_;  // of decoders that do not stream
+  std::int64_t leading_left_;  // leading characters that may still be stripped
   bool first_ = true;
 };
 
