@@ -6,6 +6,7 @@ namespace metier::cli {
 
 std::span<const Verb* const> Verbs() {
   static constexpr const Verb* kVerbs[] = {
+      &kInspectVerb,
       &kDoctorVerb,
       &kCompletionVerb,
   };

@@ -7,5 +7,6 @@ namespace metier::cli {
 
 extern const Verb kCompletionVerb;
 extern const Verb kDoctorVerb;
+extern const Verb kInspectVerb;
 
 }  // namespace metier::cli
