@@ -8,6 +8,7 @@ std::span<const Verb* const> Verbs() {
   static constexpr const Verb* kVerbs[] = {
       &kInspectVerb,
       &kDoctorVerb,
+      &kSchemaVerb,
       &kCompletionVerb,
   };
   return kVerbs;

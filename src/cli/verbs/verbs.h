@@ -8,5 +8,6 @@ namespace metier::cli {
 extern const Verb kCompletionVerb;
 extern const Verb kDoctorVerb;
 extern const Verb kInspectVerb;
+extern const Verb kSchemaVerb;
 
 }  // namespace metier::cli
