@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "text/tokenizer/end_of_turn.h"
 #include "text/tokenizer/gguf_pre.h"
+#include "text/tokenizer/huggingface.h"
 #include "text/tokenizer/model_bpe.h"
 #include "text/tokenizer/model_unigram.h"
 #include "text/tokenizer/model_word.h"
@@ -303,14 +304,29 @@ class GgufLoader {
   bool prefixed_ = false;
 };
 
+// tokenizer.huggingface.json: a whole tokenizer.json; the roles are those of the GGUF file.
+Result<Tokenizer> FromEmbedded(const GgufVocab& vocab, const Limits& limits) {
+  HfDocuments documents;
+  METIER_ASSIGN(documents.tokenizer, ParseJson(vocab.huggingface_json, limits));
+  documents.generation = Json::object();
+  documents.config = Json::object();
+  if (vocab.bos >= 0) documents.generation["bos_token_id"] = vocab.bos;
+  Json ends = Json::array();
+  if (vocab.eos >= 0) ends.push_back(vocab.eos);
+  if (vocab.eot >= 0) ends.push_back(vocab.eot);
+  documents.generation["eos_token_id"] = std::move(ends);
+  const auto size = static_cast<TokenId>(vocab.tokens.size());
+  if (vocab.pad >= 0 && vocab.pad < size) {
+    documents.config["pad_token"] = vocab.tokens[static_cast<std::size_t>(vocab.pad)];
+  }
+  return TokenizerFromDocuments(documents, limits);
+}
+
 }  // namespace
 
 Result<Tokenizer> TokenizerFromGguf(GgufVocab vocab, const Limits& limits) {
-  if (!vocab.huggingface_json.empty()) {
-    METIER_ASSIGN(const Json json, ParseJson(vocab.huggingface_json, limits));
-    return TokenizerFromJson(json, Json(nullptr), limits);
-  }
-  auto tokenizer = GgufLoader(std::move(vocab), limits).Load();
+  auto tokenizer = vocab.huggingface_json.empty() ? GgufLoader(std::move(vocab), limits).Load()
+                                                  : FromEmbedded(vocab, limits);
   if (!tokenizer.ok()) return std::move(tokenizer).error().With("GGUF vocabulary");
   return tokenizer;
 }
