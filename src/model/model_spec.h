@@ -40,7 +40,8 @@ enum class NormPlace {
 };  // before the sub-layer (GPT-2, Llama) or after the residual sum (BERT)
 enum class PositionKind { kRope, kLearned, kAlibi };
 enum class Activation { kSilu, kGeluErf, kGeluTanh, kRelu };
-enum class RopeScaling { kNone, kLinear, kLlama3 };
+enum class RopeScaling { kNone, kLinear, kLlama3, kFactors };
+enum class Pooling { kNone, kMean, kCls, kLast };
 enum class RouterInput {
   kFfnNorm,
   kBlockInput
@@ -58,6 +59,8 @@ struct NormSpec {
   double epsilon = 1e-5;
   bool bias = false;      // LayerNorm's shift
   bool plus_one = false;  // gemma: the stored weight is w, the applied one 1 + w
+
+  bool operator==(const NormSpec&) const = default;
 };
 
 struct RopeSpec {
@@ -68,12 +71,17 @@ struct RopeSpec {
   double low_freq_factor = 1.0;         // kLlama3
   double high_freq_factor = 4.0;        // kLlama3
   std::int64_t original_positions = 0;  // kLlama3
+  std::vector<float> factors;           // kFactors: each pair's speed is divided by its own
+
+  bool operator==(const RopeSpec&) const = default;
 };
 
 // One layer's attention pattern.
 struct LayerSpec {
   bool rope = true;                 // smallthinker: some layers have no positions at all
   std::int64_t sliding_window = 0;  // tokens a query sees, itself included; 0: all before it
+
+  bool operator==(const LayerSpec&) const = default;
 };
 
 struct MoeSpec {
@@ -82,6 +90,8 @@ struct MoeSpec {
   RouterInput router_input = RouterInput::kFfnNorm;
   RouterScore score = RouterScore::kTopKThenSoftmax;
   bool normalise_top_k = true;
+
+  bool operator==(const MoeSpec&) const = default;
 };
 
 struct ModelSpec {
@@ -122,9 +132,15 @@ struct ModelSpec {
 
   std::vector<LayerSpec> layer;  // one per layer
 
+  // How an embedding model makes one vector of its last hidden states (after the final norm).
+  Pooling pooling = Pooling::kNone;
+  bool normalise_pooled = false;  // to length 1
+
   std::int64_t q_width() const { return heads * head_dim; }
   std::int64_t kv_width() const { return kv_heads * head_dim; }
   double score_scale() const;
+
+  bool operator==(const ModelSpec&) const = default;
 };
 
 // A parameter the spec calls for.
@@ -134,7 +150,7 @@ struct Parameter {
 };
 
 // All of them, in the order of computation. The one list behind loading, saving, initialising and
-// counting.
+// counting. Requires Validate(spec).
 std::vector<Parameter> Parameters(const ModelSpec& spec);
 std::int64_t ParameterCount(const ModelSpec& spec);
 
@@ -146,7 +162,11 @@ Status Validate(const ModelSpec& spec, const Limits& limits = {});
 std::vector<float> AlibiSlopes(std::int64_t heads);
 
 // Rotation speed of each pair of dimensions, in radians per position, scaling applied: [head_dim /
-// 2].
+// 2]. Pair i is dimensions i and i + head_dim / 2 (Su et al. 2021; halves as in GPT-NeoX).
 std::vector<float> RopeFrequencies(const ModelSpec& spec);
+
+// What the speeds are divided by, one per pair: the factors of linear and llama3 scaling written
+// out, as GGUF stores them. All ones without scaling.
+std::vector<double> RopeFactors(const ModelSpec& spec);
 
 }  // namespace metier::model
