@@ -2,10 +2,11 @@
 // into ours.
 //
 // How to add one: docs/howto/add-a-family.md. Everything else (loading, saving, both executors,
-// adapters, the registry sweep of tests) follows from the four functions of a row.
+// adapters, the registry sweep of tests) follows from the functions of a row.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,37 +40,49 @@ enum class RowOrder {
 struct TensorRule {
   std::string ours;
   std::string theirs;
-  bool transpose = false;  // Conv1D stores [in, out]
+  std::string alternative;  // where `theirs` is absent: a tensor of this expert alone; "" if none
+  bool transpose = false;   // Conv1D stores [in, out]
   RowMap rows;
   RowOrder order = RowOrder::kAsIs;
   std::int64_t expert =
       -1;          // index into the slowest dimension of a tensor of all experts; -1: not one
-  double add = 0;  // added after decoding (gemma's norms: GGUF holds 1 + w, the HF file w)
+  double add = 0;  // added after decoding (gemma's norms: GGUF holds 1 + w, we and HF w)
 };
 
+using GgufMetadata = std::map<std::string, format::GgufValue>;
+
 struct Family {
-  std::string_view name;  // "llama"; model_type of config.json unless hf_model_types says otherwise
+  std::string_view name;  // "llama": of ModelSpec::family
   std::span<const std::string_view> hf_model_types;
   std::span<const std::string_view> gguf_architectures;
 
-  // Unknown or contradictory values are errors that name the key.
+  // Unknown or contradictory values are errors that name the key, and so is a key that would change
+  // the function and that we do not honour. Does not Validate().
   Result<ModelSpec> (*from_config)(const Json& config);
-  // The config.json of a spec, as transformers writes it.
+  // The config.json of a spec, as transformers writes it. Requires a spec of this family.
   Json (*to_config)(const ModelSpec& spec);
-  // nullptr: no GGUF form is known.
-  Result<ModelSpec> (*from_gguf)(const format::GgufFile& file);
 
-  // Where each parameter stands. For files whose prefix varies (gpt2 with and without
-  // "transformer."), loading tries `prefixes` in order and takes the first under which the
-  // embedding is found.
+  // nullptr: no GGUF form is known, and gguf_rules and to_gguf are absent too. The spec's family
+  // names the row whose rules apply: an architecture may hold several (llama: mistral, mixtral).
+  Result<ModelSpec> (*from_gguf)(const format::GgufFile& file);
+  // general.architecture and all that from_gguf reads. kUnsupported: what other readers of the
+  // format would compute differently.
+  Result<GgufMetadata> (*to_gguf)(const ModelSpec& spec);
+
+  // Where each parameter of Parameters(spec) stands, one rule each, in that order.
   std::vector<TensorRule> (*hf_rules)(const ModelSpec& spec);
   std::vector<TensorRule> (*gguf_rules)(const ModelSpec& spec);
+  // How names of the body may begin. Rules are written with the first; for files saved from another
+  // class of the model, loading replaces it by the one under which the embedding is found.
   std::span<const std::string_view> hf_prefixes;
+  // Tensors that a file may hold and no parameter uses: names that end so ("attn.bias" of gpt2).
+  std::span<const std::string_view> leftovers;
 
-  // A small random model for tests: every feature of the family in use, vocabulary 320.
+  // A small model for tests: every feature of the family in use, vocabulary 320.
   ModelSpec (*tiny)();
 };
 
+// All rows, sorted by name.
 std::span<const Family* const> Families();
 
 // kUnsupported: unknown, with the known names and the nearest.

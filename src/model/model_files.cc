@@ -1,0 +1,216 @@
+#include "model/model_files.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "base/check.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "format/gguf.h"
+#include "format/safetensors.h"
+#include "model/pooling_files.h"
+#include "model/stored_tensors.h"
+
+namespace metier::model {
+
+struct ModelFiles::State {
+  std::string path;
+  Kind kind = Kind::kHuggingFace;
+  ModelSpec spec;
+  const Family* family = nullptr;
+  std::unique_ptr<tensor::TensorSource> source;
+  const format::GgufFile* gguf = nullptr;  // `source`, where that is a GGUF file
+  std::map<std::string, Placement> placements;
+  std::vector<std::string> unused;
+
+  const Placement& At(const std::string& name) const {
+    const auto found = placements.find(name);
+    METIER_CHECK(found != placements.end(), "a name that is not in Parameters(spec)");
+    return found->second;
+  }
+
+  Status OpenDirectory(const Limits& limits);
+  Status OpenGguf(const Limits& limits);
+  Status Place();
+  Status PlaceTensor(const StoredTensor& tensor, const std::vector<TensorRule>& rules,
+                     const std::vector<Parameter>& parameters);
+  Status ChoosePrefix(const std::vector<TensorRule>& rules);
+  std::string WithPrefix(const std::string& name) const;
+  void ListUnused();
+
+ private:
+  std::string_view prefix_;  // of this file, for Hugging Face names
+  std::set<std::string> used_;
+};
+
+namespace {
+
+namespace fs = std::filesystem;
+
+Error WrongShape(const std::string& ours, const std::string& theirs, const tensor::Shape& found,
+                 const tensor::Shape& expected) {
+  return Error(
+      ErrorCode::kDataCorrupt,
+      fmt::format("parameter '{}': tensor '{}' has shape {}, the config calls for {}", ours, theirs,
+                  tensor::FormatShape(found), tensor::FormatShape(expected)));
+}
+
+}  // namespace
+
+Status ModelFiles::State::OpenDirectory(const Limits& limits) {
+  METIER_ASSIGN(const Json config, ReadJsonFile(path + "/config.json", limits));
+  const auto type = config.is_object() ? config.find("model_type") : config.end();
+  if (type == config.end() || !type->is_string())
+    return Error(ErrorCode::kDataCorrupt, "config.json: no \"model_type\"");
+  METIER_ASSIGN(family, FindFamilyByModelType(type->get_ref<const std::string&>()));
+  METIER_ASSIGN(spec, family->from_config(config));
+  METIER_TRY(ReadPooling(path, limits, spec));
+  METIER_TRY(Validate(spec, limits));
+  METIER_ASSIGN(source, format::OpenSafetensorsModel(path, limits));
+  return Ok();
+}
+
+Status ModelFiles::State::OpenGguf(const Limits& limits) {
+  kind = Kind::kGguf;
+  METIER_ASSIGN(format::GgufFile file, format::GgufFile::Open(path, limits));
+  auto owned = std::make_unique<format::GgufFile>(std::move(file));
+  gguf = owned.get();
+  source = std::move(owned);
+  METIER_ASSIGN(const std::string architecture, gguf->Text("general.architecture"));
+  METIER_ASSIGN(const std::string type, gguf->TextOr("general.type", "model"));
+  if (type != "model")
+    return Error(ErrorCode::kUnsupported,
+                 fmt::format("a GGUF of type '{}', a model is expected", type));
+  METIER_ASSIGN(const Family* read_by, FindFamilyByGguf(architecture));
+  METIER_ASSIGN(spec, read_by->from_gguf(*gguf));
+  METIER_TRY(Validate(spec, limits));
+  METIER_ASSIGN(family, FindFamily(spec.family));
+  return Ok();
+}
+
+std::string ModelFiles::State::WithPrefix(const std::string& name) const {
+  if (kind == Kind::kGguf || family->hf_prefixes.empty()) return name;
+  const std::string_view written = family->hf_prefixes.front();
+  if (!name.starts_with(written)) return name;
+  return std::string(prefix_) + name.substr(written.size());
+}
+
+Status ModelFiles::State::ChoosePrefix(const std::vector<TensorRule>& rules) {
+  const std::string& embedding = rules.front().theirs;
+  std::string tried;
+  for (const std::string_view candidate : family->hf_prefixes) {
+    prefix_ = candidate;
+    const std::string name = WithPrefix(embedding);
+    if (source->Find(name) != nullptr) return Ok();
+    tried += fmt::format(" '{}'", name);
+  }
+  return Error(
+      ErrorCode::kDataCorrupt,
+      fmt::format("no token embedding: a model of family {} has one of{}", family->name, tried));
+}
+
+Status ModelFiles::State::PlaceTensor(const StoredTensor& tensor,
+                                      const std::vector<TensorRule>& rules,
+                                      const std::vector<Parameter>& parameters) {
+  const std::string name = WithPrefix(tensor.name);
+  const tensor::TensorView* view = source->Find(name);
+  if (view != nullptr && view->shape != tensor.shape)
+    return WrongShape(rules[tensor.parts.front()].ours, name, view->shape, tensor.shape);
+  if (view != nullptr) used_.insert(name);
+  for (const std::size_t part : tensor.parts) {
+    Placement at{rules[part], parameters[part].shape, spec.head_dim, {}};
+    const std::string alone = WithPrefix(at.rule.alternative);
+    const tensor::TensorView* own = view != nullptr || alone.empty() ? view : source->Find(alone);
+    if (own == nullptr) {
+      const bool head = at.rule.ours == "head.weight";
+      return Error(ErrorCode::kDataCorrupt,
+                   fmt::format("parameter '{}' is missing: no tensor '{}'{}", at.rule.ours, name,
+                               head ? " (should tie_word_embeddings be true?)" : ""));
+    }
+    if (view == nullptr && own->shape != at.shape)
+      return WrongShape(at.rule.ours, alone, own->shape, at.shape);
+    if (view == nullptr) used_.insert(alone);
+    const bool slice = view != nullptr && at.rule.expert >= 0;
+    at.view = slice ? SliceOfExpert(*view, at.rule.expert) : *own;
+    std::string ours = at.rule.ours;
+    placements.emplace(std::move(ours), std::move(at));
+  }
+  return Ok();
+}
+
+Status ModelFiles::State::Place() {
+  const std::vector<TensorRule> rules =
+      kind == Kind::kGguf ? family->gguf_rules(spec) : family->hf_rules(spec);
+  if (kind == Kind::kHuggingFace) METIER_TRY(ChoosePrefix(rules));
+  const std::vector<Parameter> parameters = Parameters(spec);
+  for (const StoredTensor& tensor : StoredTensors(spec, rules))
+    METIER_TRY(PlaceTensor(tensor, rules, parameters));
+  ListUnused();
+  return Ok();
+}
+
+void ModelFiles::State::ListUnused() {
+  std::set<std::string> expected = {"rope_freqs.weight"};  // read into the spec
+  if (spec.head && spec.tied_head) {
+    // Some files hold the tied head a second time; transformers ignores it as well.
+    ModelSpec untied = spec;
+    untied.tied_head = false;
+    const auto rules = kind == Kind::kGguf ? family->gguf_rules(untied) : family->hf_rules(untied);
+    expected.insert(WithPrefix(rules.back().theirs));
+  }
+  for (const std::string& name : source->Names()) {
+    const bool leftover =
+        std::any_of(family->leftovers.begin(), family->leftovers.end(),
+                    [&](std::string_view ending) { return name.ends_with(ending); });
+    if (leftover || used_.count(name) != 0 || expected.count(name) != 0) continue;
+    unused.push_back(name);
+  }
+  used_.clear();
+  if (!unused.empty())
+    LogWarning(fmt::format("'{}': {} tensors are not used, the first is '{}'", path, unused.size(),
+                           unused.front()));
+}
+
+Result<ModelFiles> ModelFiles::Open(const std::string& path, const Limits& limits) {
+  auto state = std::make_shared<State>();
+  state->path = path;
+  std::error_code ignored;
+  const bool directory = fs::is_directory(path, ignored);
+  auto opened = directory ? state->OpenDirectory(limits) : state->OpenGguf(limits);
+  if (opened.ok()) opened = state->Place();
+  if (!opened.ok()) return std::move(opened).error().With("model '" + path + "'");
+  ModelFiles files;
+  files.state_ = std::move(state);
+  return files;
+}
+
+const ModelSpec& ModelFiles::spec() const { return state_->spec; }
+const Family& ModelFiles::family() const { return *state_->family; }
+const std::string& ModelFiles::path() const { return state_->path; }
+ModelFiles::Kind ModelFiles::kind() const { return state_->kind; }
+const format::GgufFile* ModelFiles::gguf() const { return state_->gguf; }
+
+tensor::DType ModelFiles::StoredType(const std::string& name) const {
+  return state_->At(name).view.dtype;
+}
+
+std::optional<tensor::TensorView> ModelFiles::Borrow(const std::string& name) const {
+  return BorrowPlaced(state_->At(name));
+}
+
+Result<tensor::Tensor> ModelFiles::Load(const std::string& name) const {
+  return LoadPlaced(state_->At(name));
+}
+
+Result<tensor::Tensor> ModelFiles::LoadF32(const std::string& name) const {
+  return LoadPlacedF32(state_->At(name));
+}
+
+std::vector<std::string> ModelFiles::Unused() const { return state_->unused; }
+
+}  // namespace metier::model
