@@ -1,0 +1,95 @@
+// specialist/stages/train.cc - one training run in the plug-in; an interrupted one goes on where
+// its last checkpoint is.
+
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "recipe/train_config.h"
+#include "specialist/report.h"
+#include "specialist/stages/stages.h"
+#include "specialist/train_plugin.h"
+
+namespace metier::specialist {
+namespace {
+
+// The bar of a run, from the plug-in's events.
+class TrainProgress {
+ public:
+  explicit TrainProgress(std::string label) : label_(std::move(label)) {}
+
+  TrainPlugin::Continue OnEvent(const Json& event) {
+    const auto number = [&](const char* key) {
+      return event.contains(key) && event[key].is_number() ? event[key].get<double>() : 0.0;
+    };
+    const std::string kind = event.is_object() ? event.value("event", "") : "";
+    if (kind == "log") LogInfo(label_ + ": " + event.value("text", ""));
+    if (kind != "step") return TrainPlugin::Continue::kYes;
+    const auto step = static_cast<std::uint64_t>(number("step"));
+    if (!bar_) {
+      bar_.emplace(label_, static_cast<std::uint64_t>(number("total_steps")));
+      bar_->StartFrom(step > 0 ? step - 1 : 0);
+    }
+    bar_->Update(step, fmt::format("loss {:.4f}", number("loss")));
+    return TrainPlugin::Continue::kYes;
+  }
+
+ private:
+  std::string label_;
+  std::optional<Progress> bar_;
+};
+
+// The run itself says where the output goes and that it resumes.
+Status Check(const Json& config, const std::string& place) {
+  METIER_TRY(recipe::internal::CheckIsObject(place, config));
+  for (const char* own : {"output_dir", "resume_from_checkpoint"}) {
+    if (!config.contains(own)) continue;
+    return Error(ErrorCode::kDataCorrupt,
+                 fmt::format("{}.{}: the recipe's run sets this itself; leave it out", place, own));
+  }
+  Json request = config;
+  request["output_dir"] = "out";
+  METIER_TRY(recipe::ParseTrainConfig(request, place));
+  return Ok();
+}
+
+Result<Json> Run(const StageContext& context) {
+  Json request = context.config;
+  request["output_dir"] = context.work;
+  request["resume_from_checkpoint"] = "auto";
+  if (!request.contains("seed")) request["seed"] = context.seed;
+  if (!request.contains("threads")) request["threads"] = context.threads;
+  METIER_ASSIGN(const TrainPlugin plugin, TrainPlugin::Load());
+  TrainProgress progress(context.name);
+  return plugin.Call("train", request, [&](const Json& event) { return progress.OnEvent(event); });
+}
+
+std::string Section(const StageRecord& record) {
+  std::string html = fmt::format("<h2>Training: {}</h2>\n", EscapeHtml(record.name));
+  constexpr std::uint64_t kMostBytes = 16ULL << 20;
+  if (const auto curve = ReadFile(record.folder + "/training_loss.svg", kMostBytes); curve.ok()) {
+    // The SVG is ours, but its first line may be an XML declaration, which HTML does not know.
+    const std::size_t begin = curve->find("<svg");
+    if (begin != std::string::npos) html += "<figure>" + curve->substr(begin) + "</figure>\n";
+  }
+  std::string rows;
+  for (const auto& [key, value] : record.summary.items()) {
+    if (!value.is_primitive()) continue;
+    const std::string text = value.is_string() ? value.get<std::string>() : DumpCompact(value);
+    rows += fmt::format("<tr><td>{}</td><td class=\"figure\">{}</td></tr>\n", EscapeHtml(key),
+                        EscapeHtml(text));
+  }
+  return html + "<details><summary>Figures</summary><div class=\"wide\"><table>" + rows +
+         "</table></div></details>\n";
+}
+
+}  // namespace
+
+const StageKind kTrainStage = {
+    "train",  "train a model or an adapter",       StageKind::Leftovers::kResume, &Check, &Run,
+    &Section, &SettingsSchema<recipe::TrainConfig>};
+
+}  // namespace metier::specialist

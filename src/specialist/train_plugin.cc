@@ -1,0 +1,112 @@
+#include "specialist/train_plugin.h"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <vector>
+
+#include "base/process.h"
+#include "metier/train_plugin.h"
+
+namespace metier::specialist {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kFileName[] = "libmetier_train.so";
+
+std::vector<std::string> Places() {
+  std::vector<std::string> places;
+  if (const char* named = std::getenv("METIER_TRAIN_PLUGIN"); named != nullptr)
+    places.emplace_back(named);
+  const fs::path program = ProgramFolder();
+  places.push_back((program / kFileName).string());
+  places.push_back((program / "../lib/metier" / kFileName).lexically_normal().string());
+  return places;
+}
+
+// The code that the plug-in's error names, so that exit codes survive the border.
+ErrorCode CodeFromName(const std::string& name) {
+  for (const ErrorCode code :
+       {ErrorCode::kInvalidArgument, ErrorCode::kNotFound, ErrorCode::kDataCorrupt,
+        ErrorCode::kUnsupported, ErrorCode::kResourceExhausted, ErrorCode::kIo}) {
+    if (name == ErrorCodeName(code)) return code;
+  }
+  return ErrorCode::kIo;
+}
+
+struct EventContext {
+  const std::function<TrainPlugin::Continue(const Json& event)>* event;
+};
+
+int OnEvent(void* context, const char* json) {
+  const auto parsed = ParseJson(json);
+  if (!parsed.ok()) return 0;
+  const auto& event = *static_cast<EventContext*>(context)->event;
+  return event(*parsed) == TrainPlugin::Continue::kStop ? 1 : 0;
+}
+
+}  // namespace
+
+struct TrainPlugin::Library {
+  metier_train_call_fn call = nullptr;
+  metier_train_free_fn free = nullptr;
+  // The handle is never closed: LibTorch's threads and static state do not survive an unload.
+};
+
+Result<TrainPlugin> TrainPlugin::Load() {
+  const std::vector<std::string> places = Places();
+  for (const std::string& place : places) {
+    std::error_code ignored;
+    if (!fs::exists(place, ignored)) continue;
+    void* handle = ::dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (handle == nullptr) {
+      return Error(ErrorCode::kNotFound,
+                   fmt::format("'{}' cannot be loaded: {}; scripts/setup installs LibTorch", place,
+                               ::dlerror()));
+    }
+    const auto abi = reinterpret_cast<metier_train_abi_fn>(::dlsym(handle, "metier_train_abi"));
+    auto library = std::make_shared<Library>();
+    library->call = reinterpret_cast<metier_train_call_fn>(::dlsym(handle, "metier_train_call"));
+    library->free = reinterpret_cast<metier_train_free_fn>(::dlsym(handle, "metier_train_free"));
+    if (abi == nullptr || library->call == nullptr || library->free == nullptr ||
+        abi() != METIER_TRAIN_ABI) {
+      return Error(
+          ErrorCode::kUnsupported,
+          fmt::format("'{}' has interface {}, this program expects {}: build both from one source",
+                      place, abi == nullptr ? 0 : abi(), METIER_TRAIN_ABI));
+    }
+    TrainPlugin plugin;
+    plugin.path_ = place;
+    plugin.library_ = std::move(library);
+    return plugin;
+  }
+  return Error(ErrorCode::kNotFound, fmt::format("training needs {}, found in none of {}: build it "
+                                                 "with -DMETIER_TRAIN=ON (the default), or "
+                                                 "set METIER_TRAIN_PLUGIN",
+                                                 kFileName, fmt::join(places, ", ")));
+}
+
+Result<Json> TrainPlugin::Call(const std::string& verb, const Json& request,
+                               const std::function<Continue(const Json& event)>& event) const {
+  EventContext context{&event};
+  const metier_train_callbacks callbacks{&context, &OnEvent};
+  char* text = nullptr;
+  const int failed = library_->call(verb.c_str(), DumpCompact(request).c_str(), &callbacks, &text);
+  const std::string copy = text == nullptr ? "" : text;
+  library_->free(text);
+  METIER_ASSIGN(Json reply, ParseJson(copy));
+  if (failed == 0) return reply;
+  const Json error = reply.is_object() && reply.contains("error") ? reply["error"] : Json::object();
+  const auto field = [&](const char* name) {
+    return error.is_object() && error.contains(name) && error[name].is_string()
+               ? error[name].get<std::string>()
+               : std::string("unknown error");
+  };
+  return Error(CodeFromName(field("code")), field("message"));
+}
+
+}  // namespace metier::specialist
