@@ -6,10 +6,7 @@ namespace metier::cli {
 
 std::span<const Verb* const> Verbs() {
   static constexpr const Verb* kVerbs[] = {
-      &kInspectVerb,
-      &kDoctorVerb,
-      &kSchemaVerb,
-      &kCompletionVerb,
+      &kInspectVerb, &kTokenizeVerb, &kDoctorVerb, &kSchemaVerb, &kCompletionVerb,
   };
   return kVerbs;
 }

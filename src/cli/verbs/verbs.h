@@ -9,5 +9,6 @@ extern const Verb kCompletionVerb;
 extern const Verb kDoctorVerb;
 extern const Verb kInspectVerb;
 extern const Verb kSchemaVerb;
+extern const Verb kTokenizeVerb;
 
 }  // namespace metier::cli
