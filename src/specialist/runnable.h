@@ -23,8 +23,8 @@ namespace metier::specialist {
 struct Runnable {
   model::ModelFiles files;
   text::Tokenizer tokenizer;
-  std::optional<text::ChatTemplate>
-      chat_template;  // nothing: a base model that only continues text
+  std::optional<text::ChatTemplate> chat_template =
+      {};  // nothing: a base model that only continues text
   std::optional<model::Adapter> adapter = {};
   text::ToolDialect dialect = text::ToolDialect::kNone;
   Json tools = nullptr;     // array in the OpenAI form, or null
