@@ -20,7 +20,12 @@ if(CCACHE)
 endif()
 
 add_library(metier_settings INTERFACE)
-target_compile_options(metier_settings INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror)
+target_compile_options(metier_settings INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror
+                       -Wno-missing-field-initializers) # with designated initialisers, what is left out is meant to be
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+  # gcc's own manual: with sanitizers this warning finds what is not there.
+  target_compile_options(metier_settings INTERFACE -Wno-maybe-uninitialized)
+endif()
 # The same bits on every machine of one instruction set: no contraction that the source does not spell.
 target_compile_options(metier_settings INTERFACE -ffp-contract=off)
 target_include_directories(metier_settings INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
