@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -31,6 +32,19 @@ Status Flush(const std::string& path) {
   ::close(descriptor);
   if (failed != 0) return SystemError("flush", path, number);
   return Ok();
+}
+
+// Flushes a file, or a directory with everything in it.
+Status FlushTree(const std::string& path) {
+  std::error_code failed;
+  if (fs::is_directory(path, failed)) {
+    fs::recursive_directory_iterator at(path, failed);
+    for (; !failed && at != fs::recursive_directory_iterator(); at.increment(failed)) {
+      if (!at->is_symlink()) METIER_TRY(Flush(at->path().string()));
+    }
+    if (failed) return SystemError("list", path, failed.value());
+  }
+  return Flush(path);
 }
 
 std::string ParentOf(const std::string& path) {
@@ -119,9 +133,10 @@ MappedFile::~MappedFile() {
 }
 
 Result<AtomicFile> AtomicFile::Create(const std::string& path) {
+  static std::atomic<unsigned> created = 0;  // two threads may write one path
   AtomicFile file;
   file.path_ = path;
-  file.temporary_ = fmt::format("{}.{}.tmp", path, ::getpid());
+  file.temporary_ = fmt::format("{}.{}.{}.tmp", path, ::getpid(), ++created);
   file.file_ = std::fopen(file.temporary_.c_str(), "wbe");
   if (file.file_ == nullptr) return SystemError("create", file.temporary_, errno);
   return file;
@@ -130,7 +145,8 @@ Result<AtomicFile> AtomicFile::Create(const std::string& path) {
 AtomicFile::AtomicFile(AtomicFile&& other) noexcept
     : path_(std::move(other.path_)),
       temporary_(std::move(other.temporary_)),
-      file_(std::exchange(other.file_, nullptr)) {}
+      file_(std::exchange(other.file_, nullptr)),
+      failed_(other.failed_) {}
 
 AtomicFile::~AtomicFile() {
   if (file_ == nullptr) return;
@@ -140,8 +156,10 @@ AtomicFile::~AtomicFile() {
 
 Status AtomicFile::Write(std::string_view text) {
   METIER_CHECK(file_ != nullptr, "write after Commit");
-  if (std::fwrite(text.data(), 1, text.size(), file_) != text.size())
-    return SystemError("write", temporary_, errno);
+  if (std::fwrite(text.data(), 1, text.size(), file_) != text.size()) {
+    failed_ = errno;
+    return SystemError("write", path_, failed_);
+  }
   return Ok();
 }
 
@@ -152,8 +170,8 @@ Status AtomicFile::Write(std::span<const std::byte> bytes) {
 Status AtomicFile::Commit() {
   METIER_CHECK(file_ != nullptr, "Commit twice");
   std::FILE* file = std::exchange(file_, nullptr);
-  int number = 0;
-  if (std::fflush(file) != 0 || ::fsync(::fileno(file)) != 0) number = errno;
+  int number = failed_;
+  if (number == 0 && (std::fflush(file) != 0 || ::fsync(::fileno(file)) != 0)) number = errno;
   if (std::fclose(file) != 0 && number == 0) number = errno;
   if (number == 0 && ::rename(temporary_.c_str(), path_.c_str()) != 0) number = errno;
   if (number != 0) {
@@ -170,19 +188,22 @@ Status WriteFileAtomic(const std::string& path, std::string_view text) {
 }
 
 Status ReplaceDirectory(const std::string& temporary, const std::string& path) {
-  std::error_code failed;
-  for (const auto& entry : fs::recursive_directory_iterator(temporary, failed))
-    METIER_TRY(Flush(entry.path().string()));
-  if (failed) return SystemError("list", temporary, failed.value());
-  METIER_TRY(Flush(temporary));
+  METIER_TRY(FlushTree(temporary));
   if (::rename(temporary.c_str(), path.c_str()) != 0) {
+    if (errno == ENOTDIR || errno == EISDIR) {
+      return Error(ErrorCode::kInvalidArgument,
+                   fmt::format("'{}' and '{}': one is a file, the other a directory; remove '{}' "
+                               "or name another place",
+                               temporary, path, path));
+    }
     if (errno != ENOTEMPTY && errno != EEXIST) return SystemError("rename", temporary, errno);
     // Swap the two in one step, so that `path` always names a whole directory, then drop the old
     // one.
     if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) != 0) {
       return SystemError("replace", path, errno);
     }
-    fs::remove_all(temporary, failed);
+    std::error_code ignored;  // what is left over does no harm
+    fs::remove_all(temporary, ignored);
   }
   return Flush(ParentOf(path));
 }

@@ -16,6 +16,8 @@ namespace metier {
 Result<std::string> ReadFile(const std::string& path, std::uint64_t max_bytes);
 
 // A read-only private map of a file; the bytes live as long as this object. Movable, not copyable.
+// Another process that cuts the file short meanwhile kills this one (SIGBUS): files we write are
+// replaced, never rewritten, so that our own readers are safe.
 class MappedFile {
  public:
   static Result<MappedFile> Open(const std::string& path);
@@ -47,7 +49,7 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile();
 
-  // kIo: what the system says, a full disk among it.
+  // kIo: what the system says, a full disk among it. Commit after a failed Write fails too.
   Status Write(std::string_view text);
   Status Write(std::span<const std::byte> bytes);
   Status Commit();
@@ -58,14 +60,15 @@ class AtomicFile {
   std::string path_;
   std::string temporary_;
   std::FILE* file_ = nullptr;
+  int failed_ = 0;  // errno of the first failed write: Commit must not publish the file then
 };
 
 // AtomicFile in one call.
 Status WriteFileAtomic(const std::string& path, std::string_view text);
 
 // Renames `temporary` to `path`, a directory or file, so that after a crash one of the two states
-// is seen in full: contents are flushed first, the parent directory after. An existing target
-// directory is replaced.
+// is seen in full: contents are flushed first, the parent directory after. An existing target of
+// the same kind is replaced.  kInvalidArgument: one is a file, the other a directory.
 Status ReplaceDirectory(const std::string& temporary, const std::string& path);
 
 // Creates the directory and its parents.

@@ -5,22 +5,21 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <limits>
+#include <optional>
 #include <string>
-#include <unordered_set>
 #include <utility>
 
 #include "base/file.h"
+#include "base/json_builder.h"
+#include "base/utf8.h"
 
 namespace metier {
 namespace {
 
-// Builds the document from parser events. nlohmann's own builder looks every key up in the object
-// so far, which is quadratic for ordered objects: a 150 k vocabulary would take minutes. This one
-// appends, and finds duplicates by hash.
-class Builder : public nlohmann::json_sax<Json> {
+// The parser's events, handed to the builder.
+class Reader : public nlohmann::json_sax<Json> {
  public:
-  explicit Builder(const Limits& limits) : limits_(limits) {}
+  explicit Reader(const Limits& limits) : builder_(limits) {}
 
   bool null() override { return Add(Json(nullptr)); }
   bool boolean(bool value) override { return Add(Json(value)); }
@@ -28,86 +27,46 @@ class Builder : public nlohmann::json_sax<Json> {
   bool number_unsigned(number_unsigned_t value) override { return Add(Json(value)); }
   bool number_float(number_float_t value, const string_t&) override { return Add(Json(value)); }
   bool string(string_t& value) override { return Add(Json(std::move(value))); }
-  bool binary(binary_t&) override { return false; }
-  bool start_object(std::size_t) override { return Open(Json::object()); }
-  bool start_array(std::size_t) override { return Open(Json::array()); }
-  bool end_object() override { return Close(); }
-  bool end_array() override { return Close(); }
-
-  bool key(string_t& value) override {
-    Frame& frame = stack_.back();
-    if (!frame.keys.insert(value).second) {
-      error_.emplace(ErrorCode::kDataCorrupt,
-                     fmt::format("JSON: key \"{}\" stands twice in one object", value));
-      return false;
-    }
-    frame.key = std::move(value);
-    return true;
-  }
+  bool binary(binary_t&) override { return false; }  // JSON has none
+  bool start_object(std::size_t) override { return Keep(builder_.Open(Json::object())); }
+  bool start_array(std::size_t) override { return Keep(builder_.Open(Json::array())); }
+  bool end_object() override { return Add(builder_.Close()); }
+  bool end_array() override { return Add(builder_.Close()); }
+  bool key(string_t& value) override { return Keep(builder_.Key(std::move(value))); }
 
   bool parse_error(std::size_t position, const std::string&,
                    const nlohmann::detail::exception& why) override {
-    if (!error_)
-      error_.emplace(ErrorCode::kDataCorrupt,
-                     fmt::format("JSON at byte {}: {}", position, Reason(why.what())));
-    return false;
+    return Keep(Error(ErrorCode::kDataCorrupt, Reason(why.what())),
+                fmt::format("JSON at byte {}", position));
   }
 
   Result<Json> Finish() && {
     if (error_) return *std::move(error_);
-    return std::move(root_);
+    return std::move(builder_).Take();
   }
 
  private:
-  struct Frame {
-    Json value;
-    std::string key;  // of the value that comes next, for objects
-    std::unordered_set<std::string> keys;
-  };
-
   // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error ..." without
-  // the bracket.
+  // the bracket. The rest quotes the token that was read last, which may be as long as the file.
   static std::string Reason(std::string_view text) {
+    constexpr std::size_t kLongest = 300;
     if (const auto end = text.find("] "); end != std::string_view::npos)
       text.remove_prefix(end + 2);
-    return std::string(text);
-  }
-
-  bool Open(Json container) {
-    if (static_cast<int>(stack_.size()) >= limits_.max_json_depth) {
-      error_.emplace(
-          ErrorCode::kResourceExhausted,
-          fmt::format("JSON: nested deeper than the limit of {}", limits_.max_json_depth));
-      return false;
-    }
-    stack_.push_back({std::move(container), {}, {}});
-    return true;
-  }
-
-  bool Close() {
-    Json value = std::move(stack_.back().value);
-    stack_.pop_back();
-    return Add(std::move(value));
+    return Excerpt(text, kLongest);
   }
 
   bool Add(Json value) {
-    if (stack_.empty()) {
-      root_ = std::move(value);
-      return true;
-    }
-    Frame& frame = stack_.back();
-    if (frame.value.is_array()) {
-      frame.value.get_ref<Json::array_t&>().push_back(std::move(value));
-    } else {
-      auto& object = frame.value.get_ref<Json::object_t&>();
-      object.Json::object_t::Container::emplace_back(std::move(frame.key), std::move(value));
-    }
+    builder_.Add(std::move(value));
     return true;
   }
 
-  const Limits& limits_;
-  std::vector<Frame> stack_;
-  Json root_;
+  bool Keep(Status status, std::string_view where = "JSON") {
+    if (status.ok()) return true;
+    if (!error_) error_ = std::move(status).error().With(where);
+    return false;
+  }
+
+  JsonBuilder builder_;
   std::optional<Error> error_;
 };
 
@@ -133,7 +92,7 @@ void DumpPythonTo(const Json& value, std::string& out) {
     }
     out += ']';
   } else if (value.is_number_float() && !std::isfinite(value.get<double>())) {
-    const double number = value.get<double>();
+    const auto number = value.get<double>();
     out += std::isnan(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity";
   } else if (value.is_number_float()) {
     out += PythonFloat(value.get<double>());
@@ -145,7 +104,9 @@ void DumpPythonTo(const Json& value, std::string& out) {
 }  // namespace
 
 std::string PythonFloat(double value) {
-  std::array<char, 32> buffer{};
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
+  std::array<char, 32> buffer{};  // the longest: -0.00012345678901234567
   const double magnitude = std::fabs(value);
   // repr(): shortest digits that read back; scientific from 1e16 on and below 1e-4.
   const bool scientific = magnitude != 0 && (magnitude >= 1e16 || magnitude < 1e-4);
@@ -162,9 +123,9 @@ Result<Json> ParseJson(std::string_view text, const Limits& limits) {
     return Error(ErrorCode::kResourceExhausted,
                  fmt::format("JSON: {} bytes, limit {}", text.size(), limits.max_json_bytes));
   }
-  Builder builder(limits);
-  Json::sax_parse(text, &builder);
-  return std::move(builder).Finish();
+  Reader reader(limits);
+  Json::sax_parse(text, &reader);
+  return std::move(reader).Finish();
 }
 
 Result<Json> ReadJsonFile(const std::string& path, const Limits& limits) {

@@ -11,10 +11,11 @@ namespace metier {
 
 struct Limits {
   std::uint64_t max_json_bytes = 256ULL
-                                 << 20;       // tokenizer.json of a 256 k vocabulary is about 35 MB
-  int max_json_depth = 256;                   // nesting of any JSON or YAML document
-  std::uint64_t max_yaml_nodes = 1ULL << 20;  // after alias expansion: stops "billion laughs"
-  std::uint64_t max_tensors = 1ULL << 20;     // tensors in one file
+                                 << 20;  // tokenizer.json of a 256 k vocabulary is about 35 MB
+  int max_json_depth = 256;              // nesting of any JSON or YAML document
+  std::uint64_t max_yaml_bytes = 16ULL << 20;     // recipes, policies, suites: written by people
+  std::uint64_t max_yaml_nodes = 1ULL << 20;      // after alias expansion: stops "billion laughs"
+  std::uint64_t max_tensors = 1ULL << 20;         // tensors in one file
   std::uint64_t max_header_bytes = 100ULL << 20;  // safetensors header, as the format says
   std::uint64_t max_metadata_entries = 1ULL << 20;
   std::uint64_t max_string_bytes =

@@ -7,7 +7,7 @@ namespace metier {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
-// METIER_LOG=debug|info|warning|error sets the least level shown; info by default. Thread-safe.
+// METIER_LOG=debug|info|warning|error|off sets the least level shown; info by default. Thread-safe.
 void Log(LogLevel level, std::string_view message);
 
 inline void LogInfo(std::string_view message) { Log(LogLevel::kInfo, message); }

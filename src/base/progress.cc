@@ -1,12 +1,61 @@
 #include "base/progress.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 
 namespace metier {
+namespace {
+
+double Fraction(const ProgressFacts& facts) {
+  if (facts.total == 0) return 1.0;
+  return std::min(1.0, static_cast<double>(facts.done) / static_cast<double>(facts.total));
+}
+
+// "420/1000 [01:10<01:37, 6.00/s] loss 1.234"; "?" for what cannot be known yet.
+std::string Figures(const ProgressFacts& facts) {
+  const std::uint64_t advanced = facts.done - std::min(facts.done, facts.first);
+  const double rate = facts.seconds > 0 ? static_cast<double>(advanced) / facts.seconds : 0;
+  std::string left = "?";
+  if (facts.done >= facts.total)
+    left = FormatDuration(0);
+  else if (rate > 0)
+    left = FormatDuration(static_cast<double>(facts.total - facts.done) / rate);
+  const std::string speed = rate > 0 ? fmt::format("{:.{}f}", rate, rate < 10 ? 2 : 0) : "?";
+  return fmt::format("{}/{} [{}<{}, {}/s]{}{}", facts.done, facts.total,
+                     FormatDuration(facts.seconds), left, speed, facts.note.empty() ? "" : " ",
+                     facts.note);
+}
+
+// Whole percents, rounded down: 100 % is said of finished work only.
+int Percent(const ProgressFacts& facts) { return static_cast<int>(100 * Fraction(facts)); }
+
+// Columns that the text takes, a character each: bytes that do not continue a UTF-8 sequence.
+bool StartsCharacter(char byte) { return (static_cast<unsigned char>(byte) & 0xc0U) != 0x80U; }
+
+int Columns(std::string_view text) {
+  return static_cast<int>(std::count_if(text.begin(), text.end(), StartsCharacter));
+}
+
+std::string CutTo(std::string text, int columns) {
+  int seen = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (StartsCharacter(text[i]) && ++seen > columns) return text.substr(0, i);
+  }
+  return text;
+}
+
+int TerminalColumns() {
+  constexpr int kUsual = 80;
+  winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kUsual;
+  return size.ws_col;
+}
+
+}  // namespace
 
 std::string FormatDuration(double seconds) {
   const auto total = static_cast<std::int64_t>(std::clamp(seconds, 0.0, 1e9));
@@ -16,47 +65,60 @@ std::string FormatDuration(double seconds) {
   return fmt::format("{:02}:{:02}", minutes, total % 60);
 }
 
+std::string FormatProgress(const ProgressFacts& facts) {
+  return fmt::format("{} {:3}% {}", facts.label, Percent(facts), Figures(facts));
+}
+
+std::string FormatProgressBar(const ProgressFacts& facts, int columns) {
+  constexpr int kWidest = 24;
+  constexpr int kNarrowest = 5;
+  const std::string head = fmt::format("{} {:3}%", facts.label, Percent(facts));
+  const std::string figures = Figures(facts);
+  const int width = std::min(kWidest, columns - Columns(head) - Columns(figures) - 3);
+  if (width < kNarrowest) return CutTo(head + " " + figures, columns);
+  const int filled = static_cast<int>(Fraction(facts) * width);
+  return fmt::format("{}|{:#<{}}{: <{}}| {}", head, "", filled, "", width - filled, figures);
+}
+
 Progress::Progress(std::string label, std::uint64_t total)
     : label_(std::move(label)),
       total_(total),
       terminal_(::isatty(STDERR_FILENO) == 1),
-      started_(Clock::now()) {
-  shown_ = started_;
-}
+      started_(Clock::now()) {}
 
 Progress::~Progress() {
-  if (drawn_ || done_ > 0) Draw(true);
+  if (done_ == 0 && !drawn_) return;
+  if (!current_) Draw();
+  if (terminal_) fmt::print(stderr, "\n");
 }
 
 void Progress::Update(std::uint64_t done, std::string_view note) {
+  current_ = current_ && done == done_ && note == note_;
   done_ = done;
   note_ = note;
   const auto pause = terminal_ ? std::chrono::milliseconds(100) : std::chrono::milliseconds(10'000);
   const auto now = Clock::now();
   if (drawn_ && now - shown_ < pause) return;
   shown_ = now;
-  Draw(false);
+  Draw();
 }
 
-void Progress::Draw(bool final) {
+void Progress::Draw() {
   drawn_ = true;
-  const double seconds = std::chrono::duration<double>(Clock::now() - started_).count();
-  const double fraction =
-      total_ == 0 ? 1.0 : static_cast<double>(done_) / static_cast<double>(total_);
-  const double rate =
-      seconds > 0 ? static_cast<double>(done_ - std::min(done_, first_)) / seconds : 0;
-  const double left = rate > 0 && total_ >= done_ ? static_cast<double>(total_ - done_) / rate : 0;
-  const std::string figures =
-      fmt::format("{}/{} [{}<{}, {:.{}f}/s]{}{}", done_, total_, FormatDuration(seconds),
-                  FormatDuration(left), rate, rate < 10 ? 2 : 0, note_.empty() ? "" : " ", note_);
+  current_ = true;
+  const ProgressFacts facts = {
+      .label = label_,
+      .note = note_,
+      .done = done_,
+      .total = total_,
+      .first = first_,
+      .seconds = std::chrono::duration<double>(Clock::now() - started_).count()};
   if (!terminal_) {
-    fmt::print(stderr, "{} {:3.0f}% {}\n", label_, 100 * fraction, figures);
+    fmt::print(stderr, "{}\n", FormatProgress(facts));
     return;
   }
-  constexpr int kWidth = 24;
-  const int filled = static_cast<int>(std::clamp(fraction, 0.0, 1.0) * kWidth);
-  fmt::print(stderr, "\r{} {:3.0f}%|{:#<{}}{: <{}}| {}\x1b[K{}", label_, 100 * fraction, "", filled,
-             "", kWidth - filled, figures, final ? "\n" : "");
+  // One column stays free: some terminals wrap as soon as the last one is written.
+  fmt::print(stderr, "\r{}\x1b[K", FormatProgressBar(facts, TerminalColumns() - 1));
   std::fflush(stderr);
 }
 

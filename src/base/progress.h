@@ -10,8 +10,8 @@
 namespace metier {
 
 // Writes to stderr only. On a terminal: "sft  42%|#####     | 420/1000 [01:10<01:37, 6.0/s]
-// loss 1.234", redrawn at most ten times a second. Elsewhere the same facts as one line, at most
-// every ten seconds, and one at the end.
+// loss 1.234", redrawn at most ten times a second and never wider than the terminal. Elsewhere the
+// same facts as one line, at most every ten seconds, and one at the end. One thread at a time.
 class Progress {
  public:
   Progress(std::string label, std::uint64_t total);
@@ -26,7 +26,7 @@ class Progress {
   void StartFrom(std::uint64_t done) { first_ = done; }
 
  private:
-  void Draw(bool final);
+  void Draw();
 
   using Clock = std::chrono::steady_clock;
   std::string label_;
@@ -36,9 +36,25 @@ class Progress {
   std::uint64_t first_ = 0;
   bool terminal_;
   bool drawn_ = false;
+  bool current_ = false;  // what was drawn last is what there is to say
   Clock::time_point started_;
   Clock::time_point shown_;
 };
+
+// What one line of progress says.
+struct ProgressFacts {
+  std::string_view label;
+  std::string_view note;
+  std::uint64_t done = 0;
+  std::uint64_t total = 0;
+  std::uint64_t first = 0;  // done before the clock started
+  double seconds = 0;
+};
+
+// The line without a bar, and the line with one that fits into `columns`: the bar gives way first,
+// then the line is cut.
+std::string FormatProgress(const ProgressFacts& facts);
+std::string FormatProgressBar(const ProgressFacts& facts, int columns);
 
 // "01:37" or "2:03:09".
 std::string FormatDuration(double seconds);

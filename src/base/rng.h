@@ -20,15 +20,13 @@ class Rng {
   using State = std::array<std::uint64_t, 4>;
 
   // Streams of one seed are independent: use one per request, document or worker, never one shared
-  // by threads.
+  // by threads. Stream 0 is the authors' own seeding; the others start at places of SplitMix64's
+  // cycle that lie far apart (Mix is a bijection, and scatters neighbours).
   explicit Rng(std::uint64_t seed, std::uint64_t stream = 0) {
-    std::uint64_t x = seed + 0x9e3779b97f4a7c15ULL * (2 * stream + 1);
+    std::uint64_t x = seed ^ Mix(stream);
     for (std::uint64_t& word : state_) {
       x += 0x9e3779b97f4a7c15ULL;
-      std::uint64_t z = x;
-      z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-      z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-      word = z ^ (z >> 31);
+      word = Mix(x);
     }
   }
   explicit Rng(const State& state) : state_(state) {}
@@ -70,6 +68,13 @@ class Rng {
   const State& state() const { return state_; }
 
  private:
+  // SplitMix64's output function (Steele, Lea and Flood 2014, variant 13 of Stafford); 0 stays 0.
+  static std::uint64_t Mix(std::uint64_t z) {
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
+  }
+
   static std::uint64_t Rotate(std::uint64_t x, int k) { return (x << k) | (x >> (64 - k)); }
 
   State state_{};

@@ -70,8 +70,9 @@ int ThreadPool::threads() const { return static_cast<int>(state_->crew.size()) +
 
 void ThreadPool::ParallelFor(std::size_t count, std::size_t grain,
                              const std::function<void(std::size_t, std::size_t)>& body) {
+  METIER_CHECK(grain >= 1, "parts have a size");
   const auto parts = static_cast<std::size_t>(threads());
-  const std::size_t grains = (count + grain - 1) / std::max<std::size_t>(grain, 1);
+  const std::size_t grains = count / grain + (count % grain != 0 ? 1 : 0);
   if (parts == 1 || grains <= 1) {
     if (count > 0) body(0, count);
     return;

@@ -22,7 +22,7 @@ class ThreadPool {
 
   // Calls body(begin, end) on at most `threads()` contiguous parts of [0, count), whose sizes are
   // multiples of `grain` but for the last, and returns when all are done. One caller at a time;
-  // body must not throw nor call ParallelFor.
+  // body must not throw nor call ParallelFor. Requires grain >= 1.
   void ParallelFor(std::size_t count, std::size_t grain,
                    const std::function<void(std::size_t, std::size_t)>& body);
 

@@ -21,6 +21,8 @@ std::string FormatShape(const Shape& shape) { return fmt::format("[{}]", fmt::jo
 Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)) {
   const auto bytes = BytesFor(dtype_, static_cast<std::uint64_t>(ElementCount(shape_)));
   METIER_CHECK(bytes.has_value(), "a tensor of broken blocks");
+  METIER_CHECK(!IsQuantised(dtype_) || shape_.back() % InfoOf(dtype_).block_elements == 0,
+               "rows that end inside a block");
   size_ = static_cast<std::size_t>(*bytes);
   constexpr std::align_val_t kAlignment{64};
   data_ =

@@ -1,0 +1,95 @@
+#include "base/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <vector>
+
+namespace metier {
+namespace {
+
+// The parts that a pool cuts, begin -> end.
+std::map<std::size_t, std::size_t> Parts(ThreadPool& pool, std::size_t count, std::size_t grain) {
+  std::mutex mutex;
+  std::map<std::size_t, std::size_t> parts;
+  pool.ParallelFor(count, grain, [&](std::size_t begin, std::size_t end) {
+    const std::scoped_lock lock(mutex);
+    EXPECT_TRUE(parts.emplace(begin, end).second);
+  });
+  return parts;
+}
+
+TEST(ThreadPool, PartsCoverTheRangeInWholeGrains) {
+  for (const int threads : {1, 2, 3, 8}) {
+    ThreadPool pool(threads);
+    EXPECT_EQ(pool.threads(), threads);
+    for (const std::size_t count : {0U, 1U, 2U, 7U, 8U, 9U, 64U, 1000U}) {
+      for (const std::size_t grain : {1U, 2U, 8U, 2000U}) {
+        const auto parts = Parts(pool, count, grain);
+        EXPECT_LE(parts.size(), static_cast<std::size_t>(threads));
+        std::size_t next = 0;
+        for (const auto& [begin, end] : parts) {
+          EXPECT_EQ(begin, next);
+          EXPECT_LT(begin, end);
+          EXPECT_EQ(begin % grain, 0U);
+          next = end;
+        }
+        EXPECT_EQ(next, count);
+      }
+    }
+  }
+}
+
+TEST(ThreadPool, PartsDependOnNumbersAlone) {
+  ThreadPool pool(3);
+  ThreadPool other(3);
+  const auto first = Parts(pool, 1000, 7);
+  for (int i = 0; i < 200; ++i) EXPECT_EQ(Parts(i % 2 == 0 ? pool : other, 1000, 7), first);
+}
+
+TEST(ThreadPool, OneThreadAndManyWriteTheSame) {
+  const auto squares = [](int threads) {
+    ThreadPool pool(threads);
+    std::vector<std::size_t> out(5000);
+    pool.ParallelFor(out.size(), 16, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t i = begin; i < end; ++i) out[i] = i * i;
+    });
+    return out;
+  };
+  const auto one = squares(1);
+  for (const int threads : {2, 3, 5}) EXPECT_EQ(squares(threads), one);
+}
+
+TEST(ThreadPool, ManyRoundsInARow) {
+  ThreadPool pool(4);
+  std::vector<int> counts(64);
+  for (int round = 0; round < 2000; ++round) {
+    pool.ParallelFor(counts.size(), 1, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t i = begin; i < end; ++i) ++counts[i];
+    });
+  }
+  EXPECT_EQ(counts, std::vector<int>(64, 2000));
+}
+
+TEST(ThreadPool, DefaultThreadsFollowsTheEnvironmentWhereItIsSane) {
+  ::unsetenv("METIER_THREADS");
+  const int machine = ThreadPool::DefaultThreads();
+  EXPECT_GE(machine, 1);
+  ::setenv("METIER_THREADS", "3", 1);
+  EXPECT_EQ(ThreadPool::DefaultThreads(), 3);
+  for (const char* bad : {"0", "-1", "many", "2x", "", "99999999999", "1025"}) {
+    ::setenv("METIER_THREADS", bad, 1);
+    EXPECT_EQ(ThreadPool::DefaultThreads(), machine) << bad;
+  }
+  ::unsetenv("METIER_THREADS");
+}
+
+TEST(ThreadPoolDeathTest, AGrainOfNothingIsABug) {
+  ThreadPool pool(1);
+  EXPECT_DEATH(pool.ParallelFor(4, 0, [](std::size_t, std::size_t) {}), "parts have a size");
+}
+
+}  // namespace
+}  // namespace metier
