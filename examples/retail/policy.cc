@@ -6,11 +6,11 @@ namespace metier::retail {
 namespace {
 
 // In the order of Rule.
-constexpr std::array<std::string_view, 38> kSections = {
+constexpr std::array<std::string_view, 39> kSections = {
     "1.1",  "1.2",  "1.3",  "1.4",  "1.5",  "2.1",  "2.2",  "2.4",  "3.1",  "3.2",
     "4.1",  "4.2",  "4.3",  "4.5",  "5.1",  "5.2",  "7.1",  "7.2",  "7.3",  "7.4",
     "8.1",  "8.2",  "8.3",  "9.1",  "9.2",  "10.1", "10.2", "11.2", "11.3", "11.4",
-    "12.1", "12.2", "12.3", "12.5", "13.1", "13.2", "13.3", "14.3"};
+    "12.1", "12.2", "12.3", "12.5", "13.1", "13.2", "13.3", "14.1", "14.3"};
 static_assert(kSections.size() == static_cast<std::size_t>(Rule::kCustomerSaidNo) + 1);
 
 constexpr std::array<std::string_view, 5> kReturnStates = {"open", "closed", "final_sale",

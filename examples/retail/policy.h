@@ -48,6 +48,7 @@ enum class Rule {
   kPrivacy,             // 13.1
   kScope,               // 13.2
   kPolicyHolds,         // 13.3
+  kLookUp,              // 14.1
   kCustomerSaidNo,      // 14.3
 };
 
