@@ -1,13 +1,18 @@
 // retail/shop_main.cc - the program retail_shop: one subcommand for each thing the shop can make.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/progress.h"
 #include "fmt/format.h"
+#include "retail/corpus.h"
 #include "retail/database.h"
 #include "retail/generate.h"
+#include "retail/simulator.h"
+#include "retail/statistics.h"
 
 namespace metier::retail {
 namespace {
@@ -22,12 +27,14 @@ int ExitCode(const Error& error) {
   }
 }
 
-int Report(const Status& status, const Json& summary) {
+enum class Form { kIndented, kOneLine };
+
+int Report(const Status& status, const Json& summary, Form form) {
   if (!status.ok()) {
     fmt::print(stderr, "retail_shop: {}\n", status.error().message());
     return ExitCode(status.error());
   }
-  fmt::print("{}", DumpPretty(summary));
+  fmt::print("{}", form == Form::kOneLine ? DumpCompact(summary) + "\n" : DumpPretty(summary));
   return 0;
 }
 
@@ -63,20 +70,118 @@ void AddGenerate(CLI::App& app, GenerateFlags& flags) {
   verb->add_option("--today", flags.today, "the day on which the shop stands");
 }
 
+struct SimulateFlags {
+  std::string database;
+  std::string out;
+  std::string split = "train";
+  std::uint64_t seed = 1;
+  int count = 4000;
+  std::string tools = "inline";
+  std::string policy = "none";
+};
+
+Status Simulate(const SimulateFlags& flags, Json& summary) {
+  METIER_ASSIGN(const World world, ReadDatabase(flags.database));
+  SimulationOptions options;
+  options.split = ParseSplit(flags.split).value_or(Split::kTrain);  // checked by the command line
+  options.seed = flags.seed;
+  options.tools = flags.tools == "inline" ? ToolList::kInline : ToolList::kOmitted;
+  options.policy = flags.policy == "digest" ? PolicyText::kDigest : PolicyText::kNone;
+  METIER_TRY(CheckPlayable(world, options.split));
+  const Simulator simulator(world, ToolSet::Ours(), options);
+  METIER_ASSIGN(AtomicFile file, AtomicFile::Create(flags.out));
+  Statistics statistics;
+  Progress progress("simulate", static_cast<std::uint64_t>(flags.count));
+  for (int i = 0; i < flags.count; ++i) {
+    const auto index = static_cast<std::uint64_t>(i);
+    const Dialogue dialogue = simulator.Play(index);
+    statistics.Add(dialogue);
+    METIER_TRY(file.Write(DumpCompact(simulator.ToJson(dialogue, index)) + "\n"));
+    progress.Update(index + 1);
+  }
+  METIER_TRY(file.Commit());
+  summary = statistics.ToJson();
+  summary["out"] = flags.out;
+  return Ok();
+}
+
+void AddSimulate(CLI::App& app, SimulateFlags& flags) {
+  CLI::App* verb =
+      app.add_subcommand("simulate", "play customers against the oracle agent: dialogues as JSONL");
+  verb->add_option("--db", flags.database, "the shop, made by 'generate'")->required();
+  verb->add_option("--out", flags.out, "JSONL file to write")->required();
+  verb->add_option("--split", flags.split, "whose customers, products and phrases")
+      ->check(CLI::IsMember({"train", "valid", "test"}));
+  verb->add_option("--count", flags.count, "dialogues")->check(CLI::Range(1, 10000000));
+  verb->add_option("--seed", flags.seed, "the same seed makes the same dialogues");
+  verb->add_option("--tools", flags.tools, "inline: each line carries the list of tools; omit")
+      ->check(CLI::IsMember({"inline", "omit"}));
+  verb->add_option("--policy", flags.policy,
+                   "in the system message: none, or a digest of the policy")
+      ->check(CLI::IsMember({"none", "digest"}));
+}
+
+struct CorpusFlags {
+  std::string out;
+  std::string split = "train";
+  std::uint64_t seed = 1;
+  std::uint64_t tokens = 2000000;
+};
+
+Status Corpus(const CorpusFlags& flags, Json& summary) {
+  const CorpusWriter writer(ParseSplit(flags.split).value_or(Split::kTrain), flags.seed);
+  METIER_ASSIGN(AtomicFile file, AtomicFile::Create(flags.out));
+  Progress progress("corpus", flags.tokens);
+  std::uint64_t documents = 0;
+  std::uint64_t tokens = 0;
+  std::uint64_t bytes = 0;
+  while (tokens < flags.tokens) {
+    const std::string text = writer.Document(documents++);
+    tokens += RoughTokens(text);
+    bytes += text.size();
+    METIER_TRY(file.Write(DumpCompact(Json{{"text", text}}) + "\n"));
+    progress.Update(std::min(tokens, flags.tokens));
+  }
+  METIER_TRY(file.Commit());
+  summary = {{"out", flags.out}, {"documents", documents}, {"tokens", tokens}, {"bytes", bytes}};
+  return Ok();
+}
+
+void AddCorpus(CLI::App& app, CorpusFlags& flags) {
+  CLI::App* verb = app.add_subcommand(
+      "corpus", "text for pre-training a small base model, without tool calls: JSONL {\"text\"}");
+  verb->add_option("--out", flags.out, "JSONL file to write")->required();
+  verb->add_option("--tokens", flags.tokens, "about how many tokens to write")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1000000000}));
+  verb->add_option("--split", flags.split, "whose names and phrases")
+      ->check(CLI::IsMember({"train", "valid", "test"}));
+  verb->add_option("--seed", flags.seed, "the same seed makes the same text");
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("The shop that ships with Metier: its data and its simulated customers.",
                "retail_shop");
   app.option_defaults()->always_capture_default();
   app.require_subcommand(1);
   GenerateFlags generate;
+  SimulateFlags simulate;
+  CorpusFlags corpus;
+  bool json = false;
   AddGenerate(app, generate);
+  AddSimulate(app, simulate);
+  AddCorpus(app, corpus);
+  app.add_flag("--json", json, "print the summary as one line of JSON");
+  app.fallthrough();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  const Form form = json ? Form::kOneLine : Form::kIndented;
   Json summary;
-  return Report(Generate(generate, summary), summary);
+  if (app.got_subcommand("corpus")) return Report(Corpus(corpus, summary), summary, form);
+  if (app.got_subcommand("simulate")) return Report(Simulate(simulate, summary), summary, form);
+  return Report(Generate(generate, summary), summary, form);
 }
 
 }  // namespace

@@ -1,0 +1,35 @@
+// retail/corpus.h - text for pre-training a small base model: English about people and things, and
+// the skills of copying and looking up, without tool calls and without the support dialogues.
+//
+// Nearly half of the documents are prose from the phrase banks (stories, product texts, letters,
+// chats). The others are exercises in which later words repeat earlier ones: a decoder learns from
+// them to copy ids, names and addresses it has never seen, to look values up, and the syntax of
+// JSON.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/rng.h"
+#include "retail/world.h"
+
+namespace metier::retail {
+
+class CorpusWriter {
+ public:
+  // Names, products and phrases of the split only.
+  CorpusWriter(Split split, std::uint64_t seed) : split_(split), seed_(seed) {}
+
+  // Document number `index`: the same for the same split and seed, in any order.
+  std::string Document(std::uint64_t index) const;
+
+ private:
+  Split split_;
+  std::uint64_t seed_;
+};
+
+// About how many tokens a byte-level BPE of 2,000 to 4,000 entries makes of the text: words, marks
+// and digits. What --tokens counts.
+std::uint64_t RoughTokens(const std::string& text);
+
+}  // namespace metier::retail

@@ -1,0 +1,93 @@
+#include "retail/scene.h"
+
+#include "fmt/format.h"
+#include "retail/catalogue.h"
+#include "retail/generate.h"
+
+namespace metier::retail {
+
+std::string Scene::From(std::string_view section) {
+  return std::string(PickOne(PhraseBook::Ours().Lines(section, split_), rng_));
+}
+
+std::string Scene::First() { return From("people/first"); }
+std::string Scene::Last() { return From("people/last"); }
+std::string Scene::City() { return From("people/city"); }
+std::string Scene::Street() { return fmt::format("{} {}", Number(1, 240), From("people/street")); }
+std::string Scene::Postcode() { return std::to_string(Number(10000, 99999)); }
+// Any letter but those of the shop's own numbers (W, K, C, P): the corpus holds no number of the
+// shop, whichever shop was generated, and the shape of a number is learned without its letter.
+std::string Scene::Id(int low, int high) {
+  static constexpr std::string_view kLetters = "ABDEFGHJLMNQRSTUXYZ";
+  return fmt::format("{}{}", kLetters[rng_.Below(kLetters.size())], Number(low, high));
+}
+std::string Scene::OrderId() { return Id(10000, 99999); }
+std::string Scene::Sku() { return Id(1000, 9999); }
+std::string Scene::CustomerId() { return Id(1000, 9999); }
+std::string Scene::Item() {
+  return From("catalogue/series") + " " + TitleCase(PickOne(Kinds(), rng_).name);
+}
+std::string Scene::Price() { return FormatMoney(Number(5, 250) * 100 + 5 * Number(0, 19)); }
+int Scene::Number(int low, int high) { return Between(low, high, rng_); }
+
+std::string Scene::Word() {
+  static constexpr std::string_view kStarts[] = {"b",  "br", "c",  "d", "f", "g", "h",
+                                                 "k",  "l",  "m",  "n", "p", "r", "s",
+                                                 "st", "t",  "tr", "v", "w", "z"};
+  static constexpr std::string_view kVowels[] = {"a", "e", "i", "o", "u", "ai", "ee", "ou"};
+  static constexpr std::string_view kEnds[] = {"", "n", "r", "l", "s", "nd", "ck", "rt"};
+  std::string out;
+  const int syllables = Number(2, 3);
+  for (int i = 0; i < syllables; ++i) {
+    out += kStarts[rng_.Below(std::size(kStarts))];
+    out += kVowels[rng_.Below(std::size(kVowels))];
+  }
+  out += kEnds[rng_.Below(std::size(kEnds))];
+  return out;
+}
+
+std::string Scene::Email() {
+  const std::string domain = From("people/domain");
+  // Half of the names are invented, so that addresses are copied letter by letter.
+  std::string first = Chance(0.5, rng_) ? First() : Word();
+  std::string last = Chance(0.5, rng_) ? Last() : Word();
+  for (std::string* name : {&first, &last}) {
+    for (char& c : *name) {
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+  }
+  const int number = Number(1, 99);
+  switch (rng_.Below(5)) {
+    case 0: return fmt::format("{}.{}@{}", first, last, domain);
+    case 1: return fmt::format("{}{}@{}", first, number, domain);
+    case 2: return fmt::format("{}.{}{}@{}", first[0], last, number, domain);
+    case 3: return fmt::format("{}_{}@{}", last, number, domain);
+    default: return fmt::format("{}{}@{}", first, last, domain);
+  }
+}
+
+Slots Scene::Draw() {
+  const Kind& kind = PickOne(Kinds(), rng_);
+  Slots slots;
+  slots["kind"] = kind.name;
+  const bool plural = kind.name.back() == 's';
+  const bool vowel = std::string_view("aeiou").find(kind.name[0]) != std::string_view::npos;
+  slots["a_kind"] = plural ? kind.name : (vowel ? "an " : "a ") + kind.name;
+  slots["item"] = From("catalogue/series") + " " + TitleCase(kind.name);
+  slots["colour"] = PickOne(kind.colours, rng_);
+  slots["material"] = PickOne(kind.materials, rng_);
+  slots["first"] = First();
+  slots["friend"] = First();
+  slots["last"] = Last();
+  slots["city"] = City();
+  slots["street"] = Street();
+  slots["price"] = Price();
+  slots["order_id"] = OrderId();
+  slots["sku"] = Sku();
+  slots["email"] = Email();
+  slots["postcode"] = Postcode();
+  slots["number"] = std::to_string(Number(2, 90));
+  return slots;
+}
+
+}  // namespace metier::retail

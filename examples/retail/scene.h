@@ -1,0 +1,47 @@
+// retail/scene.h - invented people, things and numbers for the base corpus.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/rng.h"
+#include "retail/phrasebook.h"
+#include "retail/world.h"
+
+namespace metier::retail {
+
+// Draws names from a split's banks, and ids, prices and e-mail addresses that are new each time.
+class Scene {
+ public:
+  // Borrows the generator.
+  Scene(Split split, Rng& rng) : split_(split), rng_(rng) {}
+
+  std::string First();
+  std::string Last();
+  std::string City();
+  std::string Street();  // with a number
+  std::string Email();
+  std::string Postcode();
+  std::string OrderId();
+  std::string Sku();
+  std::string CustomerId();
+  std::string Item();  // "Alder Kettle"
+  std::string Price();
+  std::string Word();  // invented, pronounceable
+  int Number(int low, int high);
+
+  // All slots of data/corpus.txt, drawn once.
+  Slots Draw();
+
+  Rng& rng() { return rng_; }
+  Split split() const { return split_; }
+
+ private:
+  std::string From(std::string_view section);
+  std::string Id(int low, int high);
+
+  Split split_;
+  Rng& rng_;
+};
+
+}  // namespace metier::retail

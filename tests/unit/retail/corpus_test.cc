@@ -1,0 +1,76 @@
+// The base corpus: deterministic, varied, without tool calls, without names of other splits.
+#include "retail/corpus.h"
+
+#include <gtest/gtest.h>
+
+#include <cctype>
+#include <set>
+
+#include "retail/generate.h"
+#include "retail/phrasebook.h"
+#include "retail/simulator.h"
+
+namespace metier::retail {
+namespace {
+
+constexpr std::uint64_t kDocuments = 3000;
+
+std::string Text(Split split, std::uint64_t seed, std::uint64_t documents) {
+  const CorpusWriter writer(split, seed);
+  std::string out;
+  for (std::uint64_t i = 0; i < documents; ++i) out += writer.Document(i) + "\n\n";
+  return out;
+}
+
+TEST(Corpus, SameSeedSameTextOtherSeedOther) {
+  EXPECT_EQ(Text(Split::kTrain, 1, 50), Text(Split::kTrain, 1, 50));
+  EXPECT_NE(Text(Split::kTrain, 1, 50), Text(Split::kTrain, 2, 50));
+}
+
+TEST(Corpus, DocumentsAreDifferent) {
+  const CorpusWriter writer(Split::kTrain, 1);
+  std::set<std::string> seen;
+  for (std::uint64_t i = 0; i < kDocuments; ++i) seen.insert(writer.Document(i));
+  EXPECT_GT(seen.size(), kDocuments * 95 / 100);
+}
+
+TEST(Corpus, HoldsNoToolAndNoSupportDialogue) {
+  const std::string text = Text(Split::kTrain, 1, kDocuments);
+  for (const std::string& tool : ToolSet::Ours().Names()) {
+    EXPECT_EQ(text.find(tool), std::string::npos) << tool;
+  }
+  for (const char* part :
+       {"tool_call", "\"arguments\"", "<|im_start|>", "order_id", "\"sku\"", "Ferngate"}) {
+    EXPECT_EQ(text.find(part), std::string::npos) << part;
+  }
+}
+
+TEST(Corpus, HoldsNoNameOfAnotherSplitAndNoNumberOfAnyShop) {
+  const std::string text = Text(Split::kTrain, 1, kDocuments);
+  for (const char* section : {"people/first", "people/last", "people/city", "people/street"}) {
+    for (const std::string_view name : PhraseBook::Ours().Lines(section, Split::kTest)) {
+      // As a word of its own: "Ann" stands in "Hanna".
+      for (std::size_t at = text.find(name); at != std::string::npos;
+           at = text.find(name, at + 1)) {
+        const std::size_t end = at + name.size();
+        const bool word =
+            (at == 0 || std::isalpha(static_cast<unsigned char>(text[at - 1])) == 0) &&
+            std::isalpha(static_cast<unsigned char>(text[end])) == 0;
+        ASSERT_FALSE(word) << name << ": " << text.substr(at > 40 ? at - 40 : 0, 100);
+      }
+    }
+  }
+  const World world = MakeWorld({}).value();
+  for (const Order& order : world.orders) EXPECT_EQ(text.find(order.id), std::string::npos);
+  for (const Variant& variant : world.variants)
+    EXPECT_EQ(text.find(variant.sku), std::string::npos);
+}
+
+TEST(Corpus, CountsTokensRoughly) {
+  EXPECT_EQ(RoughTokens(""), 0u);
+  EXPECT_EQ(RoughTokens("the cat"), 2u);
+  EXPECT_EQ(RoughTokens("W48213."), 7u);
+}
+
+}  // namespace
+}  // namespace metier::retail
