@@ -26,6 +26,9 @@ struct Limits {
   std::uint64_t max_layers = 1ULL << 12;
   std::uint64_t max_width = 1ULL << 20;  // any one dimension of a layer
   std::uint64_t max_experts = 1ULL << 14;
+  std::uint64_t max_template_bytes = 4ULL << 20;    // source of one chat template
+  std::uint64_t max_template_steps = 8ULL << 20;    // nodes visited while rendering it once
+  std::uint64_t max_rendered_bytes = 512ULL << 20;  // all text that one rendering makes on the way
 };
 
 // a * b, or nothing when it does not fit.

@@ -7,10 +7,13 @@
 #pragma once
 
 #include <cstddef>
+#include <ctime>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -19,26 +22,54 @@
 
 namespace metier::text {
 
+namespace jinja {
+struct ParsedTemplate;  // text/template/render.h
+}
+
 struct RenderOptions {
   bool add_generation_prompt = false;
   Json tools = nullptr;  // array of {"type":"function","function":{...}}, or null
   Json documents = nullptr;
-  Json extra =
-      Json::object();  // further variables: enable_thinking, date_string, custom_tools, ...
+  // Further variables: enable_thinking, date_string, custom_tools, ...
+  Json extra = Json::object();
+  // What strftime_now() tells: local time. Empty: the machine's clock.
+  std::function<std::tm()> clock;
 };
 
-// Bytes [begin, end) of the rendered text that a role wrote.
+// Bytes [begin, end) of the rendered text.
 struct TextSpan {
   std::size_t begin = 0;
   std::size_t end = 0;
 };
 
+// What one assistant message became, and what training may put loss on.
+//
+// begin: where generation begins. When the rendering of messages[:k] with a generation prompt is a
+//   prefix of the whole text, right behind it (as_served): this is what serving feeds the model.
+//   Otherwise behind the generation prompt's own text where that stands before the message, else at
+//   the first byte that comes from the message.
+// end: behind the end-of-turn marker, which is what the model must learn to stop with: eos_token if
+//   the template prints it after the message, else the last non-blank text that it prints there.
+//   Blanks behind the marker ("\n" in ChatML) are not included. Where a template prints no marker,
+//   the span ends with the message's own text and `closed` is false.
+struct AssistantSpan : TextSpan {
+  std::size_t message = 0;  // index in messages
+  bool as_served = false;
+  // The text up to `end` is how the conversation renders when this message is its last. False when
+  // the template rewrites a turn once others follow (dropping its thinking, say).
+  bool as_last = false;
+  bool closed = false;
+};
+
 struct RenderedChat {
   std::string text;
-  // What the assistant wrote, end-of-turn marker included: what training puts loss on. One span per
-  // assistant message, found by our own renderer (no {% generation %} needed), in order, not
-  // overlapping.
-  std::vector<TextSpan> assistant;
+  // One span per assistant message, in order, not overlapping. They come from {% generation %}
+  // blocks where the template has any: those win over the rule above, which needs none.
+  std::vector<AssistantSpan> assistant;
+  // Bytes that come from messages, tools, documents and variables, and not from the template:
+  // control tokens that are spelled there are text. In order, not overlapping. (Well-known roles
+  // count as the template's own: it builds control tokens from them.)
+  std::vector<TextSpan> data;
 };
 
 class ChatTemplate {
@@ -49,7 +80,8 @@ class ChatTemplate {
 
   // `bos_token` and `eos_token` are texts. messages: an array in the OpenAI form (CONVENTIONS:
   // role, content, tool_calls, tool_call_id, name). kInvalidArgument: the template raised an
-  // exception, with its message.
+  // exception, with its message, or the conversation is not of the form that it expects.
+  // kResourceExhausted: it does not end within the limits.
   struct Tokens {
     std::string bos;
     std::string eos;
@@ -57,18 +89,19 @@ class ChatTemplate {
   Result<std::string> Render(const Json& messages, const Tokens& tokens,
                              const RenderOptions& options = {}) const;
 
-  // Render, and where the assistant's words lie. kUnsupported: the template rewrites earlier
-  // messages when later ones are added in a way that leaves no contiguous assistant text (the error
-  // names the message).
+  // Render, and where the assistant's words lie. kUnsupported: nothing of an assistant message is
+  // found in the text (the error names the message). Cost: up to four renderings per assistant
+  // message.
   Result<RenderedChat> RenderWithSpans(const Json& messages, const Tokens& tokens,
                                        const RenderOptions& options = {}) const;
 
   const std::string& source() const;
 
  private:
-  struct Impl;
-  explicit ChatTemplate(std::shared_ptr<const Impl> impl);
-  std::shared_ptr<const Impl> impl_;
+  explicit ChatTemplate(std::shared_ptr<const jinja::ParsedTemplate> parsed)
+      : parsed_(std::move(parsed)) {}
+
+  std::shared_ptr<const jinja::ParsedTemplate> parsed_;
 };
 
 // From a Hugging Face directory: chat_template.jinja, else tokenizer_config.json's chat_template (a
