@@ -2,8 +2,11 @@
 // out, and back.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,7 +39,7 @@ class ModelFiles {
   tensor::DType StoredType(const std::string& name) const;
 
   // The stored bytes where they are already ours ([out, in], rows in order): a view into the map,
-  // no copy. Nothing when rows must be picked, transposed or shifted.
+  // no copy, of any alignment. Nothing when rows must be picked, transposed or shifted.
   std::optional<tensor::TensorView> Borrow(const std::string& name) const;
 
   // In the stored type where that is possible (row picks of quantised tensors are; transposes and
@@ -54,24 +57,29 @@ class ModelFiles {
   std::shared_ptr<const State> state_;
 };
 
-// Gives a parameter's values by our name, F32, [out, in]; called once a parameter, in the order of
-// Parameters(spec).
+// Gives a parameter's values by our name, F32, [out, in]. Called once a parameter, tensor by tensor
+// of the file: parameters that a family fuses follow each other.
 using ParameterReader = std::function<Result<tensor::Tensor>(const std::string& name)>;
 
-// Writes config.json and safetensors of `dtype` (F32, F16, BF16) in Hugging Face naming. Tied heads
-// are left out.
+// Writes config.json (last) and safetensors of `dtype` (F32, F16, BF16) in Hugging Face naming, and
+// modules.json for a model that pools. Tied heads are left out. Room for one tensor of the file is
+// needed. kInvalidArgument: a spec that its family's config.json cannot express.
 Status WriteHuggingFaceModel(const std::string& folder, const ModelSpec& spec, tensor::DType dtype,
                              const ParameterReader& read);
 
-// Writes a GGUF of F32, F16, BF16 or Q8_0 (norms, biases and the router stay F32). `metadata`:
-// tokenizer and general keys.
+// Writes a GGUF of F32, F16, BF16 or Q8_0. Norms, biases, positions, token types and the router
+// stay F32, rows that are not whole Q8_0 blocks become F16. `metadata`: tokenizer and general keys;
+// what describes the model is ours. kUnsupported: families and specs without a GGUF form.
 Status WriteGgufModel(const std::string& path, const ModelSpec& spec, tensor::DType dtype,
                       const std::map<std::string, format::GgufValue>& metadata,
                       const ParameterReader& read);
 
-// Random parameters, the same for a (spec, seed) on every machine: norms near 1, linears N(0, 0.02)
-// (or `scale`).
+// Random parameters, the same for a (spec, seed) on every machine: norms near 1, all others N(0,
+// scale). kInvalidArgument: no such parameter. Looking the name up costs a list of all parameters:
+// to make a whole model use the second form.
 Result<tensor::Tensor> RandomParameter(const ModelSpec& spec, const std::string& name,
                                        std::uint64_t seed, double scale = 0.02);
+tensor::Tensor RandomParameter(const ModelSpec& spec, const Parameter& parameter,
+                               std::uint64_t seed, double scale = 0.02);
 
 }  // namespace metier::model

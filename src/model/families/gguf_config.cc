@@ -68,21 +68,27 @@ double ShortestDecimal(double value) {
   return decimal;
 }
 
-// The original length that makes Llama 3's formula give these factors; 0 when none does.
+// The original length that makes Llama 3's formula give these factors; 0 when none does. A blended
+// factor determines it; without one every length between the last kept wave and the first stretched
+// one does, and the smallest power of two is taken.
 std::int64_t Llama3Original(const RopeSpec& rope, std::int64_t head_dim) {
-  std::int64_t original = 0;
-  for (std::size_t i = 0; i < rope.factors.size() && original == 0; ++i) {
+  double longest_kept = 0;
+  for (std::size_t i = 0; i < rope.factors.size(); ++i) {
     const auto f = static_cast<double>(rope.factors[i]);
-    if (!(f > 1) || f >= rope.factor) continue;
+    const double wave =
+        2 * std::numbers::pi *
+        std::pow(rope.theta, 2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
+    if (f <= 1) longest_kept = wave;
+    if (f <= 1 || f >= rope.factor) continue;
     const double kept = (1 / f - 1 / rope.factor) / (1 - 1 / rope.factor);
-    const double speed =
-        std::pow(rope.theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
     const double length =
-        2 * std::numbers::pi / speed *
-        (rope.low_freq_factor + kept * (rope.high_freq_factor - rope.low_freq_factor));
-    if (length < static_cast<double>(kMaxSize)) original = std::llround(length);
+        wave * (rope.low_freq_factor + kept * (rope.high_freq_factor - rope.low_freq_factor));
+    return length < static_cast<double>(kMaxSize) ? std::llround(length) : 0;
   }
-  return original;
+  std::int64_t power = 1;
+  while (power < kMaxSize && static_cast<double>(power) <= rope.high_freq_factor * longest_kept)
+    power *= 2;
+  return power;
 }
 
 }  // namespace

@@ -40,7 +40,9 @@ Result<ModelSpec> FromConfig(const Json& config) {
   spec.moe.score = RouterScore::kSoftmaxThenTopK;
   spec.moe.normalise_top_k = in.FlagOr("norm_topk_prob", false);
   RefuseDenseLayers(in);
-  if (!in.FlagOr("use_sliding_window", false)) in.Raw("sliding_window");
+  if (in.FlagOr("use_sliding_window", false))
+    in.Refuse(ErrorCode::kUnsupported, "use_sliding_window", true, "only false is supported");
+  in.Raw("sliding_window");  // has no effect without the flag
   return in.Finish(std::move(spec));
 }
 
