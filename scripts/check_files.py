@@ -56,9 +56,11 @@ def check_text(name, text, problems):
                         "it does")
     if text and not text.endswith("\n"):
         problems.append(f"{name}:{len(lines)}: no newline at the end of the file")
+    if "\r" in text:
+        problems.append(f"{name}: carriage returns; lines end in a newline alone")
     for number, line in enumerate(lines, 1):
         where = f"{name}:{number}"
-        if line.endswith((" ", "\t", "\r")):
+        if line.endswith((" ", "\t")):
             problems.append(f"{where}: trailing white space")
         if "\t" in line and suffix in SOURCES:
             problems.append(f"{where}: a tab; indent with spaces")

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # scripts/check_isa_objects.sh BUILD - proves that code compiled for one instruction set cannot leak into another.
 #
-# An object of src/kernels/isa/ may define no weak symbol (the linker could give its AVX copy of an inline function to a
+# An object of src/kernels/isa/ or src/train/cpu/isa_*.cc may define no weak symbol (the linker could give its AVX copy of an inline function to a
 # caller on a machine without AVX) and no initialiser that runs before the CPU was asked what it can do. In builds with
 # sanitizers every unit has an initialiser of theirs (asan.module_ctor, _sub_I_00099_*), which is let through by name.
 set -euo pipefail
 build=${1:?usage: check_isa_objects.sh BUILD}
 
-mapfile -t objects < <(find "$build" -path '*/kernels/isa/*.o' | sort)
+mapfile -t objects < <(find "$build" -path '*/kernels/isa/*.o' -o -path '*/train/cpu/isa_*.o' | sort)
 if [ "${#objects[@]}" -eq 0 ]; then
   if compgen -G "$(dirname "$0")/../src/kernels/isa/*.cc" > /dev/null; then
     echo "isa: src/kernels/isa/ has units, but $build holds no object of them; build first" >&2
