@@ -23,6 +23,7 @@ AgentTurn Agent::Respond(const Utterance& said) {
       turn.text = book_.Pick(move.section, Split::kTrain, Words(), rng_).Text();
       turn.ask = move.ask;
       turn.settled = move.settles;
+      refused_ = move.refuses;
       return turn;
     }
     METIER_CHECK(turn.calls.size() < kMostCalls, "the agent calls tools without end");
@@ -88,7 +89,8 @@ void Agent::Learn(const std::string& tool, const Json& result) {
 
 Agent::Move Agent::Next() {
   switch (mood_) {
-    case Mood::kLeaving: return AskFor(Ask::kNothing, "agent/goodbye");
+    case Mood::kLeaving:
+      return AskFor(Ask::kNothing, refused_ ? "agent/goodbye_sorry" : "agent/goodbye");
     case Mood::kSaidNo: return Tell(Rule::kCustomerSaidNo, "agent/left_alone");
     case Mood::kInsisted: return Refuse(Rule::kNoExceptions, "agent/hold_firm");
     case Mood::kOpen: break;
@@ -197,7 +199,9 @@ Agent::Move Agent::AskFor(Ask ask, std::string section) const {
 }
 
 Agent::Move Agent::Refuse(Rule rule, std::string section) const {
-  return Tell(rule, std::move(section));
+  Move move = Tell(rule, std::move(section));
+  move.refuses = true;
+  return move;
 }
 
 Agent::Move Agent::Tell(Rule rule, std::string section) const {

@@ -49,6 +49,7 @@ class Agent {
     Ask ask = Ask::kNothing;
     std::optional<Rule> rule;
     bool settles = false;
+    bool refuses = false;
   };
 
   void Hear(const Utterance& said);
@@ -97,6 +98,7 @@ class Agent {
   Json customer_;
   int failed_attempts_ = 0;
   std::string last_order_id_;
+  bool refused_ = false;  // by the words before
   // About the present request.
   enum class Mood { kOpen, kSaidNo, kInsisted, kLeaving };
   Mood mood_ = Mood::kOpen;

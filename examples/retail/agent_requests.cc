@@ -12,8 +12,9 @@ int NumberOf(const Json& object, const char* name, int otherwise) {
   return it != object.end() && it->is_number_integer() ? it->get<int>() : otherwise;
 }
 
-// "gift_card" -> "gift card".
+// How the money comes and goes, in words: "gift_card" -> "gift card".
 std::string Plain(std::string text) {
+  if (text == "bank_transfer") return "bank account";
   std::replace(text.begin(), text.end(), '_', ' ');
   return text;
 }

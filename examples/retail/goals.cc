@@ -205,7 +205,7 @@ bool GoalMaker::IsListed(const Place& place) const {
 Persona GoalMaker::DrawPersona(const Place& place, const Goal& goal, Rng& rng) const {
   Persona persona;
   persona.temper = static_cast<Temper>(rng.Below(6));
-  persona.typo_rate = Chance(0.5, rng) ? 0 : 0.02 + 0.05 * rng.Uniform();
+  persona.typo_rate = Chance(0.5, rng) ? 0 : 0.03 + 0.07 * rng.Uniform();
   const Order& order = world_.orders[place.order];
   persona.customer = order.customer;
   persona.tells_identity = Chance(0.3, rng);
@@ -268,7 +268,9 @@ void GoalMaker::AddSecondGoal(Part& part, const Place& first, Rng& rng) const {
   static constexpr Request kPublic[] = {Request::kProductInfo,    Request::kSearch,
                                         Request::kPolicyQuestion, Request::kCompensation,
                                         Request::kOutOfScope,     Request::kAccountChange};
-  part.goals.push_back(MakePublic(kPublic[rng.Below(std::size(kPublic))], rng));
+  const Request next = kPublic[rng.Below(std::size(kPublic))];
+  if (next == request) return;
+  part.goals.push_back(MakePublic(next, rng));
   part.persona.wrong_sku.clear();
 }
 

@@ -163,6 +163,7 @@ int Main(int argc, char** argv) {
                "retail_shop");
   app.option_defaults()->always_capture_default();
   app.require_subcommand(1);
+  app.fallthrough();  // --json may stand before or after the verb
   GenerateFlags generate;
   SimulateFlags simulate;
   CorpusFlags corpus;
@@ -171,7 +172,6 @@ int Main(int argc, char** argv) {
   AddSimulate(app, simulate);
   AddCorpus(app, corpus);
   app.add_flag("--json", json, "print the summary as one line of JSON");
-  app.fallthrough();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
