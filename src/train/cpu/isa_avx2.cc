@@ -12,7 +12,8 @@
 
 namespace metier::train::cpu {
 namespace {
-// clang-format off: each body uses the ones before it
+// Not sorted: each body uses the ones before it.
+// clang-format off
 #include "train/cpu/body/vector.h"
 #include "train/cpu/body/gemm.h"
 #include "train/cpu/body/rows.h"
