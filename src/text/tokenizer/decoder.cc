@@ -229,8 +229,15 @@ Decoder::Decoder(std::vector<DecoderStepPtr> steps) : steps_(std::move(steps)) {
   streams_ = at == steps_.size();
 }
 
-void Decoder::Rewrite(std::string& token, TokenPlace place) const {
-  for (std::size_t i = 0; i < per_token_; ++i) steps_[i]->Rewrite(token, place);
+bool Decoder::Rewrite(std::string& token, TokenPlace place) const {
+  for (std::size_t i = 0; i < per_token_; ++i) {
+    if (token.size() > kMaxTokenBytes) {
+      token.resize(kMaxTokenBytes);
+      return false;
+    }
+    steps_[i]->Rewrite(token, place);
+  }
+  return token.size() <= kMaxTokenBytes;
 }
 
 std::string Decoder::Decode(std::vector<std::string> tokens) const {

@@ -42,12 +42,13 @@ class Decoder {
   // Whether Decode() is: each token's Rewrite() joined, then leading_count() leading characters
   // leading_char() stripped (as many as there are).
   bool streams() const { return streams_; }
-  void Rewrite(std::string& token, TokenPlace place) const;
+  // False, with the token cut short, when it grows beyond kMaxTokenBytes.
+  static constexpr std::size_t kMaxTokenBytes = std::size_t{1} << 20;
+  bool Rewrite(std::string& token, TokenPlace place) const;
   std::int64_t leading_count() const { return leading_count_; }
   const std::string& leading_char() const { return leading_char_; }
 
  private:
-  friend class FuseStep;
   std::vector<DecoderStepPtr> steps_;
   std::size_t per_token_ = 0;  // how many steps at the front rewrite single tokens
   bool streams_ = false;

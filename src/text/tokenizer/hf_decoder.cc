@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "text/tokenizer/hf_components.h"
 #include "text/tokenizer/unicode.h"
 
@@ -54,6 +56,10 @@ Status Parse(const HfObject& object, std::vector<DecoderStepPtr>& steps) {
   if (type == "Replace") {
     METIER_ASSIGN(Regex pattern, object.Pattern("pattern"));
     METIER_ASSIGN(std::string content, object.Text("content"));
+    constexpr std::size_t kLongest = 256;  // it is a space, as a rule
+    if (content.size() > kLongest) {
+      return object.Wrong("content", fmt::format("at most {} bytes", kLongest));
+    }
     return add(MakeReplaceStep(std::move(pattern), std::move(content)));
   }
   if (type == "WordPiece") {

@@ -7,6 +7,9 @@
 namespace metier::text {
 namespace {
 
+// By how much replacements may lengthen a text: stops chains of them that multiply it.
+constexpr std::size_t kMaxGrowth = std::size_t{256} << 20;
+
 // Calls visit(code, bytes of the character) for each character.
 template <class Visit>
 void ForEachChar(std::string_view text, Visit&& visit) {
@@ -179,6 +182,10 @@ class ReplaceNormalizer : public Normalizer {
       out += text.substr(begin, matches.begin() - begin);
       out += content_;
       begin = matches.end();
+      if (out.size() <= kMaxGrowth + text.size()) continue;
+      scratch.Fail(Error(ErrorCode::kResourceExhausted,
+                         "normalizer: a replacement makes the text too long"));
+      return {};
     }
     if (!matches.status().ok()) scratch.Fail(matches.status().error());
     out += text.substr(begin);

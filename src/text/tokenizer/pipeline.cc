@@ -27,7 +27,7 @@ class ModelSink final : public PieceSink {
 Result<Tokenizer> Tokenizer::Impl::Create(TokenizerParts parts) {
   std::shared_ptr<Impl> impl(new Impl(std::move(parts)));
   METIER_TRY(impl->AddTokens());
-  impl->FillBytes();
+  METIER_TRY(impl->FillBytes());
   return Tokenizer(std::move(impl));
 }
 
@@ -64,18 +64,22 @@ Status Tokenizer::Impl::AddTokens() {
   return Ok();
 }
 
-void Tokenizer::Impl::FillBytes() {
+Status Tokenizer::Impl::FillBytes() {
+  constexpr std::size_t kMostBytes = std::size_t{1} << 30;
   begins_.reserve(static_cast<std::size_t>(size_) + 1);
   begins_.push_back(0);
   std::string token;
   for (TokenId id = 0; id < size_; ++id) {
-    if (!IsSpecial(id)) {
-      token = TokenName(id);
-      parts_.decoder->Rewrite(token, TokenPlace::kLater);
-      bytes_ += token;
+    token = TokenName(id);
+    if (!parts_.decoder->Rewrite(token, TokenPlace::kLater) || bytes_.size() > kMostBytes) {
+      return Error(ErrorCode::kResourceExhausted,
+                   fmt::format("decoder: token {} becomes too long, limit {} bytes", id,
+                               Decoder::kMaxTokenBytes));
     }
+    if (!IsSpecial(id)) bytes_ += token;
     begins_.push_back(bytes_.size());
   }
+  return Ok();
 }
 
 std::string_view Tokenizer::Impl::TokenName(TokenId id) const {

@@ -55,7 +55,7 @@ class Tokenizer::Impl {
  private:
   explicit Impl(TokenizerParts parts) : parts_(std::move(parts)) {}
   Status AddTokens();
-  void FillBytes();
+  Status FillBytes();
   void EncodeFragment(std::string_view text, bool at_start, const AddedTokenMatcher& normalized,
                       Scratch& scratch, std::vector<TokenId>& out) const;
 
