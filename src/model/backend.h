@@ -29,8 +29,8 @@ enum class Want { kNothing, kLast, kAll };
 
 struct SequenceStep {
   SequenceId sequence{};
-  std::span<const TokenId> tokens;  // appended; of an encoder, the whole text each time
-  std::span<const TokenId> types;   // encoders: a token type each, or empty: all 0
+  std::span<const TokenId> tokens = {};  // appended; of an encoder, the whole text each time
+  std::span<const TokenId> types = {};   // encoders: a token type each, or empty: all 0
   Want want = Want::kLast;
 };
 
