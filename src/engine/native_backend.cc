@@ -1,0 +1,243 @@
+#include "engine/native_backend.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "kernels/dispatch.h"
+
+namespace metier::engine {
+
+using model::AdapterId;
+using model::Rows;
+using model::SequenceId;
+using model::SequenceStep;
+using model::TokenId;
+using model::Want;
+
+namespace {
+
+NativeOptions Resolve(NativeOptions options) {
+  if (options.threads <= 0) options.threads = ThreadPool::DefaultThreads();
+  if (options.max_cache_bytes == 0) options.max_cache_bytes = MachineMemoryBytes();
+  if (options.max_result_bytes == 0) options.max_result_bytes = MachineMemoryBytes();
+  if (options.kernels == nullptr) options.kernels = &kernels::Kernels();
+  return options;
+}
+
+std::int64_t WantedRows(const SequenceStep& step) {
+  switch (step.want) {
+    case Want::kNothing: return 0;
+    case Want::kLast: return 1;
+    case Want::kAll: return static_cast<std::int64_t>(step.tokens.size());
+  }
+  return 0;
+}
+
+}  // namespace
+
+NativeBackend::NativeBackend(std::shared_ptr<const NativeModel> model, const NativeOptions& options)
+    : model_(std::move(model)),
+      options_(Resolve(options)),
+      cache_(model_->spec(), options_.max_cache_bytes),
+      compute_(*options_.kernels, options_.threads),
+      network_(model_, cache_, compute_) {}
+
+NativeBackend::Sequence& NativeBackend::Find(SequenceId sequence) {
+  const auto found = sequences_.find(sequence);
+  METIER_CHECK(found != sequences_.end(), "a sequence that this backend has not open");
+  return found->second;
+}
+
+const LoadedAdapter* NativeBackend::FindAdapter(AdapterId adapter) const {
+  const auto found = adapters_.find(adapter);
+  return found == adapters_.end() ? nullptr : &found->second;
+}
+
+Result<SequenceId> NativeBackend::OpenSequence(AdapterId adapter) {
+  if (adapter != AdapterId::kNone && FindAdapter(adapter) == nullptr) {
+    return Error(ErrorCode::kInvalidArgument, fmt::format("no adapter with id {} is loaded",
+                                                          static_cast<std::int64_t>(adapter)));
+  }
+  const SequenceId id{next_sequence_++};
+  sequences_[id].adapter = adapter;
+  return id;
+}
+
+void NativeBackend::CloseSequence(SequenceId sequence) {
+  cache_.Truncate(Find(sequence).tokens, 0);
+  sequences_.erase(sequence);
+}
+
+std::int64_t NativeBackend::Length(SequenceId sequence) const {
+  const auto found = sequences_.find(sequence);
+  METIER_CHECK(found != sequences_.end(), "a sequence that this backend has not open");
+  return found->second.tokens.length();
+}
+
+void NativeBackend::Truncate(SequenceId sequence, std::int64_t tokens) {
+  METIER_CHECK(tokens >= 0 && tokens <= Length(sequence), "truncation to more than there is");
+  cache_.Truncate(Find(sequence).tokens, tokens);
+}
+
+Result<AdapterId> NativeBackend::AddAdapter(const model::Adapter& adapter) {
+  METIER_ASSIGN(LoadedAdapter loaded, LoadedAdapter::Create(adapter, model_->weights()));
+  const AdapterId id{next_adapter_++};
+  adapters_.emplace(id, std::move(loaded));
+  return id;
+}
+
+Status NativeBackend::RemoveAdapter(AdapterId adapter) {
+  if (FindAdapter(adapter) == nullptr) {
+    return Error(ErrorCode::kInvalidArgument, fmt::format("no adapter with id {} is loaded",
+                                                          static_cast<std::int64_t>(adapter)));
+  }
+  const auto users = std::count_if(sequences_.begin(), sequences_.end(), [&](const auto& entry) {
+    return entry.second.adapter == adapter;
+  });
+  if (users > 0) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("adapter {} is in use by {} open sequences; close them first",
+                             static_cast<std::int64_t>(adapter), users));
+  }
+  adapters_.erase(adapter);
+  return Ok();
+}
+
+std::int64_t NativeBackend::ResultWidth() const {
+  return spec().head ? spec().vocab : spec().width;
+}
+
+Status NativeBackend::CheckTokens(const SequenceStep& step, std::int64_t length) const {
+  const auto count = static_cast<std::int64_t>(step.tokens.size());
+  if (count == 0) return Error(ErrorCode::kInvalidArgument, "a step without tokens");
+  if (length + count > spec().max_positions) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("{} tokens after {} make {} positions, the model has {}; shorten the "
+                             "text",
+                             count, length, length + count, spec().max_positions));
+  }
+  for (std::size_t i = 0; i < step.tokens.size(); ++i) {
+    const TokenId token = step.tokens[i];
+    if (token < 0 || token >= spec().vocab) {
+      return Error(ErrorCode::kInvalidArgument,
+                   fmt::format("token {} at index {} is outside the vocabulary of {}", token, i,
+                               spec().vocab));
+    }
+  }
+  if (step.types.empty()) return Ok();
+  if (spec().types == 0)
+    return Error(ErrorCode::kInvalidArgument, "token types for a model that has none");
+  if (step.types.size() != step.tokens.size()) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("{} token types for {} tokens", step.types.size(), count));
+  }
+  for (const TokenId type : step.types) {
+    if (type < 0 || type >= spec().types) {
+      return Error(ErrorCode::kInvalidArgument,
+                   fmt::format("token type {} where the model has {}", type, spec().types));
+    }
+  }
+  return Ok();
+}
+
+Status NativeBackend::CheckSteps(std::span<const SequenceStep> steps) {
+  std::set<SequenceId> named;
+  std::uint64_t rows = 0;
+  for (const SequenceStep& step : steps) {
+    if (!named.insert(step.sequence).second)
+      return Error(ErrorCode::kInvalidArgument, "one sequence twice in a step");
+    METIER_TRY(CheckTokens(step, Find(step.sequence).tokens.length()));
+    rows += static_cast<std::uint64_t>(WantedRows(step));
+  }
+  const auto row_bytes = static_cast<std::uint64_t>(ResultWidth()) * sizeof(float);
+  const auto bytes = CheckedMul(rows, row_bytes);
+  if (!bytes || *bytes > options_.max_result_bytes) {
+    return Error(ErrorCode::kResourceExhausted,
+                 fmt::format("results of {} tokens at {} bytes each are over the limit of {} "
+                             "bytes; ask for fewer at once",
+                             rows, row_bytes, options_.max_result_bytes));
+  }
+  return Ok();
+}
+
+Status NativeBackend::Reserve(std::span<const SequenceStep> steps) {
+  for (const SequenceStep& step : steps) {
+    CachedTokens& tokens = Find(step.sequence).tokens;
+    Status reserved =
+        cache_.Reserve(tokens, tokens.length() + static_cast<std::int64_t>(step.tokens.size()));
+    if (reserved.ok()) continue;
+    for (const SequenceStep& other : steps) {
+      CachedTokens& gained = Find(other.sequence).tokens;
+      cache_.Truncate(gained, gained.length());
+    }
+    return reserved;
+  }
+  return Ok();
+}
+
+// Cuts the steps into passes of at most pass_tokens rows. An encoder's text must stay whole (every
+// token sees every other), so there a pass is one text or more.
+void NativeBackend::RunPasses(std::span<const SequenceStep> steps, float* out) {
+  const auto limit = static_cast<std::size_t>(std::max<std::int64_t>(options_.pass_tokens, 1));
+  std::vector<Segment> pass;
+  std::size_t rows = 0;
+  const auto run = [&] {
+    if (pass.empty()) return;
+    network_.Run(pass, out);
+    for (const Segment& segment : pass)
+      out += (segment.tokens.size() - segment.want_from) * static_cast<std::size_t>(ResultWidth());
+    pass.clear();
+    rows = 0;
+  };
+  for (const SequenceStep& step : steps) {
+    const Sequence& sequence = Find(step.sequence);
+    const std::size_t want_from = step.tokens.size() - static_cast<std::size_t>(WantedRows(step));
+    for (std::size_t begin = 0; begin < step.tokens.size();) {
+      std::size_t count = step.tokens.size() - begin;
+      if (rows > 0 && (rows == limit || (!spec().causal && rows + count > limit))) run();
+      if (spec().causal) count = std::min(count, limit - rows);
+      pass.push_back({.past = &sequence.tokens,
+                      .adapter = FindAdapter(sequence.adapter),
+                      .tokens = step.tokens.subspan(begin, count),
+                      .types = step.types.empty() ? step.types : step.types.subspan(begin, count),
+                      .first_position = sequence.tokens.length() + static_cast<std::int64_t>(begin),
+                      .row = rows,
+                      .want_from = std::clamp(want_from, begin, begin + count) - begin});
+      rows += count;
+      begin += count;
+    }
+  }
+  run();
+}
+
+Result<std::vector<Rows>> NativeBackend::Forward(std::span<const SequenceStep> steps) {
+  METIER_TRY(CheckSteps(steps));
+  METIER_TRY(Reserve(steps));
+  std::vector<Rows> results;
+  std::size_t values = 0;
+  for (const SequenceStep& step : steps)
+    values += static_cast<std::size_t>(WantedRows(step) * ResultWidth());
+  results_.resize(values);
+  RunPasses(steps, results_.data());
+  std::size_t at = 0;
+  for (const SequenceStep& step : steps) {
+    const std::int64_t count = WantedRows(step);
+    const auto size = static_cast<std::size_t>(count * ResultWidth());
+    results.push_back({count, ResultWidth(), std::span<const float>(results_).subspan(at, size)});
+    at += size;
+    CachedTokens& tokens = Find(step.sequence).tokens;
+    if (spec().causal) {
+      cache_.SetLength(tokens, tokens.length() + static_cast<std::int64_t>(step.tokens.size()));
+    } else {
+      cache_.Truncate(tokens, 0);
+    }
+  }
+  return results;
+}
+
+}  // namespace metier::engine

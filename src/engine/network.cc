@@ -1,0 +1,316 @@
+#include "engine/network.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/router.h"
+
+namespace metier::engine {
+
+using model::NormPlace;
+using model::PositionKind;
+using model::RouterInput;
+
+namespace {
+
+// Vectors that keep their memory: a pass of another size only moves the end.
+void Size(std::vector<float>& values, std::size_t rows, std::int64_t width) {
+  values.resize(rows * static_cast<std::size_t>(width));
+}
+
+std::size_t S(std::int64_t n) { return static_cast<std::size_t>(n); }
+
+// One run for each segment, rows [first, first + count) of it being taken.
+std::vector<AdapterRun> RunsOf(std::span<const Segment> segments) {
+  std::vector<AdapterRun> runs;
+  for (const Segment& segment : segments)
+    runs.push_back({segment.adapter, segment.row, segment.row + segment.tokens.size()});
+  return runs;
+}
+
+}  // namespace
+
+Network::Network(std::shared_ptr<const NativeModel> model, KvCache& cache, Compute& compute)
+    : model_(std::move(model)),
+      spec_(model_->spec()),
+      weights_(model_->weights()),
+      cache_(cache),
+      compute_(compute) {
+  if (spec_.position == PositionKind::kAlibi) slopes_ = model::AlibiSlopes(spec_.heads);
+  if (spec_.position == PositionKind::kRope) frequencies_ = model::RopeFrequencies(spec_);
+}
+
+void Network::Run(std::span<const Segment> segments, float* out) {
+  rows_ = segments.back().row + segments.back().tokens.size();
+  runs_ = RunsOf(segments);
+  for (std::vector<float>* rows : {&x_, &normed_, &block_}) Size(*rows, rows_, spec_.width);
+  for (std::vector<float>* rows : {&q_, &attended_}) Size(*rows, rows_, spec_.q_width());
+  for (std::vector<float>* rows : {&k_, &v_}) Size(*rows, rows_, spec_.kv_width());
+  Embed(segments);
+  if (spec_.position == PositionKind::kRope) PrepareRope(segments);
+  for (std::size_t n = 0; n < weights_.layers.size(); ++n) Layer(segments, n);
+  Finish(segments, out);
+}
+
+void Network::Embed(std::span<const Segment> segments) {
+  const std::size_t width = S(spec_.width);
+  std::vector<float> row(width);
+  const auto add_row = [&](const Matrix& table, std::int64_t index, float* x) {
+    DecodeRow(table, index, row);
+    for (std::size_t i = 0; i < width; ++i) x[i] += row[i];
+  };
+  for (const Segment& segment : segments) {
+    for (std::size_t i = 0; i < segment.tokens.size(); ++i) {
+      float* x = x_.data() + (segment.row + i) * width;
+      DecodeRow(weights_.tokens, segment.tokens[i], {x, width});
+      if (spec_.embed_scale != 1.0) {
+        for (std::size_t d = 0; d < width; ++d) x[d] *= static_cast<float>(spec_.embed_scale);
+      }
+      if (spec_.position == PositionKind::kLearned) {
+        const std::int64_t position = segment.first_position + static_cast<std::int64_t>(i);
+        add_row(weights_.positions, position + spec_.position_offset, x);
+      }
+      if (spec_.types > 0) add_row(weights_.types, segment.types.empty() ? 0 : segment.types[i], x);
+    }
+  }
+  if (spec_.embed_norm)
+    compute_.Normalise(spec_.norm, weights_.embed_norm, x_.data(), rows_, width, x_.data());
+}
+
+// The angle is taken in double: positions * frequency in float would be off by 1e-3 at 16 k tokens.
+void Network::PrepareRope(std::span<const Segment> segments) {
+  const std::size_t half = frequencies_.size();
+  Size(cosine_, rows_, static_cast<std::int64_t>(half));
+  Size(sine_, rows_, static_cast<std::int64_t>(half));
+  for (const Segment& segment : segments) {
+    const auto first = static_cast<double>(segment.first_position);
+    compute_.For(segment.tokens.size(), 64 * half, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t i = begin; i < end; ++i) {
+        for (std::size_t d = 0; d < half; ++d) {
+          const double angle =
+              (first + static_cast<double>(i)) * static_cast<double>(frequencies_[d]);
+          cosine_[(segment.row + i) * half + d] = static_cast<float>(std::cos(angle));
+          sine_[(segment.row + i) * half + d] = static_cast<float>(std::sin(angle));
+        }
+      }
+    });
+  }
+}
+
+void Network::Layer(std::span<const Segment> segments, std::size_t n) {
+  const LayerWeights& layer = weights_.layers[n];
+  const std::size_t width = S(spec_.width);
+  const std::size_t count = rows_ * width;
+  const bool experts = spec_.moe.experts > 0;
+  const bool before = spec_.norm_place == NormPlace::kBefore;
+  const auto norm = [&](const Norm& weights, const std::vector<float>& from,
+                        std::vector<float>& to) {
+    compute_.Normalise(spec_.norm, weights, from.data(), rows_, width, to.data());
+  };
+
+  if (experts && spec_.moe.router_input == RouterInput::kBlockInput) Route(layer, x_.data());
+  if (before) norm(layer.attn_norm, x_, normed_);
+  AttentionBlock(segments, n, before ? normed_.data() : x_.data(), block_.data());
+  compute_.AddScaled(x_.data(), block_.data(), 1.0F, count);
+  if (!before) norm(layer.attn_norm, x_, x_);
+
+  if (before) norm(layer.ffn_norm, x_, normed_);
+  const float* input = before ? normed_.data() : x_.data();
+  if (experts) {
+    if (spec_.moe.router_input == RouterInput::kFfnNorm) Route(layer, input);
+    ExpertsBlock(layer, input, block_.data());
+  } else {
+    FeedForwardBlock(layer.ffn, runs_, input, rows_, block_.data());
+  }
+  compute_.AddScaled(x_.data(), block_.data(), 1.0F, count);
+  if (!before) norm(layer.ffn_norm, x_, x_);
+}
+
+void Network::AttentionBlock(std::span<const Segment> segments, std::size_t n, const float* input,
+                             float* output) {
+  const LayerWeights& layer = weights_.layers[n];
+  MultiplyAdapted(compute_, layer.q, runs_, input, rows_, q_.data());
+  MultiplyAdapted(compute_, layer.k, runs_, input, rows_, k_.data());
+  MultiplyAdapted(compute_, layer.v, runs_, input, rows_, v_.data());
+  const bool rope = spec_.position == PositionKind::kRope && spec_.layer[n].rope;
+  RotateHeads(q_.data(), spec_.heads, layer.q_norm, rope);
+  RotateHeads(k_.data(), spec_.kv_heads, layer.k_norm, rope);
+  StoreKeysAndValues(segments, n);
+  Attend(segments, n);
+  MultiplyAdapted(compute_, layer.o, runs_, attended_.data(), rows_, output);
+}
+
+// Norm of each head where the model has one, then its rotation. heads: [rows, count, head_dim].
+void Network::RotateHeads(float* heads, std::int64_t count, const float* norm, bool rope) {
+  if (norm == nullptr && !rope) return;
+  const std::size_t head_dim = S(spec_.head_dim);
+  const std::size_t half = head_dim / 2;
+  const auto epsilon = static_cast<float>(spec_.norm.epsilon);
+  const kernels::KernelTable& kernels = compute_.kernels();
+  compute_.For(rows_, 8 * S(count) * head_dim, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t r = begin; r < end; ++r) {
+      for (std::size_t h = 0; h < S(count); ++h) {
+        float* head = heads + (r * S(count) + h) * head_dim;
+        if (norm != nullptr) kernels.rms_norm(head, norm, epsilon, head, head_dim);
+        if (rope) kernels.rope(head, cosine_.data() + r * half, sine_.data() + r * half, half);
+      }
+    }
+  });
+}
+
+void Network::StoreKeysAndValues(std::span<const Segment> segments, std::size_t n) {
+  const std::size_t head_dim = S(spec_.head_dim);
+  const auto layer = static_cast<std::int64_t>(n);
+  for (const Segment& segment : segments) {
+    for (std::size_t i = 0; i < segment.tokens.size(); ++i) {
+      const std::int64_t position = segment.first_position + static_cast<std::int64_t>(i);
+      for (std::int64_t head = 0; head < spec_.kv_heads; ++head) {
+        const std::size_t at = ((segment.row + i) * S(spec_.kv_heads) + S(head)) * head_dim;
+        std::copy_n(k_.data() + at, head_dim, cache_.Key(*segment.past, layer, head, position));
+        std::copy_n(v_.data() + at, head_dim, cache_.Value(*segment.past, layer, head, position));
+      }
+    }
+  }
+}
+
+void Network::Attend(std::span<const Segment> segments, std::size_t n) {
+  constexpr std::size_t kRowsOfTask = 32;
+  struct Task {
+    const Segment* segment;
+    std::int64_t kv_head;
+    std::size_t begin;  // tokens of the segment
+    std::size_t end;
+  };
+  std::vector<Task> tasks;
+  std::size_t keys = 0;  // over all tasks, for the cost
+  for (const Segment& segment : segments) {
+    for (std::int64_t head = 0; head < spec_.kv_heads; ++head) {
+      for (std::size_t row = 0; row < segment.tokens.size(); row += kRowsOfTask) {
+        const std::size_t end = std::min(segment.tokens.size(), row + kRowsOfTask);
+        tasks.push_back({&segment, head, row, end});
+        keys += (end - row) * (S(segment.first_position) + end);
+      }
+    }
+  }
+  const std::size_t head_dim = S(spec_.head_dim);
+  const std::int64_t group = spec_.heads / spec_.kv_heads;
+  const std::size_t cost = keys / tasks.size() * S(group) * 2 * head_dim;
+  compute_.For(tasks.size(), cost, [&](std::size_t first, std::size_t last) {
+    std::vector<const float*> key_pages;
+    std::vector<const float*> value_pages;
+    for (std::size_t t = first; t < last; ++t) {
+      const Task& task = tasks[t];
+      const Segment& segment = *task.segment;
+      const std::size_t length = S(segment.first_position) + segment.tokens.size();
+      cache_.Pages(*segment.past, static_cast<std::int64_t>(n), task.kv_head,
+                   static_cast<std::int64_t>(length), key_pages, value_pages);
+      kernels::Attention call{.q_stride = S(spec_.q_width()),
+                              .out_stride = S(spec_.q_width()),
+                              .k = key_pages.data(),
+                              .v = value_pages.data(),
+                              .rows = task.end - task.begin,
+                              .head_dim = head_dim,
+                              .first_position = S(segment.first_position) + task.begin,
+                              .length = length,
+                              .window = S(spec_.layer[n].sliding_window),
+                              .causal = spec_.causal,
+                              .scale = static_cast<float>(spec_.score_scale())};
+      for (std::int64_t h = 0; h < group; ++h) {  // the group's keys are in the cache by now
+        const std::size_t head = S(task.kv_head * group + h);
+        const std::size_t at = (segment.row + task.begin) * S(spec_.q_width()) + head * head_dim;
+        call.q = q_.data() + at;
+        call.out = attended_.data() + at;
+        call.slope = slopes_.empty() ? 0.0F : slopes_[head];
+        compute_.kernels().attention(call);
+      }
+    }
+  });
+}
+
+void Network::FeedForwardBlock(const FeedForward& ffn, std::span<const AdapterRun> runs,
+                               const float* input, std::size_t rows, float* output) {
+  Size(up_, rows, spec_.hidden);
+  MultiplyAdapted(compute_, ffn.up, runs, input, rows, up_.data());
+  if (spec_.gated) {
+    Size(gate_, rows, spec_.hidden);
+    MultiplyAdapted(compute_, ffn.gate, runs, input, rows, gate_.data());
+    compute_.Activate(spec_.activation, gate_.data(), up_.data(), up_.size(), up_.data());
+  } else {
+    compute_.Activate(spec_.activation, up_.data(), nullptr, up_.size(), up_.data());
+  }
+  MultiplyAdapted(compute_, ffn.down, runs, up_.data(), rows, output);
+}
+
+void Network::Route(const LayerWeights& layer, const float* input) {
+  const std::size_t experts = S(spec_.moe.experts);
+  const std::size_t top_k = S(spec_.moe.top_k);
+  scores_.resize(rows_ * experts);
+  chosen_.resize(rows_ * top_k);
+  expert_weights_.resize(rows_ * top_k);
+  MultiplyAdapted(compute_, layer.router, runs_, input, rows_, scores_.data());
+  for (std::size_t r = 0; r < rows_; ++r) {
+    ChooseExperts(spec_.moe, {scores_.data() + r * experts, experts},
+                  {chosen_.data() + r * top_k, top_k}, {expert_weights_.data() + r * top_k, top_k});
+  }
+}
+
+// Expert by expert over the rows that chose it. A row adds its experts in ascending order, whatever
+// the other rows chose.
+void Network::ExpertsBlock(const LayerWeights& layer, const float* input, float* output) {
+  const std::size_t width = S(spec_.width);
+  const std::size_t top_k = S(spec_.moe.top_k);
+  std::fill_n(output, rows_ * width, 0.0F);
+  std::vector<std::size_t> rows;
+  std::vector<float> factors;
+  std::vector<AdapterRun> runs;
+  std::vector<float> gathered;
+  std::vector<float> results;
+  for (std::size_t expert = 0; expert < layer.experts.size(); ++expert) {
+    rows.clear();
+    factors.clear();
+    runs.clear();
+    for (const AdapterRun& run : runs_) {
+      const std::size_t begin = rows.size();
+      for (std::size_t r = run.begin; r < run.end; ++r) {
+        for (std::size_t k = 0; k < top_k; ++k) {
+          if (S(chosen_[r * top_k + k]) != expert) continue;
+          rows.push_back(r);
+          factors.push_back(expert_weights_[r * top_k + k]);
+        }
+      }
+      runs.push_back({run.adapter, begin, rows.size()});
+    }
+    if (rows.empty()) continue;
+    gathered.resize(rows.size() * width);
+    results.resize(rows.size() * width);
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      std::copy_n(input + rows[i] * width, width, gathered.data() + i * width);
+    FeedForwardBlock(layer.experts[expert], runs, gathered.data(), rows.size(), results.data());
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      compute_.kernels().add_scaled(output + rows[i] * width, results.data() + i * width,
+                                    factors[i], width);
+    }
+  }
+}
+
+void Network::Finish(std::span<const Segment> segments, float* out) {
+  const std::size_t width = S(spec_.width);
+  std::size_t wanted = 0;
+  std::vector<AdapterRun> runs;
+  for (const Segment& segment : segments) {
+    const std::size_t begin = wanted;
+    for (std::size_t i = segment.want_from; i < segment.tokens.size(); ++i, ++wanted)
+      std::copy_n(x_.data() + (segment.row + i) * width, width, normed_.data() + wanted * width);
+    runs.push_back({segment.adapter, begin, wanted});
+  }
+  if (wanted == 0) return;
+  float* last = spec_.head ? normed_.data() : out;
+  if (spec_.final_norm) {
+    compute_.Normalise(spec_.norm, weights_.final_norm, normed_.data(), wanted, width, last);
+  } else if (!spec_.head) {
+    std::copy_n(normed_.data(), wanted * width, out);
+  }
+  if (spec_.head) MultiplyAdapted(compute_, weights_.head, runs, last, wanted, out);
+}
+
+}  // namespace metier::engine

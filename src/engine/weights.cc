@@ -1,0 +1,202 @@
+#include "engine/weights.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <utility>
+
+#include "base/check.h"
+#include "format/decode.h"
+
+namespace metier::engine {
+
+using model::ModelSpec;
+using tensor::DType;
+using tensor::Tensor;
+using tensor::TensorView;
+
+namespace {
+
+// Plain types are read as their element, so they must lie at its alignment; blocks are read
+// bytewise.
+bool Aligned(const TensorView& view) {
+  const tensor::DTypeInfo& info = tensor::InfoOf(view.dtype);
+  return info.block_elements > 1 ||
+         reinterpret_cast<std::uintptr_t>(view.bytes.data()) % info.block_bytes == 0;
+}
+
+}  // namespace
+
+// Walks the names of a spec and places each parameter.
+class WeightLoader {
+ public:
+  WeightLoader(const ModelSpec& spec, std::uint64_t max_bytes)
+      : spec_(spec), max_bytes_(max_bytes) {}
+
+  Result<Weights> Load(const model::ModelFiles* files, const model::ParameterReader* read) {
+    files_ = files;
+    read_ = read;
+    METIER_TRY(LoadEmbeddings());
+    for (std::int64_t n = 0; n < spec_.layers; ++n) METIER_TRY(LoadLayer(n));
+    if (spec_.final_norm) {
+      METIER_ASSIGN(weights_.final_norm, LoadNorm("final_norm"));
+    }
+    if (spec_.head && spec_.tied_head) weights_.head = Register("head", weights_.tokens, nullptr);
+    if (spec_.head && !spec_.tied_head) {
+      METIER_ASSIGN(weights_.head, LoadLinear("head", false));
+    }
+    if (files_ != nullptr) weights_.files_ = std::make_shared<const model::ModelFiles>(*files_);
+    return std::move(weights_);
+  }
+
+ private:
+  Status LoadEmbeddings() {
+    METIER_ASSIGN(weights_.tokens, LoadMatrix("embed.tokens"));
+    if (spec_.position == model::PositionKind::kLearned) {
+      METIER_ASSIGN(weights_.positions, LoadMatrix("embed.positions"));
+    }
+    if (spec_.types > 0) {
+      METIER_ASSIGN(weights_.types, LoadMatrix("embed.types"));
+    }
+    if (spec_.embed_norm) {
+      METIER_ASSIGN(weights_.embed_norm, LoadNorm("embed.norm"));
+    }
+    return Ok();
+  }
+
+  Status LoadLayer(std::int64_t n) {
+    const std::string prefix = fmt::format("layers.{}.", n);
+    LayerWeights layer;
+    METIER_ASSIGN(layer.attn_norm, LoadNorm(prefix + "attn_norm"));
+    METIER_ASSIGN(layer.q, LoadLinear(prefix + "attn.q", spec_.qkv_bias));
+    METIER_ASSIGN(layer.k, LoadLinear(prefix + "attn.k", spec_.qkv_bias));
+    METIER_ASSIGN(layer.v, LoadLinear(prefix + "attn.v", spec_.qkv_bias));
+    if (spec_.qk_norm) {
+      METIER_ASSIGN(layer.q_norm, LoadF32(prefix + "attn.q_norm.weight", 0));
+      METIER_ASSIGN(layer.k_norm, LoadF32(prefix + "attn.k_norm.weight", 0));
+    }
+    METIER_ASSIGN(layer.o, LoadLinear(prefix + "attn.o", spec_.o_bias));
+    METIER_ASSIGN(layer.ffn_norm, LoadNorm(prefix + "ffn_norm"));
+    if (spec_.moe.experts == 0) {
+      METIER_ASSIGN(layer.ffn, LoadFeedForward(prefix + "ffn.", spec_.ffn_bias));
+    } else {
+      METIER_ASSIGN(layer.router, LoadLinear(prefix + "router", false));
+      for (std::int64_t e = 0; e < spec_.moe.experts; ++e) {
+        METIER_ASSIGN(FeedForward expert,
+                      LoadFeedForward(fmt::format("{}experts.{}.", prefix, e), false));
+        layer.experts.push_back(expert);
+      }
+    }
+    weights_.layers.push_back(std::move(layer));
+    return Ok();
+  }
+
+  Result<FeedForward> LoadFeedForward(const std::string& prefix, bool bias) {
+    FeedForward ffn;
+    if (spec_.gated) {
+      METIER_ASSIGN(ffn.gate, LoadLinear(prefix + "gate", bias));
+    }
+    METIER_ASSIGN(ffn.up, LoadLinear(prefix + "up", bias));
+    METIER_ASSIGN(ffn.down, LoadLinear(prefix + "down", bias));
+    return ffn;
+  }
+
+  Result<Linear> LoadLinear(const std::string& name, bool with_bias) {
+    METIER_ASSIGN(const Matrix w, LoadMatrix(name));
+    const float* bias = nullptr;
+    if (with_bias) {
+      METIER_ASSIGN(bias, LoadF32(name + ".bias", 0));
+    }
+    return Register(name, w, bias);
+  }
+
+  Linear Register(const std::string& name, const Matrix& w, const float* bias) {
+    const Linear linear{.w = w, .bias = bias, .index = weights_.linears_.size()};
+    weights_.linears_.emplace(name, linear);
+    return linear;
+  }
+
+  Result<Norm> LoadNorm(const std::string& name) {
+    Norm norm;
+    METIER_ASSIGN(norm.weight, LoadF32(name + ".weight", spec_.norm.plus_one ? 1.0F : 0.0F));
+    if (spec_.norm.bias) {
+      METIER_ASSIGN(norm.bias, LoadF32(name + ".bias", 0));
+    }
+    return norm;
+  }
+
+  // A small parameter, always in memory.
+  Result<const float*> LoadF32(const std::string& name, float add) {
+    METIER_ASSIGN(Tensor values, files_ != nullptr ? files_->LoadF32(name) : (*read_)(name));
+    for (float& value : values.f32()) value += add;
+    METIER_ASSIGN(const TensorView kept, Keep(name, std::move(values)));
+    return reinterpret_cast<const float*>(kept.bytes.data());
+  }
+
+  // The embeddings' names have no ".weight"; every linear's has.
+  Result<Matrix> LoadMatrix(const std::string& name) {
+    const std::string full = name.rfind("embed.", 0) == 0 ? name : name + ".weight";
+    METIER_ASSIGN(const TensorView view, View(full));
+    const tensor::DTypeInfo& info = tensor::InfoOf(view.dtype);
+    METIER_CHECK(view.shape.size() == 2, "a matrix of another rank");
+    Matrix matrix{.dtype = view.dtype,
+                  .rows = view.shape[0],
+                  .columns = view.shape[1],
+                  .data = view.bytes.data()};
+    matrix.row_bytes =
+        static_cast<std::size_t>(matrix.columns) / info.block_elements * info.block_bytes;
+    std::vector<float> row(static_cast<std::size_t>(matrix.columns));
+    if (auto decoded = format::DecodeToF32(matrix.dtype, matrix.Row(0), row); !decoded.ok())
+      return std::move(decoded).error().With(full);
+    return matrix;
+  }
+
+  Result<TensorView> View(const std::string& name) {
+    if (files_ == nullptr) {
+      METIER_ASSIGN(Tensor values, (*read_)(name));
+      return Keep(name, std::move(values));
+    }
+    if (const auto borrowed = files_->Borrow(name); borrowed && Aligned(*borrowed))
+      return *borrowed;
+    auto loaded = files_->Load(name);
+    if (!loaded.ok() && loaded.error().code() == ErrorCode::kUnsupported)
+      loaded = files_->LoadF32(name);
+    if (!loaded.ok()) return std::move(loaded).error();
+    return Keep(name, std::move(loaded).value());
+  }
+
+  Result<TensorView> Keep(const std::string& name, Tensor values) {
+    weights_.owned_bytes_ += values.bytes().size();
+    if (weights_.owned_bytes_ > max_bytes_) {
+      return Error(ErrorCode::kResourceExhausted,
+                   fmt::format("{}: the weights that must be copied into memory come to {} bytes "
+                               "here, the limit is {}; allow more memory, or use a file whose "
+                               "tensors can be mapped as they are",
+                               name, weights_.owned_bytes_, max_bytes_));
+    }
+    weights_.owned_.push_back(std::move(values));
+    return weights_.owned_.back().view();
+  }
+
+  const ModelSpec& spec_;
+  std::uint64_t max_bytes_;
+  const model::ModelFiles* files_ = nullptr;
+  const model::ParameterReader* read_ = nullptr;
+  Weights weights_;
+};
+
+Result<Weights> Weights::FromFiles(const model::ModelFiles& files, std::uint64_t max_bytes) {
+  return WeightLoader(files.spec(), max_bytes).Load(&files, nullptr);
+}
+
+Result<Weights> Weights::FromReader(const ModelSpec& spec, const model::ParameterReader& read,
+                                    std::uint64_t max_bytes) {
+  return WeightLoader(spec, max_bytes).Load(nullptr, &read);
+}
+
+void DecodeRow(const Matrix& matrix, std::int64_t row, std::span<float> out) {
+  METIER_CHECK(format::DecodeToF32(matrix.dtype, matrix.Row(row), out).ok(),
+               "a type that loading has decoded once");
+}
+
+}  // namespace metier::engine

@@ -1,0 +1,96 @@
+// engine/weights.h - a model's parameters where the native engine computes with them: in the mapped
+// file as stored, where its bytes are already ours, else in memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "model/model_files.h"
+#include "model/model_spec.h"
+#include "tensor/tensor.h"
+
+namespace metier::engine {
+
+// Rows of any stored type; aligned to the type's plain element. Borrowed from Weights.
+struct Matrix {
+  tensor::DType dtype = tensor::DType::kF32;
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  const std::byte* data = nullptr;
+  std::size_t row_bytes = 0;
+
+  std::span<const std::byte> Row(std::int64_t row) const {
+    return {data + static_cast<std::size_t>(row) * row_bytes, row_bytes};
+  }
+};
+
+// y = w x + bias. `index` counts the linears of a model: adapters are looked up by it.
+struct Linear {
+  Matrix w;  // [out, in]
+  const float* bias = nullptr;
+  std::size_t index = 0;
+};
+
+struct Norm {
+  const float* weight = nullptr;  // 1 + w already added where the spec says so
+  const float* bias = nullptr;
+};
+
+struct FeedForward {
+  Linear gate;  // only when gated
+  Linear up;
+  Linear down;
+};
+
+struct LayerWeights {
+  Norm attn_norm;
+  Linear q, k, v, o;
+  const float* q_norm = nullptr;  // [head_dim], or nullptr
+  const float* k_norm = nullptr;
+  Norm ffn_norm;
+  FeedForward ffn;  // dense models
+  Linear router;    // models with experts
+  std::vector<FeedForward> experts;
+};
+
+class Weights {
+ public:
+  // Shares the file's map. kResourceExhausted: what must be copied exceeds max_bytes, with both
+  // numbers. kUnsupported: a stored type that nothing decodes.
+  static Result<Weights> FromFiles(const model::ModelFiles& files, std::uint64_t max_bytes);
+  // Every parameter from a function, as F32.
+  static Result<Weights> FromReader(const model::ModelSpec& spec,
+                                    const model::ParameterReader& read, std::uint64_t max_bytes);
+
+  Matrix tokens;     // [vocab, width]
+  Matrix positions;  // learned positions only
+  Matrix types;      // token types only
+  Norm embed_norm;
+  Norm final_norm;
+  Linear head;  // over `tokens` when tied
+  std::vector<LayerWeights> layers;
+
+  // Every linear by its name without ".weight" ("layers.0.attn.q", "head").
+  const std::map<std::string, Linear>& linears() const { return linears_; }
+  // Memory of our own, beside the map.
+  std::uint64_t owned_bytes() const { return owned_bytes_; }
+
+ private:
+  friend class WeightLoader;
+
+  std::map<std::string, Linear> linears_;
+  std::vector<tensor::Tensor> owned_;
+  std::shared_ptr<const model::ModelFiles> files_;
+  std::uint64_t owned_bytes_ = 0;
+};
+
+// Row `row` as floats into out [columns].
+void DecodeRow(const Matrix& matrix, std::int64_t row, std::span<float> out);
+
+}  // namespace metier::engine

@@ -1,0 +1,79 @@
+// tests/unit/engine/tiny_models.h - every family's tiny random model, and what to run on it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/rng.h"
+#include "engine/native_backend.h"
+#include "engine/native_model.h"
+#include "model/family.h"
+#include "model/model_files.h"
+#include "support/fixtures.h"
+
+namespace metier::engine::test {
+
+// Larger than a trained model's, so that attention is peaked and logits spread over several units:
+// a wrong rotation or scale must not drown in a flat softmax.
+inline constexpr double kScale = 0.12;
+inline constexpr std::uint64_t kSeed = 5;
+
+inline Result<tensor::Tensor> RandomParameterOf(const model::ModelSpec& spec,
+                                                const std::string& name) {
+  return model::RandomParameter(spec, name, kSeed, kScale);
+}
+
+inline std::shared_ptr<const NativeModel> RandomModel(const model::ModelSpec& spec) {
+  auto model = NativeModel::FromReader(
+      spec, [&](const std::string& name) { return RandomParameterOf(spec, name); });
+  EXPECT_TRUE(model.ok()) << model.error().message();
+  return std::move(model).value();
+}
+
+inline std::vector<model::TokenId> RandomTokens(const model::ModelSpec& spec, std::size_t count,
+                                                std::uint64_t seed) {
+  Rng rng(seed);
+  std::vector<model::TokenId> tokens(count);
+  for (model::TokenId& token : tokens)
+    token = static_cast<model::TokenId>(rng.Below(static_cast<std::uint64_t>(spec.vocab)));
+  return tokens;
+}
+
+// All results of a text in one step.
+inline std::vector<float> RunWhole(model::Backend& backend,
+                                   const std::vector<model::TokenId>& tokens,
+                                   const std::vector<model::TokenId>& types = {},
+                                   model::AdapterId adapter = model::AdapterId::kNone) {
+  const auto sequence = backend.OpenSequence(adapter);
+  EXPECT_TRUE(sequence.ok());
+  const model::SequenceStep step{
+      .sequence = *sequence, .tokens = tokens, .types = types, .want = model::Want::kAll};
+  const auto rows = backend.Forward({&step, 1});
+  EXPECT_TRUE(rows.ok()) << rows.error().message();
+  std::vector<float> values;
+  if (rows.ok()) values.assign(rows->front().values.begin(), rows->front().values.end());
+  backend.CloseSequence(*sequence);
+  return values;
+}
+
+// With room for more than one page of the cache.
+inline model::ModelSpec TinySpec(const model::Family& family) {
+  model::ModelSpec spec = family.tiny();
+  spec.max_positions = 96;
+  return spec;
+}
+
+class EveryFamily : public ::testing::TestWithParam<const model::Family*> {
+ protected:
+  EveryFamily() : spec_(TinySpec(*GetParam())), model_(RandomModel(spec_)) {}
+
+  model::ModelSpec spec_;
+  std::shared_ptr<const NativeModel> model_;
+};
+
+inline std::string FamilyName(const ::testing::TestParamInfo<const model::Family*>& info) {
+  return std::string(info.param->name);
+}
+
+}  // namespace metier::engine::test
