@@ -1,0 +1,63 @@
+#include "engine/session.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace metier::engine {
+
+using text::TokenId;
+
+Result<Session> Session::Open(model::Backend& backend, model::AdapterId adapter) {
+  METIER_ASSIGN(const model::SequenceId sequence, backend.OpenSequence(adapter));
+  return Session(backend, sequence);
+}
+
+Session::Session(Session&& other) noexcept
+    : backend_(std::exchange(other.backend_, nullptr)),
+      sequence_(other.sequence_),
+      tokens_(std::move(other.tokens_)),
+      reused_(other.reused_) {}
+
+Session& Session::operator=(Session&& other) noexcept {
+  if (this == &other) return *this;
+  Close();
+  backend_ = std::exchange(other.backend_, nullptr);
+  sequence_ = other.sequence_;
+  tokens_ = std::move(other.tokens_);
+  reused_ = other.reused_;
+  return *this;
+}
+
+Session::~Session() { Close(); }
+
+void Session::Close() {
+  if (backend_ != nullptr) backend_->CloseSequence(sequence_);
+  backend_ = nullptr;
+}
+
+Result<std::span<const float>> Session::Set(std::span<const TokenId> tokens) {
+  if (tokens.empty()) return Error(ErrorCode::kInvalidArgument, "no tokens to continue from");
+  const auto [mine, theirs] =
+      std::mismatch(tokens_.begin(), tokens_.end(), tokens.begin(), tokens.end());
+  const auto shared = std::min<std::ptrdiff_t>(theirs - tokens.begin(),
+                                               static_cast<std::ptrdiff_t>(tokens.size()) - 1);
+  backend_->Truncate(sequence_, shared);
+  tokens_.resize(static_cast<std::size_t>(shared));
+  reused_ = shared;
+  return Compute(tokens.subspan(static_cast<std::size_t>(shared)));
+}
+
+Result<std::span<const float>> Session::Append(TokenId token) {
+  reused_ = static_cast<std::int64_t>(tokens_.size());
+  return Compute({&token, 1});
+}
+
+Result<std::span<const float>> Session::Compute(std::span<const TokenId> tokens) {
+  const model::SequenceStep step{
+      .sequence = sequence_, .tokens = tokens, .types = {}, .want = model::Want::kLast};
+  METIER_ASSIGN(const std::vector<model::Rows> rows, backend_->Forward({&step, 1}));
+  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  return rows.front().values;
+}
+
+}  // namespace metier::engine

@@ -1,0 +1,53 @@
+// engine/session.h - one conversation's tokens on a backend.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "model/backend.h"
+#include "text/tokenizer.h"
+
+namespace metier::engine {
+
+// Knows which tokens the backend's sequence holds, so that a conversation that grows is only
+// computed where it is new. Movable; closes its sequence. The backend must outlive it.
+class Session {
+ public:
+  static Result<Session> Open(model::Backend& backend,
+                              model::AdapterId adapter = model::AdapterId::kNone);
+  Session(Session&& other) noexcept;
+  Session& operator=(Session&& other) noexcept;
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session();
+
+  model::Backend& backend() const { return *backend_; }
+  std::span<const text::TokenId> tokens() const { return tokens_; }
+
+  // Makes the session hold exactly `tokens` and returns the logits [vocab] after the last one. The
+  // beginning that it shares with what is held is kept; at least the last token is computed again.
+  // The logits are valid until the backend's next Forward. Errors as Backend::Forward; an error
+  // leaves the shared beginning.
+  Result<std::span<const float>> Set(std::span<const text::TokenId> tokens);
+  // Set with one more token.
+  Result<std::span<const float>> Append(text::TokenId token);
+
+  // How many tokens of the last Set were there already.
+  std::int64_t reused() const { return reused_; }
+
+ private:
+  Session(model::Backend& backend, model::SequenceId sequence)
+      : backend_(&backend), sequence_(sequence) {}
+  Result<std::span<const float>> Compute(std::span<const text::TokenId> tokens);
+  void Close();
+
+  model::Backend* backend_;  // nullptr: moved from
+  model::SequenceId sequence_;
+  std::vector<text::TokenId> tokens_;
+  std::int64_t reused_ = 0;
+};
+
+}  // namespace metier::engine

@@ -1,0 +1,63 @@
+// tests/unit/engine/scripted_backend.h - a Backend whose most likely next token is written down:
+// what sessions and generation are tested on.
+#pragma once
+
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "model/backend.h"
+
+namespace metier::engine::test {
+
+class ScriptedBackend : public model::Backend {
+ public:
+  // After n tokens in all, script[n - 1] is next (the last entry for ever after).
+  ScriptedBackend(std::int64_t vocab, std::int64_t max_positions,
+                  std::vector<model::TokenId> script)
+      : script_(std::move(script)) {
+    spec_.family = "scripted";
+    spec_.vocab = vocab;
+    spec_.max_positions = max_positions;
+  }
+
+  const model::ModelSpec& spec() const override { return spec_; }
+  Result<model::SequenceId> OpenSequence(model::AdapterId) override {
+    const model::SequenceId id{next_++};
+    lengths_[id] = 0;
+    return id;
+  }
+  void CloseSequence(model::SequenceId sequence) override { lengths_.erase(sequence); }
+  std::int64_t Length(model::SequenceId sequence) const override { return lengths_.at(sequence); }
+  void Truncate(model::SequenceId sequence, std::int64_t tokens) override {
+    lengths_.at(sequence) = tokens;
+  }
+  Result<model::AdapterId> AddAdapter(const model::Adapter&) override {
+    return Error(ErrorCode::kUnsupported, "no adapters");
+  }
+  Status RemoveAdapter(model::AdapterId) override { return Ok(); }
+
+  Result<std::vector<model::Rows>> Forward(std::span<const model::SequenceStep> steps) override {
+    const model::SequenceStep& step = steps.front();
+    std::int64_t& length = lengths_.at(step.sequence);
+    computed_ += step.tokens.size();
+    length += static_cast<std::int64_t>(step.tokens.size());
+    const std::size_t at = std::min(static_cast<std::size_t>(length - 1), script_.size() - 1);
+    logits_.assign(static_cast<std::size_t>(spec_.vocab), 0.0F);
+    logits_[static_cast<std::size_t>(script_[at])] = 10.0F;
+    return std::vector<model::Rows>{{1, spec_.vocab, logits_}};
+  }
+
+  std::size_t computed() const { return computed_; }  // tokens that went through Forward
+  std::size_t open() const { return lengths_.size(); }
+
+ private:
+  model::ModelSpec spec_;
+  std::vector<model::TokenId> script_;
+  std::map<model::SequenceId, std::int64_t> lengths_;
+  std::vector<float> logits_;
+  std::int64_t next_ = 0;
+  std::size_t computed_ = 0;
+};
+
+}  // namespace metier::engine::test
