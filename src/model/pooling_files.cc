@@ -81,7 +81,11 @@ Status ReadPooling(const std::string& folder, const Limits& limits, ModelSpec& s
 }
 
 Status WritePooling(const std::string& folder, const ModelSpec& spec) {
-  if (spec.pooling == Pooling::kNone) return Ok();
+  if (spec.pooling == Pooling::kNone) {
+    std::error_code ignored;
+    std::filesystem::remove(folder + "/modules.json", ignored);
+    return Ok();
+  }
   const auto module = [](int index, const char* path, const char* type) {
     return Json{{"idx", index},
                 {"name", std::to_string(index)},

@@ -16,7 +16,7 @@ namespace metier::model {
 // kUnsupported: modules that compute something else (Dense, ...), several pooling modes at once.
 Status ReadPooling(const std::string& folder, const Limits& limits, ModelSpec& spec);
 
-// Nothing for Pooling::kNone.
+// For Pooling::kNone there is nothing to write; a modules.json of an earlier model is removed.
 Status WritePooling(const std::string& folder, const ModelSpec& spec);
 
 }  // namespace metier::model
