@@ -1,0 +1,192 @@
+#include "evaluate/perplexity.h"
+
+#include <cmath>
+
+#include "support/fixtures.h"
+
+namespace metier::evaluate {
+namespace {
+
+using text::TokenId;
+
+// Depends on every token before and the distance from the window's start, so that any mistake in
+// windows shows.
+class PositionalModel : public LanguageModel {
+ public:
+  explicit PositionalModel(std::int64_t max_tokens) : max_tokens_(max_tokens) {}
+  std::int64_t MaxTokens() const override { return max_tokens_; }
+
+  static double LogProb(std::span<const TokenId> tokens, std::size_t i) {
+    double sum = 0;
+    for (std::size_t j = 0; j < i; ++j)
+      sum += static_cast<double>(tokens[j]) / static_cast<double>(i - j);
+    return -std::log(2.0 + std::fmod(sum + tokens[i], 7.0));
+  }
+
+  Result<std::vector<double>> LogProbs(std::span<const TokenId> tokens,
+                                       std::size_t first) override {
+    std::vector<double> out;
+    for (std::size_t i = first; i < tokens.size(); ++i) out.push_back(LogProb(tokens, i));
+    return out;
+  }
+  Result<std::vector<TokenId>> Greedy(std::span<const TokenId>, std::int64_t,
+                                      std::span<const TokenId>) override {
+    return std::vector<TokenId>{};
+  }
+
+ private:
+  std::int64_t max_tokens_;
+};
+
+class UniformModel : public PositionalModel {
+ public:
+  explicit UniformModel(int vocab) : PositionalModel(64), vocab_(vocab) {}
+  Result<std::vector<double>> LogProbs(std::span<const TokenId> tokens,
+                                       std::size_t first) override {
+    return std::vector<double>(tokens.size() - first, -std::log(static_cast<double>(vocab_)));
+  }
+
+ private:
+  int vocab_;
+};
+
+TEST(SlidingWindows, ScoreEachTokenOnceWithEnoughBefore) {
+  for (const std::size_t tokens : {0, 1, 5, 16, 17, 100}) {
+    for (const std::size_t window : {2, 7, 16}) {
+      for (std::size_t stride = 1; stride <= window; ++stride) {
+        std::size_t next = 0;
+        for (const Window& w : SlidingWindows(tokens, window, stride)) {
+          EXPECT_EQ(w.score, next);
+          EXPECT_GT(w.end, w.score);
+          EXPECT_LE(w.end - w.begin, window);
+          if (w.begin > 0) {
+            EXPECT_GE(w.score - w.begin, window - stride);
+          }
+          next = w.end;
+        }
+        EXPECT_EQ(next, tokens);
+      }
+    }
+  }
+}
+
+TEST(HalfWindows, ScoreTheSecondHalfAndDropTheRest) {
+  const auto windows = HalfWindows(21, 8);
+  ASSERT_EQ(windows.size(), 2U);
+  EXPECT_EQ(windows[1].begin, 8U);
+  EXPECT_EQ(windows[1].end, 16U);
+  EXPECT_EQ(windows[1].score, 13U);
+}
+
+// One token a letter, byte-level, without merges.
+text::Tokenizer LetterTokenizer() {
+  Json vocab = Json::object();
+  for (int i = 0; i < 16; ++i) vocab[std::string(1, static_cast<char>('a' + i))] = i;
+  vocab["\xC4\xA0"] = 16;  // the space in the byte alphabet
+  vocab["<s>"] = 17;
+  const Json document = {
+      {"version", "1.0"},
+      {"added_tokens", Json::array({{{"id", 17}, {"content", "<s>"}, {"special", true}}})},
+      {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}}},
+      {"decoder", {{"type", "ByteLevel"}}},
+      {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", Json::array()}}}};
+  auto tokenizer = text::TokenizerFromJson(document, {{"bos_token", "<s>"}});
+  return std::move(tokenizer).value();
+}
+
+class Perplexity : public ::testing::Test {
+ protected:
+  PerplexityOptions Options(const std::string& text) {
+    PerplexityOptions options;
+    options.file = folder_ / "text.txt";
+    test::WriteAll(options.file, text);
+    return options;
+  }
+  test::TempFolder folder_;
+  text::Tokenizer tokenizer_ = LetterTokenizer();
+};
+
+TEST_F(Perplexity, OfAUniformModelIsTheVocabulary) {
+  UniformModel model(17);
+  auto options = Options("abcd efgh abcd");
+  options.bos = "first";
+  options.window = 5;
+  ASSERT_OK_AND_ASSIGN(const auto result, MeasurePerplexity(model, tokenizer_, options));
+  EXPECT_EQ(result.scored_tokens, 14);
+  EXPECT_NEAR(result.TokenPerplexity(), 17, 1e-12);
+  EXPECT_EQ(result.words, 3);
+  EXPECT_EQ(result.bytes, 14);
+  EXPECT_NEAR(result.BitsPerByte(), std::log2(17.0), 1e-12);
+  EXPECT_NEAR(result.WordPerplexity(), std::pow(17.0, 14.0 / 3.0), 1e-6);
+}
+
+TEST_F(Perplexity, StrideOneIsBruteForce) {
+  PositionalModel model(6);
+  auto options = Options("abcdefghijklmnop");
+  options.bos = "none";
+  options.window = 6;
+  options.stride = 1;
+  ASSERT_OK_AND_ASSIGN(const auto result, MeasurePerplexity(model, tokenizer_, options));
+  ASSERT_OK_AND_ASSIGN(const auto ids, tokenizer_.Encode("abcdefghijklmnop"));
+  double nll = 0;
+  for (std::size_t i = 1; i < ids.size(); ++i) {
+    const std::size_t begin =
+        i >= 5 ? i - 5 : 0;  // every token sees the five before it, or all there are
+    const std::span<const TokenId> context(ids.data() + begin, i - begin + 1);
+    nll -= PositionalModel::LogProb(context, context.size() - 1);
+  }
+  EXPECT_EQ(result.scored_tokens, 15);
+  EXPECT_NEAR(result.nll, nll, 1e-12);
+}
+
+TEST_F(Perplexity, BosPolicyDecidesWhetherTheFirstTokenCounts) {
+  UniformModel model(4);
+  auto options = Options("abcdefgh");
+  options.window = 8;
+  options.bos = "none";
+  ASSERT_OK_AND_ASSIGN(const auto without, MeasurePerplexity(model, tokenizer_, options));
+  EXPECT_EQ(without.scored_tokens, 7);
+  options.bos = "first";
+  ASSERT_OK_AND_ASSIGN(const auto with, MeasurePerplexity(model, tokenizer_, options));
+  EXPECT_EQ(with.scored_tokens, 8);
+  options.scoring = "halves";
+  options.bos = "replace";
+  options.window = 4;
+  ASSERT_OK_AND_ASSIGN(const auto halves, MeasurePerplexity(model, tokenizer_, options));
+  EXPECT_EQ(halves.windows, 2);        // nine tokens with the BOS, two whole windows
+  EXPECT_EQ(halves.scored_tokens, 2);  // position 3 of each
+  EXPECT_EQ(halves.bytes, 0);
+}
+
+TEST_F(Perplexity, DocumentsDoNotSeeEachOther) {
+  PositionalModel model(32);
+  auto options = Options("abc\nabc\n");
+  options.documents = "lines";
+  ASSERT_OK_AND_ASSIGN(const auto two, MeasurePerplexity(model, tokenizer_, options));
+  options = Options("abc\n");
+  options.documents = "lines";
+  ASSERT_OK_AND_ASSIGN(const auto one, MeasurePerplexity(model, tokenizer_, options));
+  EXPECT_EQ(two.documents, 2);
+  EXPECT_NEAR(two.nll, 2 * one.nll, 1e-12);
+}
+
+TEST_F(Perplexity, BadOptionsAreNamed) {
+  UniformModel model(4);
+  auto options = Options("abcdefgh");
+  options.window = 65;
+  EXPECT_ERROR(MeasurePerplexity(model, tokenizer_, options), ErrorCode::kInvalidArgument,
+               "found 65, expected 2 to 64");
+  options.window = 4;
+  options.stride = 5;
+  EXPECT_ERROR(MeasurePerplexity(model, tokenizer_, options), ErrorCode::kInvalidArgument,
+               "stride 5");
+  options = Options("a");
+  EXPECT_ERROR(MeasurePerplexity(model, tokenizer_, options), ErrorCode::kInvalidArgument,
+               "too few");
+  options.file = folder_ / "bad.jsonl";
+  test::WriteAll(options.file, "{\"text\":\"ab\"}\n{\"txt\":1}\n");
+  EXPECT_ERROR(MeasurePerplexity(model, tokenizer_, options), ErrorCode::kDataCorrupt, "line 2");
+}
+
+}  // namespace
+}  // namespace metier::evaluate
