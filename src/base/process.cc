@@ -76,6 +76,7 @@ Status RunProcess(const ProcessOptions& options) {
 
   std::vector<std::string> arguments = options.arguments;
   std::vector<char*> pointers;
+  pointers.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   pointers.push_back(nullptr);
   pid_t child = 0;

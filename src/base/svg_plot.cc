@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstddef>
 
 namespace metier {
@@ -154,8 +155,8 @@ std::vector<double> RoundTicks(double low, double high, int count) {
     }
   }
   // Counted, not summed: a sum of steps drifts, and -0 would be printed.
-  const auto first = static_cast<long long>(std::ceil(low / step - 1e-9));
-  for (long long i = first; static_cast<double>(i) * step <= high + step * 1e-9; ++i)
+  const auto first = static_cast<std::int64_t>(std::ceil(low / step - 1e-9));
+  for (std::int64_t i = first; static_cast<double>(i) * step <= high + step * 1e-9; ++i)
     ticks.push_back(i == 0 ? 0.0 : static_cast<double>(i) * step);
   return ticks;
 }
