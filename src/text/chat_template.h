@@ -19,6 +19,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/result.h"
+#include "text/text_span.h"
 
 namespace metier::text {
 
@@ -34,12 +35,6 @@ struct RenderOptions {
   Json extra = Json::object();
   // What strftime_now() tells: local time. Empty: the machine's clock.
   std::function<std::tm()> clock;
-};
-
-// Bytes [begin, end) of the rendered text.
-struct TextSpan {
-  std::size_t begin = 0;
-  std::size_t end = 0;
 };
 
 // What one assistant message became, and what training may put loss on.

@@ -18,6 +18,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/result.h"
+#include "text/text_span.h"
 
 namespace metier::text {
 
@@ -29,9 +30,18 @@ enum class AddSpecial { kNo, kYes };
 // for text from users.
 enum class ParseSpecial { kNo, kYes };
 
+// What was encoded right before this text, when a text is encoded in pieces. Behind other text no
+// space is put in front of the piece; behind a control token a tokenizer may want one.
+enum class Follows { kNothing, kControlToken, kText };
+
 struct EncodeOptions {
   AddSpecial add_special = AddSpecial::kNo;
   ParseSpecial parse_special = ParseSpecial::kNo;
+  // With ParseSpecial::kYes: stretches of the text in which control tokens are text all the same,
+  // because users wrote them. In order, not overlapping; borrowed. The text is still encoded as
+  // one: only the control tokens are not found.
+  std::span<const TextSpan> literal = {};
+  Follows follows = Follows::kNothing;
 };
 
 // The ids that the rest of the system asks for by role; -1: the vocabulary has none.

@@ -31,7 +31,7 @@ bool AddedTokenMatcher::Find(std::string_view text, std::size_t from, std::size_
     }
     if (token < 0) continue;
     const Kind kind = kinds_.at(token);
-    match = {at, longest, longest, token};
+    match = {at, longest, longest, at, longest, token};
     const bool word_before = at > 0 && IsWord(DecodeLastChar(text.substr(0, at)).code);
     const bool word_behind = longest < text.size() && IsWord(DecodeChar(text, longest).code);
     if (kind.single_word && (word_before || word_behind)) {

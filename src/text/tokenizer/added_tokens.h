@@ -40,12 +40,21 @@ class AddedTokenMatcher {
   // are not empty.
   template <class Visit>
   void Split(std::string_view text, Visit&& visit) const {
+    Split(text, visit, [](TokenId, std::size_t, std::size_t) { return true; });
+  }
+  // The same, without the tokens for which accept(token, begin, end) of their spelling is false.
+  template <class Visit, class Accept>
+  void Split(std::string_view text, Visit&& visit, Accept&& accept) const {
     std::size_t begin = 0;  // of the stretch that is not yet handed out
     for (std::size_t at = 0; at < text.size();) {
       Match match;
       if (!Find(text, at, begin, match)) break;
       at = match.search_on;
       if (match.token < 0) continue;
+      if (!accept(match.token, match.spelled_begin, match.spelled_end)) {
+        at = match.spelled_begin + 1;
+        continue;
+      }
       if (match.begin > begin) visit(Fragment{text.substr(begin, match.begin - begin), -1});
       visit(Fragment{text.substr(match.begin, match.end - match.begin), match.token});
       begin = match.end;
@@ -58,6 +67,8 @@ class AddedTokenMatcher {
     std::size_t begin = 0;
     std::size_t end = 0;
     std::size_t search_on = 0;
+    std::size_t spelled_begin = 0;  // without the white space around it
+    std::size_t spelled_end = 0;
     TokenId token = -1;  // -1: a match that is not wanted, because it is part of a word
   };
   struct Kind {

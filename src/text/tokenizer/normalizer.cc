@@ -161,8 +161,9 @@ class NmtNormalizer : public Normalizer {
 class PrependNormalizer : public Normalizer {
  public:
   explicit PrependNormalizer(std::string text) : text_(std::move(text)) {}
-  std::string Apply(std::string_view text, Scratch&) const override {
-    return text.empty() ? std::string() : text_ + std::string(text);
+  std::string Apply(std::string_view text, Scratch& scratch) const override {
+    if (text.empty() || scratch.continues) return std::string(text);
+    return text_ + std::string(text);
   }
 
  private:
@@ -246,12 +247,12 @@ class SentencePieceNormalizer : public Normalizer {
     for (const std::string& text : options.user_defined) user_defined_.Insert(text, 1);
   }
 
-  std::string Apply(std::string_view text, Scratch&) const override {
+  std::string Apply(std::string_view text, Scratch& scratch) const override {
     constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581
     std::string out;
     out.reserve(text.size() + text.size() / 4);
-    bool prefixed = false;
-    bool in_word = false;
+    bool prefixed = scratch.continues;
+    bool in_word = scratch.continues;
     for (std::size_t i = 0; i < text.size();) {
       const Charsmap::Match match = NextUnit(text.substr(i));
       i += match.bytes;

@@ -121,21 +121,25 @@ Result<std::vector<TokenId>> Tokenizer::Impl::Encode(std::string_view text,
   METIER_TRY(CheckUtf8(text, "text"));
   const bool all = options.parse_special == ParseSpecial::kYes;
   const AddedTokenMatcher& raw = all ? raw_all_ : raw_plain_;
-  const AddedTokenMatcher& normalized = all ? normalized_all_ : normalized_plain_;
   std::vector<TokenId> out;
   out.reserve(text.size() / 4 + 8);
   if (options.add_special == AddSpecial::kYes) out = parts_.post.before;
 
   std::unique_ptr<Scratch> scratch = LeaseScratch();
   scratch->status = Ok();
-  raw.Split(text, [&](const Fragment& fragment) {
-    if (fragment.token >= 0) {
-      out.push_back(fragment.token);
-    } else {
-      const bool at_start = fragment.text.data() == text.data();
-      EncodeFragment(fragment.text, at_start, normalized, *scratch, out);
-    }
-  });
+  raw.Split(
+      text,
+      [&](const Fragment& fragment) {
+        if (fragment.token >= 0) {
+          out.push_back(fragment.token);
+        } else {
+          const auto begin = static_cast<std::size_t>(fragment.text.data() - text.data());
+          EncodeFragment(fragment.text, begin, options, *scratch, out);
+        }
+      },
+      [&](TokenId token, std::size_t begin, std::size_t end) {
+        return Wanted(token, begin, end, options);
+      });
   Status status = std::move(scratch->status);
   ReturnScratch(std::move(scratch));
   METIER_TRY(std::move(status));
@@ -145,29 +149,52 @@ Result<std::vector<TokenId>> Tokenizer::Impl::Encode(std::string_view text,
   return out;
 }
 
-void Tokenizer::Impl::EncodeFragment(std::string_view text, bool at_start,
-                                     const AddedTokenMatcher& normalized, Scratch& scratch,
+bool Tokenizer::Impl::Wanted(TokenId token, std::size_t begin, std::size_t end,
+                             const EncodeOptions& options) const {
+  if (!IsSpecial(token)) return true;
+  return std::none_of(options.literal.begin(), options.literal.end(),
+                      [&](const TextSpan& span) { return span.begin < end && span.end > begin; });
+}
+
+void Tokenizer::Impl::EncodeFragment(std::string_view fragment, std::size_t begin,
+                                     const EncodeOptions& options, Scratch& scratch,
                                      std::vector<TokenId>& out) const {
   if (!scratch.status.ok()) return;
+  const bool first = begin == 0;
+  const bool at_start = first && options.follows == Follows::kNothing;
+  scratch.continues = first && options.follows == Follows::kText;
   std::string rewritten;
+  std::string_view text = fragment;
   if (parts_.normalizer != nullptr && !parts_.normalizer->Leaves(text)) {
     rewritten = parts_.normalizer->Apply(text, scratch);
     text = rewritten;
   }
   if (!scratch.status.ok()) return;
+  // Rewritten text has other positions: there a literal stretch anywhere in the fragment counts.
+  const bool same = text == fragment;
+  const auto wanted = [&](TokenId token, std::size_t from, std::size_t to) {
+    return same ? Wanted(token, begin + from, begin + to, options)
+                : Wanted(token, begin, begin + fragment.size(), options);
+  };
+  const bool all = options.parse_special == ParseSpecial::kYes;
   ModelSink sink(*parts_.model, scratch, out);
-  normalized.Split(text, [&](const Fragment& fragment) {
-    if (fragment.token >= 0) {
-      out.push_back(fragment.token);
-      return;
-    }
-    const Piece piece{fragment.text, at_start && fragment.text.data() == text.data()};
-    if (parts_.pre_tokenizers.empty()) {
-      sink.Add(piece);
-    } else {
-      RunStages(parts_.pre_tokenizers, piece, scratch, sink);
-    }
-  });
+  (all ? normalized_all_ : normalized_plain_)
+      .Split(
+          text,
+          [&](const Fragment& part) {
+            if (part.token >= 0) {
+              out.push_back(part.token);
+              scratch.continues = false;
+              return;
+            }
+            const Piece piece{part.text, at_start && part.text.data() == text.data()};
+            if (parts_.pre_tokenizers.empty()) {
+              sink.Add(piece);
+            } else {
+              RunStages(parts_.pre_tokenizers, piece, scratch, sink);
+            }
+          },
+          wanted);
 }
 
 Result<std::string> Tokenizer::Impl::Decode(std::span<const TokenId> ids, SkipSpecial skip) const {

@@ -56,8 +56,12 @@ class Tokenizer::Impl {
   explicit Impl(TokenizerParts parts) : parts_(std::move(parts)) {}
   Status AddTokens();
   Status FillBytes();
-  void EncodeFragment(std::string_view text, bool at_start, const AddedTokenMatcher& normalized,
+  // `begin`: where `fragment` stands in the text that is encoded.
+  void EncodeFragment(std::string_view fragment, std::size_t begin, const EncodeOptions& options,
                       Scratch& scratch, std::vector<TokenId>& out) const;
+  // A control token whose spelling touches a literal stretch is text. [begin, end) of the text.
+  bool Wanted(TokenId token, std::size_t begin, std::size_t end,
+              const EncodeOptions& options) const;
 
   std::unique_ptr<Scratch> LeaseScratch() const;
   void ReturnScratch(std::unique_ptr<Scratch> scratch) const;

@@ -163,10 +163,10 @@ class Metaspace : public PreTokenizer {
   explicit Metaspace(MetaspaceOptions options) : options_(options) {
     AppendChar(mark_, options.replacement);
   }
-  void Split(Piece piece, Scratch&, PieceSink& sink) const override {
+  void Split(Piece piece, Scratch& scratch, PieceSink& sink) const override {
     std::string text;
     text.reserve(piece.text.size() + piece.text.size() / 2 + mark_.size());
-    const bool wanted = options_.prepend == PrependScheme::kAlways ||
+    const bool wanted = (options_.prepend == PrependScheme::kAlways && !scratch.continues) ||
                         (options_.prepend == PrependScheme::kFirst && piece.at_start);
     if (wanted && !piece.text.starts_with(' ') && !piece.text.starts_with(mark_)) text += mark_;
     for (const char c : piece.text) {

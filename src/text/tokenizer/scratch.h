@@ -79,6 +79,8 @@ struct Scratch {
   };
   std::vector<BestPath> paths;
 
+  bool continues = false;  // the stretch at hand goes on from other text: no prefix before it
+
   Status status;  // the first error; what comes after it is skipped
   void Fail(Error error) {
     if (status.ok()) status = std::move(error);
