@@ -1,0 +1,104 @@
+// data/encode.h - conversations to a token file: what the trainer reads.
+//
+// A conversation becomes one example with loss on all its assistant turns, when that shows the
+// model exactly what serving will: every turn starts behind the served prompt, reads as it did when
+// it was the last, and ends with an end-of-turn marker. Where a template breaks one of these (it
+// drops the thinking of earlier turns, or prints no marker), each assistant turn becomes an example
+// of its own: the conversation up to it, loss on this turn only, and EOS behind a turn that has no
+// marker.
+//
+// Plain text is encoded with the tokenizer's own BOS and ends with EOS; all of it carries loss, but
+// for a prompt that stands before it. Control tokens that are spelled in it are text.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "data/conversation.h"
+#include "format/token_file.h"
+#include "text/chat_encode.h"
+
+namespace metier::data {
+
+enum class LongExamples {
+  kRefuse,         // the run ends with an error that names the row
+  kTruncateFront,  // whole turns go, oldest first, the system message stays; plain text loses its
+                   // front
+  kDrop,
+};
+
+struct EncodeOptions {
+  std::int64_t max_tokens = 0;  // of an example; 0: no limit
+  LongExamples long_examples = LongExamples::kRefuse;
+  text::RenderOptions render;  // variables of the template; tools come from the data
+  ReadOptions read;
+};
+
+struct Example {
+  std::vector<text::TokenId> ids;
+  std::vector<std::uint8_t> loss;  // [ids.size()]
+};
+
+struct EncodeReport {
+  std::vector<ReadReport> files;
+  std::int64_t examples = 0;
+  std::int64_t tokens = 0;
+  std::int64_t trained_tokens = 0;
+  std::int64_t conversation_tokens = 0;
+  std::int64_t conversation_trained_tokens = 0;
+  std::int64_t split_conversations = 0;  // into an example a turn
+  std::int64_t turns_not_as_served = 0;  // the template shows training another prompt than serving
+  std::int64_t turns_closed_with_eos = 0;
+  std::int64_t long_dropped = 0;
+  std::int64_t long_truncated = 0;
+  std::int64_t dropped_messages = 0;         // by truncation
+  std::int64_t dropped_tokens = 0;           // of plain text, by truncation
+  std::int64_t template_refused = 0;         // conversations that the template has no form for
+  std::vector<Rejection> template_refusals;  // the first few
+};
+
+// Turns conversations into examples. Borrows all its arguments.
+class Encoder {
+ public:
+  // `chat_template` null: plain text only.
+  Encoder(const text::Tokenizer& tokenizer, const text::ChatTemplate* chat_template,
+          const EncodeOptions& options);
+
+  // Zero examples when one is dropped or the template refuses (both counted). kInvalidArgument: the
+  // example is too long and the options refuse; a conversation without a template.
+  Result<std::vector<Example>> Encode(const Conversation& conversation);
+  const EncodeReport& report() const { return report_; }
+
+ private:
+  Result<std::vector<Example>> EncodeMessages(const Conversation& conversation);
+  Result<std::vector<Example>> EncodeTurns(const Conversation& conversation);
+  Result<std::vector<Example>> EncodeText(const Conversation& conversation);
+  Result<text::EncodedChat> Render(const Json& messages, const Json& tools) const;
+  Result<std::optional<Example>> Fit(const Conversation& conversation, Json messages,
+                                     std::vector<std::uint8_t> trained);
+  Example FromChat(const text::EncodedChat& chat, const std::vector<std::uint8_t>& trained);
+  bool TooLong(std::size_t tokens) const;
+  Error LongError(const Conversation& conversation, std::size_t tokens) const;
+  void Count(const std::vector<Example>& examples, const Conversation& conversation);
+
+  const text::Tokenizer& tokenizer_;
+  const text::ChatTemplate* chat_template_;
+  const EncodeOptions& options_;
+  EncodeReport report_;
+};
+
+// Reads `files`, encodes every row and writes the token file at `out`, with the hashes of sources
+// and template, `tokenizer_hash` and the counts as metadata. kInvalidArgument also: none or all of
+// the conversations' tokens carry loss, which means that the template and the data do not fit
+// together.
+Result<EncodeReport> EncodeFiles(const std::vector<std::string>& files,
+                                 const text::Tokenizer& tokenizer,
+                                 const std::string& tokenizer_hash,
+                                 const text::ChatTemplate* chat_template,
+                                 const EncodeOptions& options, const std::string& out);
+
+}  // namespace metier::data
