@@ -7,7 +7,8 @@
 namespace metier::specialist {
 namespace {
 
-constexpr std::array kKinds = {&kCommandStage, &kTrainStage, &kPackageStage};
+constexpr std::array kKinds = {&kCommandStage, &kTokenizerStage, &kEncodeStage,
+                               &kTrainStage,   &kEvaluateStage,  &kPackageStage};
 
 }  // namespace
 

@@ -6,7 +6,10 @@
 namespace metier::specialist {
 
 extern const StageKind kCommandStage;
+extern const StageKind kTokenizerStage;
+extern const StageKind kEncodeStage;
 extern const StageKind kTrainStage;
+extern const StageKind kEvaluateStage;
 extern const StageKind kPackageStage;
 
 }  // namespace metier::specialist

@@ -1,0 +1,39 @@
+// specialist/chat_reply.h - a model's reply to a conversation: encode, continue greedily, decode.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "evaluate/language_model.h"
+#include "model/backend.h"
+#include "specialist/runnable.h"
+
+namespace metier::specialist {
+
+// A Runnable's weights on the native engine, its adapter added.
+struct LoadedModel {
+  std::unique_ptr<model::Backend> backend;
+  model::AdapterId adapter = model::AdapterId::kNone;
+};
+Result<LoadedModel> LoadModel(const Runnable& runnable, int threads);
+
+// Callable as evaluate::ReplyFunction. Borrows both arguments.
+class ChatReply {
+ public:
+  ChatReply(const Runnable& runnable, evaluate::LanguageModel& model, std::int64_t max_tokens)
+      : runnable_(runnable), model_(model), max_tokens_(max_tokens) {}
+
+  // kInvalidArgument: the model has no chat template, or the conversation is longer than it takes
+  // (with both numbers).
+  Result<std::string> operator()(const Json& messages, const Json& tools) const;
+
+ private:
+  const Runnable& runnable_;
+  evaluate::LanguageModel& model_;
+  std::int64_t max_tokens_;
+};
+
+}  // namespace metier::specialist
