@@ -4,6 +4,8 @@
 #include <array>
 #include <vector>
 
+#include "engine/onednn.h"
+
 namespace metier::engine {
 
 using kernels::KernelTable;
@@ -50,7 +52,8 @@ constexpr std::array kActivations = {
 
 }  // namespace
 
-Compute::Compute(const KernelTable& kernels, int threads) : kernels_(kernels), pool_(threads) {}
+Compute::Compute(const KernelTable& kernels, int threads, Products products)
+    : kernels_(kernels), pool_(threads), products_(products) {}
 
 void Compute::For(std::size_t count, std::size_t cost,
                   const std::function<void(std::size_t, std::size_t)>& body) {
@@ -61,6 +64,9 @@ void Compute::For(std::size_t count, std::size_t cost,
 
 void Compute::Multiply(const Matrix& w, const float* bias, const float* x, std::size_t rows,
                        float* out) {
+  if (products_ == Products::kOneDnn && rows >= kOneDnnRows &&
+      MultiplyOneDnn(w, bias, x, rows, threads(), out))
+    return;
   const auto inner = static_cast<std::size_t>(w.columns);
   const auto outputs = static_cast<std::size_t>(w.rows);
   const MultiplyKernel plain = PlainKernel(kernels_, w.dtype);

@@ -14,9 +14,13 @@
 
 namespace metier::engine {
 
+// Who multiplies matrices. kOneDnn is faster on many rows (prompts, scoring) and gives up that
+// results are independent of the batch (docs/adr/0007).
+enum class Products { kOwn, kOneDnn };
+
 class Compute {
  public:
-  Compute(const kernels::KernelTable& kernels, int threads);
+  Compute(const kernels::KernelTable& kernels, int threads, Products products = Products::kOwn);
 
   const kernels::KernelTable& kernels() const { return kernels_; }
   int threads() const { return pool_.threads(); }
@@ -46,6 +50,7 @@ class Compute {
  private:
   const kernels::KernelTable& kernels_;
   ThreadPool pool_;
+  Products products_;
 };
 
 }  // namespace metier::engine

@@ -9,12 +9,14 @@
 
 namespace metier::engine {
 
-enum class Pooling { kMean, kFirst };  // over all tokens; the first ([CLS])
+struct EmbedOptions {
+  std::span<const model::TokenId> types = {};      // one for each token, or empty: all 0
+  model::Pooling pooling = model::Pooling::kNone;  // kNone: what the model says, else the mean
+};
 
-// The pooled last hidden state [width], not normalised. types: one for each token, or empty: all 0.
+// The last hidden states pooled into one vector [width]; of length 1 where the model says so.
 // kInvalidArgument: the model is not an encoder; else as Backend::Forward.
 Result<std::vector<float>> Embed(model::Backend& backend, std::span<const model::TokenId> tokens,
-                                 std::span<const model::TokenId> types = {},
-                                 Pooling pooling = Pooling::kMean);
+                                 const EmbedOptions& options = {});
 
 }  // namespace metier::engine

@@ -9,6 +9,7 @@
 #include "engine/scoring.h"
 #include "format/decode.h"
 #include "kernels/dispatch.h"
+#include "tensor/half.h"
 #include "tiny_models.h"
 
 namespace metier::engine::test {
@@ -154,23 +155,35 @@ TEST_F(Backend, ScoresAreThoseOfTheLogitsWhateverTheChunks) {
 }
 
 TEST_F(Backend, EmbeddingPoolsTheLastStates) {
-  const model::ModelSpec spec = TinySpec(*model::FindFamily("bert").value());
+  model::ModelSpec spec = TinySpec(*model::FindFamily("bert").value());
+  spec.pooling = model::Pooling::kNone;
+  spec.normalise_pooled = false;
   NativeBackend backend(RandomModel(spec), {.threads = 2});
   const auto tokens = RandomTokens(spec, 7, 3);
   const std::vector<float> states = RunWhole(backend, tokens);
   ASSERT_OK_AND_ASSIGN(const auto mean, Embed(backend, tokens));
-  ASSERT_OK_AND_ASSIGN(const auto first, Embed(backend, tokens, {}, Pooling::kFirst));
+  ASSERT_OK_AND_ASSIGN(const auto first, Embed(backend, tokens, {.pooling = model::Pooling::kCls}));
+  ASSERT_OK_AND_ASSIGN(const auto last, Embed(backend, tokens, {.pooling = model::Pooling::kLast}));
+  spec.pooling = model::Pooling::kLast;
+  spec.normalise_pooled = true;
+  NativeBackend normalising(RandomModel(spec), {.threads = 2});
+  ASSERT_OK_AND_ASSIGN(const auto unit, Embed(normalising, tokens));
   const auto width = static_cast<std::size_t>(spec.width);
   ASSERT_EQ(mean.size(), width);
+  double squares = 0;
+  for (const float value : last) squares += static_cast<double>(value) * value;
   for (std::size_t d = 0; d < width; ++d) {
     double sum = 0;
     for (std::size_t t = 0; t < 7; ++t) sum += states[t * width + d];
     EXPECT_NEAR(mean[d], sum / 7, 1e-6);
     EXPECT_EQ(first[d], states[d]);
+    EXPECT_EQ(last[d], states[6 * width + d]);
+    EXPECT_NEAR(unit[d], last[d] / std::sqrt(squares), 1e-6);
   }
   const std::vector<TokenId> types = {0, 1, 2, 0, 0, 0, 0};
-  EXPECT_ERROR(Embed(backend, tokens, types), ErrorCode::kInvalidArgument, "token type 2");
-  EXPECT_ERROR(Embed(backend, tokens, {types.data(), 3}), ErrorCode::kInvalidArgument,
+  EXPECT_ERROR(Embed(backend, tokens, {.types = types}), ErrorCode::kInvalidArgument,
+               "token type 2");
+  EXPECT_ERROR(Embed(backend, tokens, {.types = {types.data(), 3}}), ErrorCode::kInvalidArgument,
                "3 token types for 7");
 }
 
@@ -207,6 +220,45 @@ TEST(Compute, StoredTypesMultiplyLikeTheirFloats) {
       compute.Multiply(packed, nullptr, x.data(), 5, a.data());
       compute.Multiply(plain, nullptr, x.data(), 5, b.data());
       EXPECT_TRUE(a == b) << table->name << " " << tensor::InfoOf(dtype).name;
+    }
+  }
+}
+
+// Within the rounding of f32, or of rows rounded to bf16 (2^-9 each way, of every term).
+TEST(Compute, OneDnnMultipliesManyRowsWithinItsRounding) {
+  constexpr std::int64_t kRows = 33;
+  constexpr std::int64_t kColumns = 100;
+  constexpr std::size_t kBatch = 20;
+  Rng rng(2);
+  std::vector<float> x(kBatch * kColumns);
+  for (float& value : x) value = static_cast<float>(rng.Normal());
+  std::vector<float> values(kRows * kColumns);
+  for (float& value : values)
+    value = tensor::FromBF16(tensor::ToBF16(static_cast<float>(rng.Normal())));
+  std::vector<float> bias(kRows, 0.5F);
+  for (const tensor::DType dtype : {tensor::DType::kF32, tensor::DType::kBF16}) {
+    std::vector<std::byte> stored(*tensor::BytesFor(dtype, values.size()));
+    ASSERT_OK(format::EncodeFromF32(dtype, values, stored));
+    const Matrix w{.dtype = dtype,
+                   .rows = kRows,
+                   .columns = kColumns,
+                   .data = stored.data(),
+                   .row_bytes = stored.size() / kRows};
+    std::vector<float> out(kBatch * kRows);
+    Compute compute(kernels::Kernels(), 2, Products::kOneDnn);
+    compute.Multiply(w, bias.data(), x.data(), kBatch, out.data());
+    const double unit = dtype == tensor::DType::kF32 ? kColumns * 0x1p-23 : 0x1p-8;
+    for (std::size_t r = 0; r < kBatch; ++r) {
+      for (std::size_t o = 0; o < kRows; ++o) {
+        double exact = 0.5;
+        double magnitude = 0.5;
+        for (std::size_t i = 0; i < kColumns; ++i) {
+          const double term = static_cast<double>(x[r * kColumns + i]) * values[o * kColumns + i];
+          exact += term;
+          magnitude += std::abs(term);
+        }
+        ASSERT_NEAR(out[r * kRows + o], exact, unit * magnitude) << tensor::InfoOf(dtype).name;
+      }
     }
   }
 }
