@@ -35,12 +35,14 @@ void Accumulate(const float* x, std::size_t x_stride, const typename W::Element*
     }
   }
   if (i == n) return;
+  V rows[R];
+  METIER_UNROLL
+  for (int r = 0; r < R; ++r) rows[r] = LoadPart<V>(x + r * x_stride + i, n - i);
   METIER_UNROLL
   for (int o = 0; o < O; ++o) {
     const V weights = LoadWeightsPart<V, W>(w + o * w_stride + i, n - i);
     METIER_UNROLL
-    for (int r = 0; r < R; ++r)
-      acc[r][o] = MulAdd(LoadPart<V>(x + r * x_stride + i, n - i), weights, acc[r][o]);
+    for (int r = 0; r < R; ++r) acc[r][o] = MulAdd(rows[r], weights, acc[r][o]);
   }
 }
 
