@@ -1,0 +1,80 @@
+#include "model/merge.h"
+
+#include "support/fixtures.h"
+
+namespace metier::model {
+namespace {
+
+using tensor::DType;
+using tensor::Tensor;
+
+Tensor Filled(tensor::Shape shape, const std::vector<float>& values) {
+  Tensor tensor(DType::kF32, std::move(shape));
+  std::copy(values.begin(), values.end(), tensor.f32().begin());
+  return tensor;
+}
+
+ModelSpec TwoWide() {
+  ModelSpec spec;
+  spec.family = "llama";
+  spec.vocab = spec.width = spec.hidden = spec.head_dim = 2;
+  spec.layers = spec.heads = spec.kv_heads = 1;
+  spec.max_positions = 4;
+  spec.layer.resize(1);
+  return spec;
+}
+
+ParameterReader Ones(const ModelSpec& spec) {
+  return [spec](const std::string& name) -> Result<Tensor> {
+    for (const Parameter& parameter : Parameters(spec)) {
+      if (parameter.name != name) continue;
+      const auto count = static_cast<std::size_t>(tensor::ElementCount(parameter.shape));
+      return Filled(parameter.shape, std::vector<float>(count, 1));
+    }
+    return Error(ErrorCode::kNotFound, name);
+  };
+}
+
+LoraDelta Delta(const std::string& linear, tensor::Shape a, tensor::Shape b) {
+  const auto size = [](const tensor::Shape& shape) {
+    return static_cast<std::size_t>(tensor::ElementCount(shape));
+  };
+  std::vector<float> counted(size(a));
+  for (std::size_t i = 0; i < counted.size(); ++i) counted[i] = static_cast<float>(i + 1);
+  LoraDelta delta;
+  delta.linear = linear;
+  delta.b = Filled(b, std::vector<float>(size(b), 2));
+  delta.a = Filled(std::move(a), counted);
+  delta.scale = 0.5;
+  return delta;
+}
+
+TEST(Merge, AddsScaledProductToItsLinearOnly) {
+  const ModelSpec spec = TwoWide();
+  Adapter adapter;
+  adapter.deltas.push_back(Delta("layers.0.attn.q", {2, 2}, {2, 2}));  // a = [[1, 2], [3, 4]]
+  ASSERT_OK_AND_ASSIGN(const ParameterReader merged, MergedReader(spec, Ones(spec), adapter));
+  ASSERT_OK_AND_ASSIGN(const Tensor q, merged("layers.0.attn.q.weight"));
+  // 1 + 0.5 * (2 * 1 + 2 * 3) and 1 + 0.5 * (2 * 2 + 2 * 4), in both rows
+  EXPECT_THAT(q.f32(), ::testing::ElementsAre(5, 7, 5, 7));
+  ASSERT_OK_AND_ASSIGN(const Tensor k, merged("layers.0.attn.k.weight"));
+  EXPECT_THAT(k.f32(), ::testing::ElementsAre(1, 1, 1, 1));
+}
+
+TEST(Merge, RefusesWhatDoesNotFit) {
+  const ModelSpec spec = TwoWide();
+  const auto merge = [&spec](LoraDelta delta) {
+    Adapter adapter;
+    adapter.deltas.push_back(std::move(delta));
+    return MergedReader(spec, Ones(spec), adapter);
+  };
+  EXPECT_ERROR(merge(Delta("layers.1.attn.q", {1, 2}, {2, 1})), ErrorCode::kInvalidArgument,
+               "no linear 'layers.1.attn.q'");
+  EXPECT_ERROR(merge(Delta("layers.0.attn.q", {1, 3}, {2, 1})), ErrorCode::kInvalidArgument,
+               "expected the product to be [2, 2]");
+  EXPECT_ERROR(merge(Delta("layers.0.attn.q", {2, 2}, {2, 1})), ErrorCode::kInvalidArgument,
+               "found A [2, 2] and B [2, 1]");
+}
+
+}  // namespace
+}  // namespace metier::model
