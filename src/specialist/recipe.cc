@@ -93,6 +93,19 @@ Result<StageEntry> ReadStage(const std::string& name, const Json& value) {
   return stage;
 }
 
+}  // namespace
+
+Result<Override> ParseOverride(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    return Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("override '{}': expected PLACE=VALUE, e.g. seed=2 or base=path/to/model",
+                    text));
+  }
+  return Override{text.substr(0, equals), text.substr(equals + 1)};
+}
+
 Status ApplyOverride(Json& document, const Override& change) {
   METIER_ASSIGN(Json value, ParseYaml(change.value));
   Json* at = &document;
@@ -111,19 +124,6 @@ Status ApplyOverride(Json& document, const Override& change) {
   }
   *at = std::move(value);
   return Ok();
-}
-
-}  // namespace
-
-Result<Override> ParseOverride(const std::string& text) {
-  const std::size_t equals = text.find('=');
-  if (equals == std::string::npos || equals == 0) {
-    return Error(
-        ErrorCode::kInvalidArgument,
-        fmt::format("override '{}': expected PLACE=VALUE, e.g. seed=2 or base=path/to/model",
-                    text));
-  }
-  return Override{text.substr(0, equals), text.substr(equals + 1)};
 }
 
 Result<std::vector<std::string>> References(const std::string& text) {

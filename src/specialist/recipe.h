@@ -48,6 +48,8 @@ struct Override {
   std::string value;
 };
 Result<Override> ParseOverride(const std::string& text);
+// kInvalidArgument: the place runs through something that is no mapping.
+Status ApplyOverride(Json& document, const Override& change);
 
 // kDataCorrupt: an unknown key or stage kind (with the nearest), a reference to nothing or to a
 // later stage, settings that their kind does not take. kNotFound: an input that is not there.

@@ -34,7 +34,7 @@ class RunLock {
     if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
       ::close(descriptor);
       return Error(
-          ErrorCode::kResourceExhausted,
+          ErrorCode::kIo,
           fmt::format("'{}' is in use by another run: wait for it, or choose another folder",
                       folder));
     }

@@ -41,7 +41,7 @@ struct RunOutcome {
 };
 
 // kInvalidArgument: no such stage in `again` or `until`; otherwise what the stages say, with the
-// stage's name in front. Two runs in one folder exclude each other (kResourceExhausted, naming the
+// stage's name in front. Two runs in one folder exclude each other (kIo, naming the
 // folder).
 Result<RunOutcome> RunRecipe(const RunOptions& options);
 

@@ -64,7 +64,7 @@ Result<TrainPlugin> TrainPlugin::Load() {
     if (!fs::exists(place, ignored)) continue;
     void* handle = ::dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (handle == nullptr) {
-      return Error(ErrorCode::kNotFound,
+      return Error(ErrorCode::kIo,
                    fmt::format("'{}' cannot be loaded: {}; scripts/setup installs LibTorch", place,
                                ::dlerror()));
     }
@@ -84,10 +84,10 @@ Result<TrainPlugin> TrainPlugin::Load() {
     plugin.library_ = std::move(library);
     return plugin;
   }
-  return Error(ErrorCode::kNotFound, fmt::format("training needs {}, found in none of {}: build it "
-                                                 "with -DMETIER_TRAIN=ON (the default), or "
-                                                 "set METIER_TRAIN_PLUGIN",
-                                                 kFileName, fmt::join(places, ", ")));
+  return Error(ErrorCode::kIo, fmt::format("training needs {}, found in none of {}: build it "
+                                           "with -DMETIER_TRAIN=ON (the default), or "
+                                           "set METIER_TRAIN_PLUGIN",
+                                           kFileName, fmt::join(places, ", ")));
 }
 
 Result<Json> TrainPlugin::Call(const std::string& verb, const Json& request,

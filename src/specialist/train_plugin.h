@@ -14,8 +14,8 @@ namespace metier::specialist {
 class TrainPlugin {
  public:
   // Looks beside the running program, in ../lib/metier beside it, then where METIER_TRAIN_PLUGIN
-  // says (which comes first when set). kNotFound: it is in none of these, with the remedy;
-  // kUnsupported: another version of the interface.
+  // says (which comes first when set). kIo: it is in none of these, or cannot be loaded, with the
+  // remedy; kUnsupported: another version of the interface.
   static Result<TrainPlugin> Load();
 
   // Runs a verb of include/metier/train_plugin.h. `event` sees each event and returns kStop to ask

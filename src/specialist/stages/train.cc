@@ -3,44 +3,15 @@
 
 #include <fmt/format.h>
 
-#include <optional>
-
 #include "base/file.h"
-#include "base/log.h"
-#include "base/progress.h"
 #include "recipe/train_config.h"
 #include "specialist/report.h"
 #include "specialist/stages/stages.h"
 #include "specialist/train_plugin.h"
+#include "specialist/train_progress.h"
 
 namespace metier::specialist {
 namespace {
-
-// The bar of a run, from the plug-in's events.
-class TrainProgress {
- public:
-  explicit TrainProgress(std::string label) : label_(std::move(label)) {}
-
-  TrainPlugin::Continue OnEvent(const Json& event) {
-    const auto number = [&](const char* key) {
-      return event.contains(key) && event[key].is_number() ? event[key].get<double>() : 0.0;
-    };
-    const std::string kind = event.is_object() ? event.value("event", "") : "";
-    if (kind == "log") LogInfo(label_ + ": " + event.value("text", ""));
-    if (kind != "step") return TrainPlugin::Continue::kYes;
-    const auto step = static_cast<std::uint64_t>(number("step"));
-    if (!bar_) {
-      bar_.emplace(label_, static_cast<std::uint64_t>(number("total_steps")));
-      bar_->StartFrom(step > 0 ? step - 1 : 0);
-    }
-    bar_->Update(step, fmt::format("loss {:.4f}", number("loss")));
-    return TrainPlugin::Continue::kYes;
-  }
-
- private:
-  std::string label_;
-  std::optional<Progress> bar_;
-};
 
 // The run itself says where the output goes and that it resumes.
 Status Check(const Json& config, const std::string& place) {
@@ -64,7 +35,10 @@ Result<Json> Run(const StageContext& context) {
   if (!request.contains("threads")) request["threads"] = context.threads;
   METIER_ASSIGN(const TrainPlugin plugin, TrainPlugin::Load());
   TrainProgress progress(context.name);
-  return plugin.Call("train", request, [&](const Json& event) { return progress.OnEvent(event); });
+  return plugin.Call("train", request, [&progress](const Json& event) {
+    progress.OnEvent(event);
+    return TrainPlugin::Continue::kYes;
+  });
 }
 
 std::string Section(const StageRecord& record) {

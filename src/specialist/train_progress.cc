@@ -1,0 +1,28 @@
+#include "specialist/train_progress.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+
+namespace metier::specialist {
+
+void TrainProgress::OnEvent(const Json& event) {
+  const auto number = [&event](const char* key) {
+    return event.contains(key) && event[key].is_number() ? event[key].get<double>() : 0.0;
+  };
+  const auto text = [&event](const char* key) {
+    return event.contains(key) && event[key].is_string() ? event[key].get<std::string>()
+                                                         : std::string();
+  };
+  if (!event.is_object()) return;
+  if (text("event") == "log") LogInfo(label_ + ": " + text("text"));
+  if (text("event") != "step") return;
+  const auto step = static_cast<std::uint64_t>(number("step"));
+  if (!bar_) {
+    bar_.emplace(label_, static_cast<std::uint64_t>(number("total_steps")));
+    bar_->StartFrom(step > 0 ? step - 1 : 0);
+  }
+  bar_->Update(step, fmt::format("loss {:.4f}", number("loss")));
+}
+
+}  // namespace metier::specialist
