@@ -3,10 +3,25 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 namespace metier::cli {
+
+void Console::PrintFacts(const Json& document) {
+  if (json()) {
+    PrintJson(document);
+    return;
+  }
+  std::size_t width = 0;
+  for (const auto& [key, value] : document.items()) width = std::max(width, key.size());
+  for (const auto& [key, value] : document.items()) {
+    if (value.is_null()) continue;
+    Print(fmt::format("{:<{}}  {}\n", key, width,
+                      value.is_string() ? value.get<std::string>() : DumpPython(value)));
+  }
+}
 
 Status Console::Flush() {
   const std::string text = std::move(held_);

@@ -25,6 +25,9 @@ class Console {
   void Print(std::string_view text) { held_ += text; }
   void PrintJson(const Json& document) { held_ += DumpPretty(document); }
 
+  // The document with --json; without, its keys and values, one a line.
+  void PrintFacts(const Json& document);
+
   // Writes what is held. kIo: the reader is gone or the disk is full.
   Status Flush();
 

@@ -11,6 +11,10 @@
 #include "format/gguf.h"
 #include "format/peft.h"
 #include "format/safetensors.h"
+#include "model/model_files.h"
+#include "recipe/fields.h"
+#include "specialist/manifest.h"
+#include "specialist/runnable.h"
 #include "tensor/tensor.h"
 
 namespace metier::cli {
@@ -69,12 +73,108 @@ void AddTensors(const tensor::TensorSource& source, ListTensors list, Json& docu
   if (list == ListTensors::kYes) document["tensors"] = std::move(listed);
 }
 
+std::string_view NameOf(model::PositionKind kind) {
+  switch (kind) {
+    case model::PositionKind::kRope: return "rope";
+    case model::PositionKind::kLearned: return "learned";
+    case model::PositionKind::kAlibi: return "alibi";
+  }
+  return "";
+}
+
+Json DescribeSpec(const model::ModelSpec& spec) {
+  Json document = {{"width", spec.width},
+                   {"layers", spec.layers},
+                   {"heads", spec.heads},
+                   {"kv_heads", spec.kv_heads},
+                   {"head_dim", spec.head_dim},
+                   {"hidden", spec.hidden},
+                   {"vocab", spec.vocab},
+                   {"max_positions", spec.max_positions},
+                   {"positions", NameOf(spec.position)},
+                   {"causal", spec.causal},
+                   {"tied_head", spec.tied_head}};
+  if (spec.moe.experts > 0) {
+    document["experts"] = spec.moe.experts;
+    document["experts_per_token"] = spec.moe.top_k;
+  }
+  return document;
+}
+
+Json DescribeTokenizer(const text::Tokenizer& tokenizer) {
+  const text::SpecialTokens& special = tokenizer.special();
+  Json document = {{"vocab", tokenizer.vocab_size()}};
+  const auto add = [&](const char* role, text::TokenId id) {
+    if (id >= 0) document[role] = fmt::format("{} {}", id, tokenizer.TokenName(id));
+  };
+  add("bos", special.bos);
+  add("eos", special.eos);
+  add("pad", special.pad);
+  add("unk", special.unk);
+  return document;
+}
+
+// What is absent is said to be absent; what is broken is an error.
+Status AddTokenizer(const std::string& path, Json& document) {
+  auto tokenizer = specialist::OpenTokenizer(path);
+  if (tokenizer.ok()) {
+    document["tokenizer"] = DescribeTokenizer(*tokenizer);
+  } else if (tokenizer.error().code() == ErrorCode::kNotFound) {
+    document["tokenizer"] = nullptr;
+  } else {
+    return std::move(tokenizer).error();
+  }
+  auto chat = specialist::OpenChatTemplate(path, text::WithTools::kYes);
+  if (chat.ok()) {
+    document["chat_template"] =
+        fmt::format("{} bytes, tool calls: {}", chat->source().size(),
+                    text::ToolDialectName(text::DetectToolDialect(chat->source())));
+  } else if (chat.error().code() == ErrorCode::kNotFound) {
+    document["chat_template"] = nullptr;
+  } else {
+    return std::move(chat).error();
+  }
+  return Ok();
+}
+
+Result<Json> DescribeModel(const std::string& path, const tensor::TensorSource& source,
+                           std::string_view format, ListTensors list) {
+  METIER_ASSIGN(const model::ModelFiles files, model::ModelFiles::Open(path));
+  Json document = {{"path", path},
+                   {"kind", "model"},
+                   {"format", format},
+                   {"family", files.family().name},
+                   {"model", DescribeSpec(files.spec())}};
+  AddTensors(source, list, document);
+  document["parameters"] = model::ParameterCount(files.spec());
+  if (!files.Unused().empty()) document["unused_tensors"] = files.Unused();
+  METIER_TRY(AddTokenizer(path, document));
+  return document;
+}
+
+Result<Json> DescribeFolder(const std::string& path, ListTensors list) {
+  METIER_ASSIGN(const auto source, format::OpenSafetensorsModel(path));
+  return DescribeModel(path, *source, "huggingface", list);
+}
+
+Result<Json> DescribeSpecialist(const std::string& path, ListTensors list) {
+  METIER_ASSIGN(const specialist::Manifest manifest, specialist::VerifySpecialist(path));
+  METIER_ASSIGN(Json base, DescribePath(path + "/" + manifest.base, list));
+  return Json{{"path", path},
+              {"kind", "specialist"},
+              {"manifest", recipe::WriteFields(manifest)},
+              {"base", std::move(base)}};
+}
+
 Result<Json> DescribeGguf(const std::string& path, ListTensors list) {
   METIER_ASSIGN(const format::GgufFile file, format::GgufFile::Open(path));
-  Json document = {{"path", path},
-                   {"kind", file.Names().empty() ? "vocabulary" : "tensors"},
-                   {"format", "gguf"}};
-  AddTensors(file, list, document);
+  Json document;
+  if (file.Names().empty()) {
+    document = {{"path", path}, {"kind", "vocabulary"}, {"format", "gguf"}};
+    METIER_TRY(AddTokenizer(path, document));
+  } else {
+    METIER_ASSIGN(document, DescribeModel(path, file, "gguf", list));
+  }
   Json metadata = Json::object();
   for (const auto& [key, value] : file.metadata()) metadata[key] = std::visit(JsonOfValue(), value);
   document["metadata"] = std::move(metadata);
@@ -131,10 +231,12 @@ Result<Json> DescribePath(const std::string& path, ListTensors tensors) {
     std::error_code ignored;
     return fs::exists(fs::path(path) / name, ignored);
   };
+  if (specialist::IsSpecialist(path)) return DescribeSpecialist(path, tensors);
+  if (holds("config.json")) return DescribeFolder(path, tensors);
   if (holds("adapter_config.json")) return DescribeAdapter(path, tensors);
   return Error(ErrorCode::kNotFound,
-               fmt::format("'{}': expected config.json (a model) or adapter_config.json (an "
-                           "adapter) in this folder, found neither",
+               fmt::format("'{}': expected config.json (a model), adapter_config.json (an "
+                           "adapter) or specialist.yaml in this folder, found none of them",
                            path));
 }
 

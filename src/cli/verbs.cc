@@ -6,7 +6,9 @@ namespace metier::cli {
 
 std::span<const Verb* const> Verbs() {
   static constexpr const Verb* kVerbs[] = {
-      &kInspectVerb, &kTokenizeVerb, &kDoctorVerb, &kSchemaVerb, &kCompletionVerb,
+      &kRunVerb,      &kTrainVerb,   &kEvalVerb,    &kEvalDiffVerb, &kChatVerb,
+      &kGenerateVerb, &kInspectVerb, &kConvertVerb, &kMergeVerb,    &kTokenizeVerb,
+      &kLogitsVerb,   &kParityVerb,  &kDoctorVerb,  &kSchemaVerb,   &kCompletionVerb,
   };
   return kVerbs;
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cli/verbs/verbs.h"
+#include "specialist/train_plugin.h"
 
 namespace metier::cli {
 namespace {
@@ -122,6 +123,17 @@ Finding Blas() {
           "training on the CPU needs a fast one: apt install libopenblas0-openmp"};
 }
 
+Finding Plugin() {
+  const auto plugin = specialist::TrainPlugin::Load();
+  if (!plugin.ok()) {
+    return {"training", State::kMissing, plugin.error().message(), "everything else works without"};
+  }
+  const auto info = plugin->Call(
+      "info", Json::object(), [](const Json&) { return specialist::TrainPlugin::Continue::kYes; });
+  if (!info.ok()) return {"training", State::kMissing, info.error().message(), "see scripts/setup"};
+  return {"training", State::kOk, fmt::format("{} {}", plugin->path(), DumpCompact(*info)), ""};
+}
+
 const char* NameOf(State state) {
   switch (state) {
     case State::kOk: return "ok";
@@ -132,7 +144,8 @@ const char* NameOf(State state) {
 }
 
 Result<Outcome> Doctor(const DoctorOptions&, Console& console) {
-  const std::vector<Finding> findings = {Processor(), Memory(), Disk(), Writable(), Blas()};
+  const std::vector<Finding> findings = {Processor(), Memory(), Disk(),
+                                         Writable(),  Blas(),   Plugin()};
   bool complete = true;
   Json list = Json::array();
   std::string text;

@@ -15,7 +15,8 @@ struct InspectOptions {
 
   template <class Visitor>
   void Visit(Visitor&& field) {
-    field("PATH", path, "model or adapter directory, .gguf or .safetensors file").Required();
+    field("PATH", path, "specialist, model or adapter directory, .gguf or .safetensors file")
+        .Required();
     field("tensors", tensors, "list every tensor");
   }
 };

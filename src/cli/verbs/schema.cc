@@ -9,6 +9,8 @@
 #include "evaluate/perplexity.h"
 #include "evaluate/tool_calls.h"
 #include "recipe/train_config.h"
+#include "specialist/manifest.h"
+#include "specialist/recipe.h"
 
 namespace metier::cli {
 namespace {
@@ -29,6 +31,9 @@ struct NamedSchema {
 };
 
 constexpr NamedSchema kSchemas[] = {
+    {"recipe", "how a specialist is made, what `metier run` reads", &specialist::RecipeSchema},
+    {"specialist", "the manifest of a specialist's folder",
+     &recipe::SchemaOf<specialist::Manifest>},
     {"train", "one training run, what `metier train` reads",
      &recipe::SchemaOf<recipe::TrainConfig>},
     {"perplexity", "the perplexity suite of an evaluation",

@@ -2,13 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "base/file.h"
 #include "cli/verbs/verbs.h"
-#include "model/gguf_vocab.h"
+#include "specialist/runnable.h"
 #include "text/tokenizer.h"
 
 namespace metier::cli {
@@ -38,13 +37,6 @@ struct TokenizeOptions {
 };
 
 constexpr std::uint64_t kMostBytes = 1ULL << 30;
-
-Result<text::Tokenizer> OpenTokenizer(const std::string& path) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) return text::LoadTokenizer(path);
-  METIER_ASSIGN(const format::GgufFile file, format::GgufFile::Open(path));
-  return model::LoadGgufTokenizer(file);
-}
 
 Result<std::string> ReadInput(const TokenizeOptions& options, Console& console) {
   if (!options.text.empty() && !options.file.empty()) {
@@ -86,7 +78,7 @@ Result<Outcome> Decode(const text::Tokenizer& tokenizer, std::string input, Cons
 
 Result<Outcome> Tokenize(const TokenizeOptions& options, Console& console) {
   METIER_ASSIGN(std::string input, ReadInput(options, console));
-  METIER_ASSIGN(const text::Tokenizer tokenizer, OpenTokenizer(options.model));
+  METIER_ASSIGN(const text::Tokenizer tokenizer, specialist::OpenTokenizer(options.model));
   if (options.decode) return Decode(tokenizer, std::move(input), console);
   const text::EncodeOptions how = {
       .add_special = options.add_special ? text::AddSpecial::kYes : text::AddSpecial::kNo,

@@ -5,10 +5,20 @@
 
 namespace metier::cli {
 
+extern const Verb kChatVerb;
 extern const Verb kCompletionVerb;
+extern const Verb kConvertVerb;
 extern const Verb kDoctorVerb;
+extern const Verb kEvalVerb;
+extern const Verb kEvalDiffVerb;
+extern const Verb kGenerateVerb;
 extern const Verb kInspectVerb;
+extern const Verb kLogitsVerb;
+extern const Verb kMergeVerb;
+extern const Verb kParityVerb;
+extern const Verb kRunVerb;
 extern const Verb kSchemaVerb;
 extern const Verb kTokenizeVerb;
+extern const Verb kTrainVerb;
 
 }  // namespace metier::cli

@@ -31,6 +31,9 @@ struct Case {
   std::string path;
 };
 
+// What the test's runner shows of a parameter.
+void PrintTo(const Case& shown, std::ostream* out) { *out << shown.path; }
+
 std::vector<Case> AllCases() {
   std::vector<Case> cases;
   for (const auto& entry : fs::directory_iterator(test::SourceFolder() + "/tests/cases/cli")) {

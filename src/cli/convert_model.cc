@@ -1,0 +1,206 @@
+#include "cli/convert_model.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "base/file.h"
+#include "cli/model_path.h"
+#include "format/gguf.h"
+#include "format/peft.h"
+#include "model/adapter.h"
+#include "model/merge.h"
+#include "model/model_files.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace metier::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+using GgufMetadata = std::map<std::string, format::GgufValue>;
+
+constexpr const char* kTokenizerFiles[] = {"tokenizer.json",
+                                           "tokenizer_config.json",
+                                           "special_tokens_map.json",
+                                           "added_tokens.json",
+                                           "vocab.json",
+                                           "merges.txt",
+                                           "tokenizer.model",
+                                           "chat_template.jinja",
+                                           "chat_template.json",
+                                           "generation_config.json"};
+
+constexpr std::uint64_t kMostBytes = 1ULL << 30;
+constexpr char kHuggingFaceKey[] = "tokenizer.huggingface.json";
+constexpr char kTemplateKey[] = "tokenizer.chat_template";
+
+// The stored type that most weights have; of a quantised model F16, the smallest plain type that
+// holds it.
+tensor::DType CommonType(const model::ModelFiles& files) {
+  std::map<tensor::DType, std::int64_t> elements;
+  for (const model::Parameter& parameter : model::Parameters(files.spec())) {
+    elements[files.StoredType(parameter.name)] += tensor::ElementCount(parameter.shape);
+  }
+  auto most = elements.begin();
+  for (auto entry = elements.begin(); entry != elements.end(); ++entry) {
+    if (entry->second > most->second) most = entry;
+  }
+  return tensor::IsQuantised(most->first) ? tensor::DType::kF16 : most->first;
+}
+
+// Copies what is there; the names of the files.
+Result<Json> CopyTokenizerFiles(const std::string& from, const std::string& to) {
+  Json copied = Json::array();
+  for (const char* name : kTokenizerFiles) {
+    const std::string source = from + "/" + name;
+    std::error_code ignored;
+    if (!fs::exists(source, ignored)) continue;
+    METIER_ASSIGN(const std::string text, ReadFile(source, kMostBytes));
+    METIER_TRY(WriteFileAtomic(to + "/" + name, text));
+    copied.push_back(name);
+  }
+  return copied;
+}
+
+// The tokenizer of a directory as GGUF keys.
+Status AddVocabulary(const std::string& folder, GgufMetadata& metadata) {
+  auto json = ReadFile(folder + "/tokenizer.json", kMostBytes);
+  if (!json.ok()) {
+    if (json.error().code() == ErrorCode::kNotFound) return Ok();
+    return std::move(json).error();
+  }
+  METIER_ASSIGN(const text::Tokenizer tokenizer, text::LoadTokenizer(folder));
+  metadata[kHuggingFaceKey] = *std::move(json);
+  const text::SpecialTokens& special = tokenizer.special();
+  const auto add = [&metadata](const char* role, text::TokenId id) {
+    if (id < 0) return;
+    metadata[fmt::format("tokenizer.ggml.{}_token_id", role)] = static_cast<std::uint64_t>(id);
+  };
+  add("bos", special.bos);
+  add("eos", special.eos);
+  add("padding", special.pad);
+  add("unknown", special.unk);
+  if (!special.end_of_turn.empty()) add("eot", special.end_of_turn.front());
+  auto chat = text::LoadChatTemplate(folder, text::WithTools::kYes);
+  if (chat.ok()) {
+    metadata[kTemplateKey] = chat->source();
+  } else if (chat.error().code() != ErrorCode::kNotFound) {
+    return std::move(chat).error();
+  }
+  return Ok();
+}
+
+GgufMetadata TokenizerKeys(const format::GgufFile& file) {
+  GgufMetadata keys;
+  for (const auto& [key, value] : file.metadata()) {
+    if (key.rfind("tokenizer.", 0) == 0 || key == "general.name") keys[key] = value;
+  }
+  return keys;
+}
+
+Result<Json> WriteGguf(const model::ModelFiles& files, tensor::DType dtype,
+                       const model::ParameterReader& read, const std::string& out) {
+  GgufMetadata metadata;
+  if (files.gguf() != nullptr) {
+    metadata = TokenizerKeys(*files.gguf());
+  } else {
+    METIER_TRY(AddVocabulary(files.path(), metadata));
+  }
+  METIER_TRY(model::WriteGgufModel(out, files.spec(), dtype, metadata, read));
+  if (metadata.count(kHuggingFaceKey) != 0) return Json(kHuggingFaceKey);
+  if (metadata.count("tokenizer.ggml.model") != 0) return Json("tokenizer.ggml.*");
+  return Json(nullptr);
+}
+
+Result<Json> WriteFolder(const model::ModelFiles& files, tensor::DType dtype,
+                         const model::ParameterReader& read, const std::string& out) {
+  METIER_TRY(model::WriteHuggingFaceModel(out, files.spec(), dtype, read));
+  if (files.gguf() == nullptr) return CopyTokenizerFiles(files.path(), out);
+  const auto text_of = [&files](const char* key) -> const std::string* {
+    const format::GgufValue* value = files.gguf()->Metadata(key);
+    return value == nullptr ? nullptr : std::get_if<std::string>(value);
+  };
+  Json written = Json::array();
+  if (const std::string* json = text_of(kHuggingFaceKey)) {
+    METIER_TRY(WriteFileAtomic(out + "/tokenizer.json", *json));
+    written.push_back("tokenizer.json");
+  }
+  if (const std::string* chat = text_of(kTemplateKey)) {
+    METIER_TRY(WriteFileAtomic(out + "/chat_template.jinja", *chat));
+    written.push_back("chat_template.jinja");
+  }
+  return written;
+}
+
+// A new folder beside `out` that becomes `out` when it is complete, or goes.
+class FolderInTheMaking {
+ public:
+  explicit FolderInTheMaking(std::string out) : out_(std::move(out)), part_(out_ + ".part") {
+    std::error_code ignored;
+    fs::remove_all(part_, ignored);
+  }
+  ~FolderInTheMaking() {
+    std::error_code ignored;
+    fs::remove_all(part_, ignored);
+  }
+  FolderInTheMaking(const FolderInTheMaking&) = delete;
+  FolderInTheMaking& operator=(const FolderInTheMaking&) = delete;
+
+  const std::string& path() const { return part_; }
+  Status Finish() { return ReplaceDirectory(part_, out_); }
+
+ private:
+  std::string out_;
+  std::string part_;
+};
+
+Result<model::ParameterReader> ReaderOf(const model::ModelFiles& files,
+                                        const std::string& adapter) {
+  model::ParameterReader plain = [files](const std::string& name) { return files.LoadF32(name); };
+  if (adapter.empty()) return plain;
+  METIER_ASSIGN(const format::PeftAdapter peft, format::OpenPeftAdapter(adapter));
+  METIER_ASSIGN(model::Adapter deltas, model::ToAdapter(files.spec(), peft));
+  return model::MergedReader(files.spec(), std::move(plain), std::move(deltas));
+}
+
+}  // namespace
+
+Result<Json> ConvertModel(const Conversion& conversion) {
+  std::error_code ignored;
+  std::string out = conversion.out;
+  while (out.size() > 1 && out.back() == '/') out.pop_back();
+  if (fs::exists(out, ignored)) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("'{}' is there already: remove it, or choose another name", out));
+  }
+  const bool gguf =
+      conversion.to == "gguf" || (conversion.to == "auto" && fs::path(out).extension() == ".gguf");
+  METIER_ASSIGN(const ModelPath place, ResolveModelPath(conversion.model, conversion.adapter));
+  METIER_ASSIGN(const model::ModelFiles files, model::ModelFiles::Open(place.base));
+  tensor::DType dtype = CommonType(files);
+  if (conversion.dtype != "auto") {
+    dtype = tensor::DTypeFromName(conversion.dtype).value_or(dtype);
+  }
+  METIER_ASSIGN(const model::ParameterReader read, ReaderOf(files, place.adapter));
+  Json tokenizer;
+  if (gguf) {
+    METIER_ASSIGN(tokenizer, WriteGguf(files, dtype, read, out));
+  } else {
+    FolderInTheMaking folder(out);
+    METIER_ASSIGN(tokenizer, WriteFolder(files, dtype, read, folder.path()));
+    METIER_TRY(folder.Finish());
+  }
+  return Json{{"out", out},
+              {"format", gguf ? "gguf" : "huggingface"},
+              {"dtype", tensor::InfoOf(dtype).name},
+              {"parameters", model::ParameterCount(files.spec())},
+              {"merged", place.adapter.empty() ? Json(nullptr) : Json(place.adapter)},
+              {"tokenizer", std::move(tokenizer)}};
+}
+
+}  // namespace metier::cli
