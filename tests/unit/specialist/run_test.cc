@@ -114,7 +114,7 @@ TEST_F(Run, ASecondRunInTheSameFolderIsRefused) {
   const std::string lock = folder_ / "run/.lock";
   std::FILE* file = std::fopen(lock.c_str(), "r+");
   ASSERT_EQ(::flock(::fileno(file), LOCK_EX | LOCK_NB), 0);
-  EXPECT_ERROR(RunRecipe(options_), ErrorCode::kResourceExhausted, "in use by another run");
+  EXPECT_ERROR(RunRecipe(options_), ErrorCode::kIo, "in use by another run");
   std::fclose(file);
 }
 
