@@ -1,0 +1,245 @@
+// The forward pass of Network (network.h), in the order of model/model_spec.h.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/rng.h"
+#include "train/network.h"
+
+namespace metier::train {
+namespace {
+
+using model::NormPlace;
+using model::RouterInput;
+using model::RouterScore;
+
+// The mask of module `index` in this batch.
+std::uint64_t ModuleKey(std::uint64_t dropout_key, std::size_t index) {
+  return Rng(dropout_key, index).Next();
+}
+
+at::Tensor PositionsOf(const Layout& layout, const at::Device& device) {
+  const at::Tensor positions = at::empty({layout.tokens()}, at::kLong);
+  auto* out = positions.data_ptr<std::int64_t>();
+  for (std::size_t s = 1; s < layout.starts.size(); ++s)
+    for (std::int64_t t = layout.starts[s - 1]; t < layout.starts[s]; ++t)
+      out[t] = t - layout.starts[s - 1];
+  return positions.to(device);
+}
+
+}  // namespace
+
+at::Tensor Network::Embed(const Batch& batch) const {
+  const at::Tensor& table = tokens_.master.defined() ? tokens_.master : tokens_.act;
+  at::Tensor x = at::embedding(table, batch.tokens).to(options_.precision.real);
+  if (spec_.embed_scale != 1) x = x * spec_.embed_scale;
+  if (positions_.defined()) {
+    const at::Tensor rows = PositionsOf(batch.layout, options_.device) + spec_.position_offset;
+    x = x + at::embedding(positions_, rows);
+  }
+  if (types_.defined()) {
+    const at::Tensor types = batch.types.defined() ? batch.types : at::zeros_like(batch.tokens);
+    x = x + at::embedding(types_, types);
+  }
+  if (!spec_.embed_norm) return x;
+  return AddNorm(x, {}, embed_norm_.weight, embed_norm_.bias, spec_.norm, options_.precision.real)
+      .y;
+}
+
+at::Tensor Network::Project(const Linears& linears, const at::Tensor& x,
+                            std::uint64_t dropout_key) const {
+  const Precision& precision = options_.precision;
+  if (lora_.empty()) return Linear(x, linears.weight, linears.bias, {}, {}, precision);
+  const FusedLora lora = FuseLora(lora_, linears.parts);
+  const bool drops = lora_.dropout() > 0 && dropout_key != 0 && lora.a.defined();
+  if (!drops) return Linear(x, linears.weight, linears.bias, lora.a, lora.b, precision);
+  // Each module draws its own mask of the shared input, as PEFT does.
+  std::vector<at::Tensor> inner;
+  for (const std::size_t module : lora.modules) {
+    const at::Tensor& a = lora_.modules()[module].a;
+    const at::Tensor kept =
+        Dropout(x.to(precision.act).contiguous(), lora_.dropout(), ModuleKey(dropout_key, module));
+    inner.push_back(Linear(kept, {a, a.to(precision.act)}, {}, {}, {}, precision));
+  }
+  const at::Tensor update =
+      Linear(at::cat(inner, 1), {lora.b, lora.b.to(precision.act)}, {}, {}, {}, precision);
+  return Linear(x, linears.weight, linears.bias, {}, {}, precision) + update;
+}
+
+at::Tensor Network::NormHeads(const Layer& layer, const at::Tensor& qkv) const {
+  const std::int64_t tokens = qkv.size(0);
+  const at::ScalarType act = qkv.scalar_type();
+  model::NormSpec norm = spec_.norm;
+  norm.kind = model::NormKind::kRms;
+  const auto normed = [&](std::int64_t first, std::int64_t width, const at::Tensor& weight) {
+    const at::Tensor heads =
+        qkv.narrow(1, first, width).reshape({-1, spec_.head_dim}).to(options_.precision.real);
+    return AddNorm(heads, {}, weight, {}, norm, act).y.view({tokens, width});
+  };
+  const std::int64_t q = spec_.q_width();
+  const std::int64_t kv = spec_.kv_width();
+  return at::cat(
+      {normed(0, q, layer.q_norm), normed(q, kv, layer.k_norm), qkv.narrow(1, q + kv, kv)}, 1);
+}
+
+at::Tensor Network::SelfAttention(const Layer& layer, std::int64_t index, const at::Tensor& h,
+                                  const Layout& layout, std::uint64_t dropout_key) const {
+  const model::LayerSpec& pattern = spec_.layer[static_cast<std::size_t>(index)];
+  at::Tensor qkv = Project(layer.qkv, h, dropout_key);
+  if (spec_.qk_norm) qkv = NormHeads(layer, qkv);
+  AttentionShape shape;
+  shape.heads = spec_.heads;
+  shape.kv_heads = spec_.kv_heads;
+  shape.head_dim = spec_.head_dim;
+  shape.scale = spec_.score_scale();
+  shape.causal = spec_.causal;
+  shape.window = pattern.sliding_window;
+  if (pattern.rope) {
+    shape.cosine = cosine_;
+    shape.sine = sine_;
+  }
+  shape.slopes = slopes_;
+  return Project(layer.o, Attention(qkv, shape, layout), dropout_key);
+}
+
+at::Tensor Network::ProjectExperts(const Weight& weight, const std::vector<Linears>& names,
+                                   const at::Tensor& x, const std::vector<std::int64_t>& starts,
+                                   std::uint64_t dropout_key) const {
+  const Precision& precision = options_.precision;
+  const at::Tensor y = GroupedLinear(x, weight, starts, precision);
+  if (lora_.empty()) return y;
+  std::vector<FusedLora> loras;
+  std::int64_t ranks = 0;
+  for (const Linears& expert : names) {
+    loras.push_back(FuseLora(lora_, expert.parts));
+    if (loras.back().a.defined()) ranks = std::max(ranks, loras.back().a.size(0));
+  }
+  if (ranks == 0) return y;
+  // Experts without an adapter, or with a smaller one, get rows of zeros.
+  std::vector<at::Tensor> as;
+  std::vector<at::Tensor> bs;
+  const auto options = at::TensorOptions().dtype(precision.real).device(x.device());
+  for (const FusedLora& lora : loras) {
+    const std::int64_t rank = lora.a.defined() ? lora.a.size(0) : 0;
+    as.push_back(rank == 0 ? at::zeros({ranks, x.size(1)}, options)
+                           : at::constant_pad_nd(lora.a, {0, 0, 0, ranks - rank}));
+    bs.push_back(rank == 0 ? at::zeros({y.size(1), ranks}, options)
+                           : at::constant_pad_nd(lora.b, {0, ranks - rank}));
+  }
+  const at::Tensor a = at::stack(as);
+  const at::Tensor b = at::stack(bs);
+  at::Tensor in = x;
+  if (lora_.dropout() > 0 && dropout_key != 0) {
+    in = Dropout(x.to(precision.act).contiguous(), lora_.dropout(),
+                 ModuleKey(dropout_key, loras.front().modules.front()));
+  }
+  const at::Tensor inner = GroupedLinear(in, {a, a.to(precision.act)}, starts, precision);
+  return y + GroupedLinear(inner, {b, b.to(precision.act)}, starts, precision);
+}
+
+at::Tensor Network::Experts(const Layer& layer, const at::Tensor& h, const at::Tensor& router_input,
+                            std::uint64_t dropout_key) const {
+  const model::MoeSpec& moe = spec_.moe;
+  const std::int64_t rows = h.size(0);
+  const at::ScalarType real = options_.precision.real;
+  // In the real type: which expert is chosen must not hang on bf16.
+  const at::Tensor seen = router_input.to(real);
+  at::Tensor logits = at::matmul(seen, layer.router.t());
+  const FusedLora lora = FuseLora(lora_, layer.router_part);
+  if (lora.a.defined()) {
+    const bool drops = lora_.dropout() > 0 && dropout_key != 0;
+    const at::Tensor kept = drops ? Dropout(seen.contiguous(), lora_.dropout(),
+                                            ModuleKey(dropout_key, lora.modules.front()))
+                                  : seen;
+    logits = logits + at::matmul(at::matmul(kept, lora.a.t()), lora.b.t());
+  }
+  at::Tensor gates;
+  at::Tensor chosen;
+  if (moe.score == RouterScore::kSoftmaxThenTopK) {
+    std::tie(gates, chosen) = at::topk(at::softmax(logits, -1), moe.top_k);
+    if (moe.normalise_top_k) gates = gates / gates.sum(-1, true);
+  } else {
+    at::Tensor best;
+    std::tie(best, chosen) = at::topk(logits, moe.top_k);
+    gates = moe.score == RouterScore::kSigmoid ? at::sigmoid(best) : at::softmax(best, -1);
+    if (moe.score == RouterScore::kSigmoid && moe.normalise_top_k)
+      gates = gates / gates.sum(-1, true);
+  }
+  const at::Tensor expert = chosen.reshape({-1});
+  const at::Tensor order = at::argsort(expert, /*stable=*/true, /*dim=*/0, /*descending=*/false);
+  const at::Tensor inverse = at::empty_like(order);
+  inverse.scatter_(0, order, at::arange(order.size(0), order.options()));
+  const at::Tensor counts = at::bincount(expert, {}, moe.experts).to(at::kCPU);
+  std::vector<std::int64_t> starts = {0};
+  for (std::int64_t e = 0; e < moe.experts; ++e)
+    starts.push_back(starts.back() + counts.data_ptr<std::int64_t>()[e]);
+
+  const at::Tensor sorted = SpreadRows(h, order, inverse, moe.top_k);
+  const at::Tensor up =
+      ProjectExperts(layer.up.weight, layer.expert_up, sorted, starts, dropout_key);
+  const at::Tensor down =
+      ProjectExperts(layer.down.weight, layer.expert_down, Gate(up, spec_.activation, spec_.gated),
+                     starts, dropout_key);
+  const at::Tensor back =
+      SpreadRows(down, inverse, order, 1).view({rows, moe.top_k, spec_.width}).to(real);
+  return (back * gates.unsqueeze(-1)).sum(1).to(h.scalar_type());
+}
+
+at::Tensor Network::FeedForward(const Layer& layer, const at::Tensor& h,
+                                const at::Tensor& router_input, std::uint64_t dropout_key) const {
+  if (spec_.moe.experts > 0) return Experts(layer, h, router_input, dropout_key);
+  const at::Tensor up = Project(layer.up, h, dropout_key);
+  return Project(layer.down, Gate(up, spec_.activation, spec_.gated), dropout_key);
+}
+
+at::Tensor Network::Hidden(const Batch& batch, std::uint64_t dropout_key) const {
+  METIER_CHECK(batch.layout.longest() <= longest(),
+               "a sequence is longer than the position tables");
+  const Precision& precision = options_.precision;
+  at::Tensor x = Embed(batch);
+  at::Tensor delta;  // of the last sub-layer, added where the next norm reads the sum
+  for (std::int64_t i = 0; i < spec_.layers; ++i) {
+    const Layer& layer = layers_[static_cast<std::size_t>(i)];
+    if (spec_.norm_place == NormPlace::kAfter) {
+      const at::Tensor attention = SelfAttention(layer, i, x, batch.layout, dropout_key);
+      x = AddNorm(x, attention, layer.attn_norm.weight, layer.attn_norm.bias, spec_.norm,
+                  precision.real)
+              .y;
+      const at::Tensor forward = FeedForward(layer, x, x, dropout_key);
+      x = AddNorm(x, forward, layer.ffn_norm.weight, layer.ffn_norm.bias, spec_.norm,
+                  precision.real)
+              .y;
+      continue;
+    }
+    const Normed before =
+        AddNorm(x, delta, layer.attn_norm.weight, layer.attn_norm.bias, spec_.norm, precision.act);
+    const at::Tensor attention = SelfAttention(layer, i, before.y, batch.layout, dropout_key);
+    const Normed middle = AddNorm(before.sum, attention, layer.ffn_norm.weight, layer.ffn_norm.bias,
+                                  spec_.norm, precision.act);
+    const bool block = spec_.moe.router_input == RouterInput::kBlockInput;
+    delta = FeedForward(layer, middle.y, block ? before.sum : middle.y, dropout_key);
+    x = middle.sum;
+  }
+  if (spec_.final_norm) {
+    return AddNorm(x, delta, final_norm_.weight, final_norm_.bias, spec_.norm,
+                   spec_.head ? precision.act : precision.real)
+        .y;
+  }
+  return delta.defined() ? x + delta.to(precision.real) : x;
+}
+
+at::Tensor Network::Logits(const Batch& batch) const {
+  return Linear(Hidden(batch), head_, {}, {}, {}, options_.precision).to(options_.precision.real);
+}
+
+at::Tensor Network::Loss(const Batch& batch, double weight, std::uint64_t dropout_key) const {
+  const at::Tensor hidden = Hidden(batch, dropout_key);
+  const at::Tensor rows = PickRows(hidden, batch.predicting);
+  const at::Tensor weights =
+      at::full({rows.size(0)}, weight, rows.options().dtype(options_.precision.real));
+  return HeadLoss(rows, head_, batch.targets, weights, options_.precision);
+}
+
+}  // namespace metier::train

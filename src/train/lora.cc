@@ -1,0 +1,213 @@
+#include "train/lora.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "base/rng.h"
+#include "format/decode.h"
+
+namespace metier::train {
+namespace {
+
+// A's rows are drawn in double and rounded, so that float and double runs start alike.
+at::Tensor UniformMatrix(std::int64_t rows, std::int64_t columns, std::uint64_t seed,
+                         std::uint64_t stream) {
+  const at::Tensor matrix = at::empty({rows, columns}, at::kFloat);
+  float* data = matrix.data_ptr<float>();
+  Rng rng(seed, stream);
+  const double bound = 1 / std::sqrt(static_cast<double>(columns));
+  for (std::int64_t i = 0; i < rows * columns; ++i)
+    data[i] = static_cast<float>((2 * rng.Uniform() - 1) * bound);
+  return matrix;
+}
+
+// Rows of the module's output that are the linear's, as an index; undefined when they are all of
+// them, in order.
+at::Tensor RowIndex(const LoraPart& part, std::int64_t module_out) {
+  const model::RowMap& map = part.rows;
+  std::vector<std::int64_t> rows;
+  rows.reserve(static_cast<std::size_t>(part.out));
+  const std::int64_t run = map.run == 0 ? part.out : map.run;
+  for (std::int64_t i = 0; i < part.out; ++i)
+    rows.push_back(map.first + i / run * map.stride + i % run);
+  bool identity = part.out == module_out;
+  for (std::int64_t i = 0; identity && i < part.out; ++i)
+    identity = rows[static_cast<std::size_t>(i)] == i;
+  return identity ? at::Tensor() : torch::tensor(rows, at::kLong);
+}
+
+tensor::TensorView ViewOf(const at::Tensor& tensor) {
+  tensor::TensorView view;
+  view.dtype = tensor::DType::kF32;
+  view.shape = tensor.sizes().vec();
+  view.bytes = {static_cast<const std::byte*>(tensor.data_ptr()), tensor.nbytes()};
+  return view;
+}
+
+}  // namespace
+
+Status LoraSet::AddModules(const model::ModelSpec& spec, at::ScalarType real, at::Device device) {
+  METIER_ASSIGN(std::vector<model::LinearModule> selected, model::SelectModules(spec, config_));
+  const auto options = at::TensorOptions().dtype(real).device(device);
+  for (model::LinearModule& module : selected) {
+    LoraModule lora;
+    const std::int64_t rank = config_.RankOf(module.path);
+    lora.scale = config_.ScaleOf(module.path);
+    lora.a = at::zeros({rank, module.in}, options);
+    lora.b = at::zeros({module.out, rank}, options);
+    for (const auto& part : module.parts) {
+      if (part.linear == "head" || part.linear.rfind("embed.", 0) == 0) {
+        return Error(ErrorCode::kUnsupported,
+                     fmt::format("LoRA target '{}': adapters on the embedding or the head are not "
+                                 "trained here; leave it out of target_modules",
+                                 module.path));
+      }
+      parts_[part.linear] = {modules_.size(), part.rows, part.out};
+    }
+    lora.module = std::move(module);
+    modules_.push_back(std::move(lora));
+  }
+  if (modules_.empty())
+    return Error(ErrorCode::kInvalidArgument, "LoRA: target_modules select no linear of the model");
+  return Ok();
+}
+
+Result<LoraSet> LoraSet::Create(const model::ModelSpec& spec, const recipe::LoraConfig& config,
+                                std::uint64_t seed, at::ScalarType real, at::Device device) {
+  LoraSet set;
+  set.config_.rank = config.rank;
+  set.config_.alpha = config.alpha;
+  set.config_.dropout = config.dropout;
+  set.config_.rslora = config.rslora;
+  if (config.target_modules == std::vector<std::string>{"all-linear"}) {
+    set.config_.target_pattern = "all-linear";
+  } else {
+    set.config_.target_modules = config.target_modules;
+  }
+  set.config_.rank_pattern.assign(config.rank_pattern.begin(), config.rank_pattern.end());
+  set.config_.alpha_pattern.assign(config.alpha_pattern.begin(), config.alpha_pattern.end());
+  METIER_TRY(set.AddModules(spec, real, device));
+  for (std::size_t i = 0; i < set.modules_.size(); ++i) {
+    LoraModule& lora = set.modules_[i];
+    set.config_.fan_in_fan_out = lora.module.transposed;
+    lora.a.copy_(UniformMatrix(lora.a.size(0), lora.a.size(1), seed, i));
+    lora.a.requires_grad_(true);
+    lora.b.requires_grad_(true);
+  }
+  return set;
+}
+
+Result<LoraSet> LoraSet::Load(const model::ModelSpec& spec, const std::string& folder,
+                              at::ScalarType real, at::Device device) {
+  METIER_ASSIGN(const format::PeftAdapter peft, format::OpenPeftAdapter(folder));
+  LoraSet set;
+  set.config_ = peft.config;
+  METIER_TRY(set.AddModules(spec, real, device));
+  if (set.modules_.size() != peft.modules.size()) {
+    return Error(ErrorCode::kDataCorrupt,
+                 fmt::format("adapter '{}': {} modules in its file, {} selected by its config",
+                             folder, peft.modules.size(), set.modules_.size()));
+  }
+  for (LoraModule& lora : set.modules_) {
+    const auto stored = std::find_if(
+        peft.modules.begin(), peft.modules.end(),
+        [&](const format::PeftModule& module) { return module.path == lora.module.path; });
+    if (stored == peft.modules.end()) {
+      return Error(ErrorCode::kDataCorrupt, fmt::format("adapter '{}': no tensors for module '{}'",
+                                                        folder, lora.module.path));
+    }
+    const std::pair<at::Tensor, tensor::TensorView> pairs[] = {{lora.a, stored->a},
+                                                               {lora.b, stored->b}};
+    for (const auto& pair : pairs) {
+      METIER_ASSIGN(const tensor::Tensor wide, format::DecodeTensor(pair.second));
+      if (wide.shape() != pair.first.sizes().vec()) {
+        return Error(ErrorCode::kDataCorrupt,
+                     fmt::format("adapter '{}': module '{}' has shape {}, expected {}", folder,
+                                 lora.module.path, tensor::FormatShape(wide.shape()),
+                                 tensor::FormatShape(pair.first.sizes().vec())));
+      }
+      const at::Tensor copy = at::empty(pair.first.sizes(), at::kFloat);
+      std::memcpy(copy.data_ptr(), wide.bytes().data(), wide.bytes().size());
+      pair.first.copy_(copy);
+    }
+    lora.a.requires_grad_(true);
+    lora.b.requires_grad_(true);
+  }
+  return set;
+}
+
+Status LoraSet::Save(const std::string& folder, const std::string& base_model) const {
+  format::PeftConfig config = config_;
+  config.base_model = base_model;
+  if (config.target_pattern == "all-linear" || config.target_modules.empty()) {
+    // Spelled out: what "all" means should not depend on who reads it.
+    config.target_pattern.clear();
+    config.target_modules.clear();
+    for (const LoraModule& lora : modules_) {
+      const std::string& path = lora.module.path;
+      const std::string leaf = path.substr(path.rfind('.') + 1);
+      if (std::find(config.target_modules.begin(), config.target_modules.end(), leaf) ==
+          config.target_modules.end())
+        config.target_modules.push_back(leaf);
+    }
+  }
+  std::vector<at::Tensor> kept;  // the views below borrow these
+  std::vector<format::PeftModule> modules;
+  for (const LoraModule& lora : modules_) {
+    kept.push_back(lora.a.detach().to(at::kCPU, at::kFloat).contiguous());
+    kept.push_back(lora.b.detach().to(at::kCPU, at::kFloat).contiguous());
+    modules.push_back(
+        {lora.module.path, ViewOf(kept[kept.size() - 2]), ViewOf(kept.back()), lora.scale});
+  }
+  return format::WritePeftAdapter(folder, config, modules);
+}
+
+const LoraPart* LoraSet::Find(const std::string& linear) const {
+  const auto found = parts_.find(linear);
+  return found == parts_.end() ? nullptr : &found->second;
+}
+
+FusedLora FuseLora(const LoraSet& lora, const std::vector<LinearPart>& parts) {
+  FusedLora fused;
+  std::vector<std::int64_t> offsets;  // of each module's columns
+  std::int64_t ranks = 0;
+  std::vector<at::Tensor> as;
+  for (const LinearPart& part : parts) {
+    const LoraPart* found = lora.Find(part.linear);
+    if (found == nullptr) continue;
+    const auto known = std::find(fused.modules.begin(), fused.modules.end(), found->module);
+    if (known != fused.modules.end()) continue;
+    fused.modules.push_back(found->module);
+    offsets.push_back(ranks);
+    as.push_back(lora.modules()[found->module].a);
+    ranks += as.back().size(0);
+  }
+  if (as.empty()) return fused;
+  std::vector<at::Tensor> bs;
+  for (const LinearPart& part : parts) {
+    const LoraPart* found = lora.Find(part.linear);
+    if (found == nullptr) {
+      bs.push_back(at::zeros({part.rows, ranks}, as.front().options()));
+      continue;
+    }
+    const LoraModule& module = lora.modules()[found->module];
+    const at::Tensor rows = RowIndex(*found, module.module.out);
+    at::Tensor b = rows.defined() ? module.b.index_select(0, rows.to(module.b.device())) : module.b;
+    b = b * module.scale;
+    const auto at = static_cast<std::size_t>(
+        std::find(fused.modules.begin(), fused.modules.end(), found->module) -
+        fused.modules.begin());
+    const std::int64_t rank = module.a.size(0);
+    if (ranks > rank) b = at::constant_pad_nd(b, {offsets[at], ranks - offsets[at] - rank});
+    bs.push_back(b);
+  }
+  fused.a = as.size() == 1 ? as.front() : at::cat(as, 0);
+  fused.b = bs.size() == 1 ? bs.front() : at::cat(bs, 0);
+  return fused;
+}
+
+}  // namespace metier::train

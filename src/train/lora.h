@@ -1,0 +1,82 @@
+// train/lora.h - trainable low-rank adapters on the linears of a frozen network (Hu et al. 2021).
+//
+// delta W = scale * B A. Adapters belong to modules of the Hugging Face model (that is what PEFT
+// names); where such a module fuses several of our linears, they share A and take their rows of B.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "format/peft.h"
+#include "model/adapter.h"
+#include "model/model_spec.h"
+#include "recipe/train_config.h"
+#include "train/torch.h"
+
+namespace metier::train {
+
+struct LoraModule {
+  model::LinearModule module;
+  at::Tensor a;  // real [rank, in]
+  at::Tensor b;  // real [out, rank]
+  double scale = 1;
+};
+
+// One of our linears' share in a module.
+struct LoraPart {
+  std::size_t module = 0;  // index into LoraSet::modules()
+  model::RowMap rows;      // rows of the module's output that are the linear's
+  std::int64_t out = 0;
+};
+
+class LoraSet {
+ public:
+  LoraSet() = default;
+
+  // Adapters as `config` asks, initialised as PEFT does: A uniform in +-1/sqrt(in) (Kaiming with a
+  // = sqrt(5)), B zero; each module's A from its own stream of `seed`. kInvalidArgument: a target
+  // that matches nothing; kUnsupported: an adapter on the embedding or head.
+  static Result<LoraSet> Create(const model::ModelSpec& spec, const recipe::LoraConfig& config,
+                                std::uint64_t seed, at::ScalarType real, at::Device device);
+
+  // From a PEFT directory.
+  static Result<LoraSet> Load(const model::ModelSpec& spec, const std::string& folder,
+                              at::ScalarType real, at::Device device);
+
+  // Writes adapter_config.json and adapter_model.safetensors (F32).
+  Status Save(const std::string& folder, const std::string& base_model) const;
+
+  bool empty() const { return modules_.empty(); }
+  const std::vector<LoraModule>& modules() const { return modules_; }
+  double dropout() const { return config_.dropout; }
+  const format::PeftConfig& config() const { return config_; }
+
+  // nullptr: the linear has no adapter.
+  const LoraPart* Find(const std::string& linear) const;
+
+ private:
+  Status AddModules(const model::ModelSpec& spec, at::ScalarType real, at::Device device);
+
+  format::PeftConfig config_;
+  std::vector<LoraModule> modules_;
+  std::map<std::string, LoraPart> parts_;
+};
+
+// A and B (scale included) of linears that are computed as one product, differentiable in the
+// adapters. a: [sum of ranks, in]; b: [rows, sum of ranks], zero where a linear does not belong to
+// a rank's module. `modules`: whose rows of A they are, in order, for dropout.
+struct FusedLora {
+  at::Tensor a;
+  at::Tensor b;
+  std::vector<std::size_t> modules;
+};
+struct LinearPart {
+  std::string linear;  // ours: "layers.0.attn.q"
+  std::int64_t rows = 0;
+};
+FusedLora FuseLora(const LoraSet& lora, const std::vector<LinearPart>& parts);
+
+}  // namespace metier::train

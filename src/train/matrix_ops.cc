@@ -1,0 +1,322 @@
+// Operations around matrix products: linears with their adapters, experts, the head with its loss,
+// attention.
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <utility>
+
+#include "train/cpu/kernels.h"
+#include "train/ops.h"
+#include "train/reference_ops.h"
+
+namespace metier::train {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+
+at::ScalarType RealOf(at::ScalarType act) { return act == at::kDouble ? at::kDouble : at::kFloat; }
+
+const cpu::KernelTable& KernelsFor(at::ScalarType act) {
+  return cpu::Kernels(act == at::kDouble ? cpu::Real::kF64 : cpu::Real::kF32);
+}
+
+cpu::Act ActOf(const at::Tensor& tensor) {
+  return tensor.scalar_type() == at::kBFloat16 ? cpu::Act::kBf16 : cpu::Act::kReal;
+}
+
+bool Trains(const at::Tensor& tensor) { return tensor.defined() && tensor.requires_grad(); }
+
+// Column sums in the real type.
+at::Tensor SumRows(const at::Tensor& dy) { return dy.sum(0, false, RealOf(dy.scalar_type())); }
+
+struct LinearFunction : public Function<LinearFunction> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor& master,
+                            const at::Tensor& weight, const MaybeTensor& given_bias,
+                            const MaybeTensor& given_a, const MaybeTensor& given_b) {
+    const at::Tensor bias = TensorOr(given_bias);
+    const at::Tensor a = TensorOr(given_a);
+    const at::Tensor b = TensorOr(given_b);
+    const at::ScalarType act = weight.scalar_type();
+    const at::Tensor in = x.to(act);
+    const at::Tensor y =
+        bias.defined() ? at::addmm(bias.to(act), in, weight.t()) : at::mm(in, weight.t());
+    at::Tensor a_act;
+    at::Tensor b_act;
+    at::Tensor inner;
+    if (a.defined()) {
+      a_act = a.to(act);
+      b_act = b.to(act);
+      inner = at::mm(in, a_act.t());
+      y.addmm_(inner, b_act.t());
+    }
+    const bool keep_in = Trains(TensorOr(master)) || Trains(a);
+    ctx->save_for_backward({keep_in ? in : at::Tensor(), weight, a_act, b_act, inner});
+    ctx->saved_data["x"] = x.requires_grad();
+    ctx->saved_data["x_type"] = static_cast<std::int64_t>(x.scalar_type());
+    ctx->saved_data["weight"] = Trains(TensorOr(master));
+    ctx->saved_data["bias"] = Trains(bias);
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    const variable_list saved = ctx->get_saved_variables();
+    const at::Tensor& in = saved[0];
+    const at::Tensor& weight = saved[1];
+    const at::Tensor dy = grads[0].to(weight.scalar_type());
+    const at::ScalarType real = RealOf(weight.scalar_type());
+    variable_list out(6);
+    at::Tensor dinner;
+    if (saved[2].defined()) {
+      dinner = at::mm(dy, saved[3]);
+      out[4] = at::mm(dinner.t(), in).to(real);
+      out[5] = at::mm(dy.t(), saved[4]).to(real);
+    }
+    if (ctx->saved_data["x"].toBool()) {
+      const at::Tensor dx = at::mm(dy, weight);
+      if (dinner.defined()) dx.addmm_(dinner, saved[2]);
+      out[0] = dx.to(static_cast<at::ScalarType>(ctx->saved_data["x_type"].toInt()));
+    }
+    if (ctx->saved_data["weight"].toBool()) out[1] = at::mm(dy.t(), in).to(real);
+    if (ctx->saved_data["bias"].toBool()) out[3] = SumRows(dy);
+    return out;
+  }
+};
+
+struct GroupedFunction : public Function<GroupedFunction> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor& master,
+                            const at::Tensor& weight, const std::vector<std::int64_t>& starts) {
+    const at::Tensor in = x.to(weight.scalar_type());
+    const at::Tensor y = at::empty({in.size(0), weight.size(1)}, in.options());
+    for (std::size_t e = 0; e + 1 < starts.size(); ++e) {
+      const std::int64_t rows = starts[e + 1] - starts[e];
+      if (rows == 0) continue;
+      at::Tensor out = y.narrow(0, starts[e], rows);
+      at::mm_out(out, in.narrow(0, starts[e], rows), weight[static_cast<std::int64_t>(e)].t());
+    }
+    ctx->save_for_backward({in, weight});
+    ctx->saved_data["starts"] = starts;
+    ctx->saved_data["weight"] = Trains(TensorOr(master));
+    ctx->saved_data["x_type"] = static_cast<std::int64_t>(x.scalar_type());
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    const variable_list saved = ctx->get_saved_variables();
+    const at::Tensor& in = saved[0];
+    const at::Tensor& weight = saved[1];
+    const std::vector<std::int64_t> starts = ctx->saved_data["starts"].toIntVector();
+    const at::ScalarType real = RealOf(weight.scalar_type());
+    const at::Tensor dy = grads[0].to(weight.scalar_type()).contiguous();
+    const at::Tensor dx = at::empty_like(in);
+    at::Tensor dweight;
+    if (ctx->saved_data["weight"].toBool())
+      dweight = at::zeros(weight.sizes(), weight.options().dtype(real));
+    for (std::size_t e = 0; e + 1 < starts.size(); ++e) {
+      const std::int64_t rows = starts[e + 1] - starts[e];
+      if (rows == 0) continue;
+      const auto expert = static_cast<std::int64_t>(e);
+      const at::Tensor part = dy.narrow(0, starts[e], rows);
+      at::Tensor out = dx.narrow(0, starts[e], rows);
+      at::mm_out(out, part, weight[expert]);
+      if (dweight.defined()) dweight[expert].copy_(at::mm(part.t(), in.narrow(0, starts[e], rows)));
+    }
+    return {dx.to(static_cast<at::ScalarType>(ctx->saved_data["x_type"].toInt())), dweight,
+            at::Tensor(), at::Tensor()};
+  }
+};
+
+struct AttentionFunction : public Function<AttentionFunction> {
+  static cpu::AttentionArgs Args(const AttentionShape& shape, const Layout& layout,
+                                 const at::Tensor& qkv) {
+    cpu::AttentionArgs args;
+    args.heads = shape.heads;
+    args.kv_heads = shape.kv_heads;
+    args.head_dim = shape.head_dim;
+    args.scale = shape.scale;
+    args.causal = shape.causal;
+    args.window = shape.window;
+    args.act = ActOf(qkv);
+    args.qkv = qkv.data_ptr();
+    args.cosine = shape.cosine.defined() ? shape.cosine.data_ptr() : nullptr;
+    args.sine = shape.sine.defined() ? shape.sine.data_ptr() : nullptr;
+    args.slopes = shape.slopes.defined() ? shape.slopes.data_ptr() : nullptr;
+    args.starts = layout.starts.data();
+    return args;
+  }
+
+  // Runs every task once; which thread takes which has no influence on the result.
+  template <class Run>
+  static void ForEachTask(const cpu::AttentionArgs& args, const Layout& layout, at::ScalarType real,
+                          Run&& run) {
+    const std::int64_t tasks = layout.sequences() * args.kv_heads;
+    const std::int64_t scratch = KernelsFor(real).attention_scratch(args, layout.longest());
+    std::atomic<std::int64_t> next{0};
+    const std::int64_t workers = std::min<std::int64_t>(at::get_num_threads(), tasks);
+    const auto work = [&](std::int64_t, std::int64_t) {
+      const at::Tensor memory = at::empty({scratch}, at::TensorOptions().dtype(real));
+      for (std::int64_t task = next++; task < tasks; task = next++) run(task, memory.data_ptr());
+    };
+    at::parallel_for(0, workers, 1, work);
+  }
+
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& given,
+                            const std::shared_ptr<AttentionShape>& shape,
+                            const std::shared_ptr<Layout>& layout) {
+    const at::Tensor qkv = given.contiguous();
+    const at::ScalarType real = RealOf(qkv.scalar_type());
+    const at::Tensor out = at::empty({qkv.size(0), shape->heads * shape->head_dim}, qkv.options());
+    const at::Tensor log_sum = at::empty({qkv.size(0), shape->heads}, qkv.options().dtype(real));
+    cpu::AttentionArgs args = Args(*shape, *layout, qkv);
+    args.out = out.data_ptr();
+    args.log_sum = log_sum.data_ptr();
+    const auto& kernels = KernelsFor(real);
+    ForEachTask(args, *layout, real,
+                [&](std::int64_t task, void* scratch) { kernels.attention(args, task, scratch); });
+    ctx->save_for_backward({qkv, out, log_sum, shape->cosine, shape->sine, shape->slopes});
+    ctx->saved_data["starts"] = layout->starts;
+    ctx->saved_data["sizes"] =
+        std::vector<std::int64_t>{shape->heads, shape->kv_heads, shape->head_dim, shape->window};
+    ctx->saved_data["scale"] = shape->scale;
+    ctx->saved_data["causal"] = shape->causal;
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    const variable_list saved = ctx->get_saved_variables();
+    const at::Tensor& qkv = saved[0];
+    const at::ScalarType real = RealOf(qkv.scalar_type());
+    const auto sizes = ctx->saved_data["sizes"].toIntVector();
+    AttentionShape shape;
+    shape.heads = sizes[0];
+    shape.kv_heads = sizes[1];
+    shape.head_dim = sizes[2];
+    shape.window = sizes[3];
+    shape.scale = ctx->saved_data["scale"].toDouble();
+    shape.causal = ctx->saved_data["causal"].toBool();
+    shape.cosine = saved[3];
+    shape.sine = saved[4];
+    shape.slopes = saved[5];
+    Layout layout;
+    layout.starts = ctx->saved_data["starts"].toIntVector();
+    const at::Tensor dout = grads[0].contiguous();
+    const at::Tensor dqkv = at::empty_like(qkv);
+    cpu::AttentionArgs args = Args(shape, layout, qkv);
+    args.out = saved[1].data_ptr();
+    args.log_sum = saved[2].data_ptr();
+    args.dout = dout.data_ptr();
+    args.dqkv = dqkv.data_ptr();
+    const auto& kernels = KernelsFor(real);
+    ForEachTask(args, layout, real, [&](std::int64_t task, void* scratch) {
+      kernels.attention_grad(args, task, scratch);
+    });
+    return {dqkv, at::Tensor(), at::Tensor()};
+  }
+};
+
+// Losses of some rows; leaves d loss / d logits in `logits` when `gradient`.
+at::Tensor CrossEntropyRows(at::Tensor& logits, const at::Tensor& targets,
+                            const at::Tensor& weights, bool gradient) {
+  const at::ScalarType real = RealOf(logits.scalar_type());
+  if (!UsesKernels(logits)) {
+    const at::Tensor wide = logits.to(real);
+    const at::Tensor log_p = at::log_softmax(wide, -1);
+    const at::Tensor losses = -log_p.gather(1, targets.unsqueeze(1)).squeeze(1) * weights;
+    if (gradient) {
+      at::Tensor d = log_p.exp();
+      d.scatter_add_(1, targets.unsqueeze(1), -at::ones_like(targets.unsqueeze(1), d.options()));
+      logits = (d * weights.unsqueeze(1)).to(logits.scalar_type());
+    }
+    return losses;
+  }
+  const at::Tensor losses = at::empty({logits.size(0)}, logits.options().dtype(real));
+  cpu::CrossEntropyArgs args;
+  args.vocab = logits.size(1);
+  args.act = ActOf(logits);
+  args.logits = logits.data_ptr();
+  args.target = targets.data_ptr<std::int64_t>();
+  args.weight = weights.data_ptr();
+  args.loss = losses.data_ptr();
+  args.dlogits = gradient ? logits.data_ptr() : nullptr;
+  const auto& kernels = KernelsFor(real);
+  at::parallel_for(0, logits.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
+    kernels.cross_entropy(args, begin, end);
+  });
+  return losses;
+}
+
+struct HeadFunction : public Function<HeadFunction> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor& master,
+                            const at::Tensor& weight, const at::Tensor& targets,
+                            const at::Tensor& weights, bool gradient) {
+    const at::ScalarType act = weight.scalar_type();
+    const at::Tensor in = x.to(act);
+    const std::int64_t rows = in.size(0);
+    const std::int64_t vocab = weight.size(0);
+    const std::int64_t row_bytes = vocab * static_cast<std::int64_t>(weight.element_size());
+    const std::int64_t chunk = std::max<std::int64_t>(1, kHeadBytes / row_bytes);
+    const bool train_weight = gradient && Trains(TensorOr(master));
+    const bool train_x = gradient && x.requires_grad();
+    const at::Tensor dx = train_x ? at::empty_like(in) : at::Tensor();
+    at::Tensor dweight;
+    at::Tensor total = at::zeros({}, in.options().dtype(RealOf(act)));
+    for (std::int64_t begin = 0; begin < rows; begin += chunk) {
+      const std::int64_t count = std::min(chunk, rows - begin);
+      const at::Tensor part = in.narrow(0, begin, count);
+      at::Tensor logits = at::mm(part, weight.t());
+      total += CrossEntropyRows(logits, targets.narrow(0, begin, count),
+                                weights.narrow(0, begin, count), train_x || train_weight)
+                   .sum();
+      if (train_x) {
+        at::Tensor out = dx.narrow(0, begin, count);
+        at::mm_out(out, logits, weight);
+      }
+      if (!train_weight) continue;
+      const at::Tensor more = at::mm(logits.t(), part).to(RealOf(act));
+      dweight = dweight.defined() ? dweight.add_(more) : more;
+    }
+    ctx->save_for_backward({train_x ? dx.to(x.scalar_type()) : at::Tensor(), dweight});
+    return total;
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    const variable_list saved = ctx->get_saved_variables();
+    // The loss is nearly always the root of the graph: then the factor is 1 and nothing is copied.
+    const double factor = grads[0].item<double>();
+    const auto scaled = [&](const at::Tensor& d) {
+      return d.defined() && factor != 1 ? d * factor : d;
+    };
+    return {scaled(saved[0]), scaled(saved[1]), at::Tensor(),
+            at::Tensor(),     at::Tensor(),     at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor Linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
+                  const at::Tensor& a, const at::Tensor& b, const Precision&) {
+  return LinearFunction::apply(x, Maybe(weight.master), weight.act, Maybe(bias), Maybe(a),
+                               Maybe(b));
+}
+
+at::Tensor GroupedLinear(const at::Tensor& x, const Weight& weight,
+                         const std::vector<std::int64_t>& starts, const Precision&) {
+  return GroupedFunction::apply(x, Maybe(weight.master), weight.act, starts);
+}
+
+at::Tensor Attention(const at::Tensor& qkv, const AttentionShape& shape, const Layout& layout) {
+  if (!UsesKernels(qkv)) return reference::Attention(qkv, shape, layout);
+  return AttentionFunction::apply(qkv, std::make_shared<AttentionShape>(shape),
+                                  std::make_shared<Layout>(layout));
+}
+
+at::Tensor HeadLoss(const at::Tensor& hidden, const Weight& head, const at::Tensor& targets,
+                    const at::Tensor& weights, const Precision&) {
+  return HeadFunction::apply(hidden, Maybe(head.master), head.act, targets, weights,
+                             at::GradMode::is_enabled());
+}
+
+}  // namespace metier::train

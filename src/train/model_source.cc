@@ -1,0 +1,110 @@
+#include "train/model_source.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "base/hash.h"
+#include "model/family.h"
+
+namespace metier::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+Result<ModelSource> RandomModel(const recipe::TrainConfig& config) {
+  const recipe::InitConfig& init = *config.init;
+  Json document = init.spec;
+  if (!init.config.empty()) {
+    METIER_ASSIGN(document, ReadJsonFile(init.config));
+  }
+  if (!document.is_object() || !document.contains("model_type") ||
+      !document["model_type"].is_string()) {
+    return Error(ErrorCode::kDataCorrupt,
+                 "init: expected a mapping with 'model_type' (\"llama\", \"gpt2\", ...)");
+  }
+  if (init.vocab_size > 0) document["vocab_size"] = init.vocab_size;
+  METIER_ASSIGN(const model::Family* family,
+                model::FindFamilyByModelType(document["model_type"].get<std::string>()));
+  ModelSource source;
+  METIER_ASSIGN(source.spec, family->from_config(document));
+  METIER_TRY(model::Validate(source.spec));
+  const auto seed = static_cast<std::uint64_t>(config.seed);
+  source.read = [spec = source.spec, seed, scale = init.std](const std::string& name) {
+    return model::RandomParameter(spec, name, seed, scale);
+  };
+  return source;
+}
+
+}  // namespace
+
+Result<ModelSource> OpenModelAt(const std::string& path) {
+  METIER_ASSIGN(model::ModelFiles opened, model::ModelFiles::Open(path));
+  const auto files = std::make_shared<const model::ModelFiles>(std::move(opened));
+  ModelSource source;
+  source.spec = files->spec();
+  source.path = path;
+  source.stored = files->StoredType("embed.tokens");
+  source.read = [files](const std::string& name) { return files->LoadF32(name); };
+  return source;
+}
+
+Result<ModelSource> OpenModelSource(const recipe::TrainConfig& config) {
+  return config.init ? RandomModel(config) : OpenModelAt(config.model);
+}
+
+Result<at::Device> ParseDevice(const std::string& name) {
+  if (name == "cpu") return at::Device(at::kCPU);
+  if (name != "cuda" && name.rfind("cuda:", 0) != 0) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("device: found \"{}\", expected cpu, cuda or cuda:N", name));
+  }
+  if (!torch::cuda::is_available()) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("device {}: this LibTorch ({}) sees no CUDA device; use device: cpu",
+                             name, TORCH_VERSION));
+  }
+  int index = 0;
+  if (name.size() > 5) {
+    const char* begin = name.data() + 5;
+    const char* end = name.data() + name.size();
+    const auto parsed = std::from_chars(begin, end, index);
+    const auto devices = static_cast<int>(torch::cuda::device_count());
+    if (parsed.ec != std::errc() || parsed.ptr != end || index < 0 || index >= devices) {
+      return Error(ErrorCode::kInvalidArgument,
+                   fmt::format("device {}: expected cuda:0 to cuda:{}", name, devices - 1));
+    }
+  }
+  return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
+}
+
+Result<std::string> HashModel(const std::string& path) {
+  if (path.empty()) return std::string();
+  std::vector<std::string> files;
+  if (fs::is_directory(path)) {
+    std::error_code failed;
+    for (const auto& entry : fs::directory_iterator(path, failed)) {
+      const std::string name = entry.path().filename().string();
+      const std::string extension = entry.path().extension().string();
+      if (name == "config.json" || extension == ".safetensors" ||
+          name == "model.safetensors.index.json")
+        files.push_back(entry.path().string());
+    }
+    std::sort(files.begin(), files.end());
+  } else {
+    files.push_back(path);
+  }
+  Sha256 hash;
+  for (const std::string& file : files) {
+    METIER_ASSIGN(const std::string one, Sha256OfFile(file));
+    hash.Add(fs::path(file).filename().string() + "\n" + one + "\n");
+  }
+  return std::move(hash).Hex();
+}
+
+}  // namespace metier::train

@@ -1,0 +1,276 @@
+#include "train/network.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace metier::train {
+
+using model::NormKind;
+using model::PositionKind;
+
+at::Tensor Network::AddStored(const std::string& name, at::IntArrayRef shape, bool decays) {
+  const at::Tensor value =
+      at::zeros(shape, at::TensorOptions().dtype(options_.precision.real).device(options_.device));
+  stored_[name] = {value, at::Tensor(), decays};
+  order_.push_back(name);
+  return value;
+}
+
+// A frozen weight of products exists in act only: half the memory in bf16.
+Weight Network::AddWeight(const std::string& name, at::IntArrayRef shape) {
+  Weight weight;
+  const auto act = options_.precision.act;
+  if (options_.training == Training::kFrozen && act != options_.precision.real) {
+    weight.act = at::zeros(shape, at::TensorOptions().dtype(act).device(options_.device));
+    stored_[name] = {at::Tensor(), weight.act, true};
+    order_.push_back(name);
+    return weight;
+  }
+  weight.master = AddStored(name, shape, true);
+  weight.act = act == options_.precision.real
+                   ? weight.master
+                   : at::zeros(shape, weight.master.options().dtype(act));
+  stored_[name].act = weight.act;
+  return weight;
+}
+
+Network::Linears Network::AddLinears(const std::string& name, const std::vector<LinearPart>& parts,
+                                     std::int64_t in, bool bias) {
+  Linears linears;
+  linears.name = name;
+  linears.parts = parts;
+  std::int64_t rows = 0;
+  for (const LinearPart& part : parts) rows += part.rows;
+  linears.weight = AddWeight(name + ".weight", {rows, in});
+  if (bias) linears.bias = AddStored(name + ".bias", {rows}, false);
+  const at::Tensor& whole =
+      linears.weight.master.defined() ? linears.weight.master : linears.weight.act;
+  std::int64_t first = 0;
+  for (const LinearPart& part : parts) {
+    slices_[part.linear + ".weight"] = {name + ".weight", whole.narrow(0, first, part.rows)};
+    if (bias)
+      slices_[part.linear + ".bias"] = {name + ".bias", linears.bias.narrow(0, first, part.rows)};
+    first += part.rows;
+  }
+  return linears;
+}
+
+Network::Norms Network::AddNorms(const std::string& name, std::int64_t width) {
+  Norms norms;
+  norms.weight = AddStored(name + ".weight", {width}, false);
+  slices_[name + ".weight"] = {name + ".weight", norms.weight};
+  if (spec_.norm.bias) {
+    norms.bias = AddStored(name + ".bias", {width}, false);
+    slices_[name + ".bias"] = {name + ".bias", norms.bias};
+  }
+  return norms;
+}
+
+void Network::BuildExperts(std::int64_t index, Layer& layer) {
+  const std::string prefix = fmt::format("layers.{}.", index);
+  const std::int64_t experts = spec_.moe.experts;
+  const std::int64_t hidden = spec_.hidden;
+  const std::int64_t up_rows = spec_.gated ? 2 * hidden : hidden;
+  layer.router_part = {{prefix + "router", experts}};
+  layer.router = AddStored(prefix + "router.weight", {experts, spec_.width}, true);
+  slices_[prefix + "router.weight"] = {prefix + "router.weight", layer.router};
+  layer.up.weight = AddWeight(prefix + "experts.up.weight", {experts, up_rows, spec_.width});
+  layer.down.weight = AddWeight(prefix + "experts.down.weight", {experts, spec_.width, hidden});
+  const auto whole = [](const Weight& weight) {
+    return weight.master.defined() ? weight.master : weight.act;
+  };
+  for (std::int64_t e = 0; e < experts; ++e) {
+    const std::string expert = fmt::format("{}experts.{}.", prefix, e);
+    const at::Tensor up = whole(layer.up.weight)[e];
+    Linears up_names;
+    if (spec_.gated) {
+      up_names.parts.push_back({expert + "gate", hidden});
+      slices_[expert + "gate.weight"] = {prefix + "experts.up.weight", up.narrow(0, 0, hidden)};
+    }
+    up_names.parts.push_back({expert + "up", hidden});
+    slices_[expert + "up.weight"] = {prefix + "experts.up.weight",
+                                     up.narrow(0, up_rows - hidden, hidden)};
+    Linears down_names;
+    down_names.parts.push_back({expert + "down", spec_.width});
+    slices_[expert + "down.weight"] = {prefix + "experts.down.weight", whole(layer.down.weight)[e]};
+    layer.expert_up.push_back(std::move(up_names));
+    layer.expert_down.push_back(std::move(down_names));
+  }
+}
+
+void Network::BuildLayer(std::int64_t index) {
+  const std::string prefix = fmt::format("layers.{}.", index);
+  Layer layer;
+  layer.attn_norm = AddNorms(prefix + "attn_norm", spec_.width);
+  layer.qkv = AddLinears(prefix + "attn.qkv",
+                         {{prefix + "attn.q", spec_.q_width()},
+                          {prefix + "attn.k", spec_.kv_width()},
+                          {prefix + "attn.v", spec_.kv_width()}},
+                         spec_.width, spec_.qkv_bias);
+  if (spec_.qk_norm) {
+    for (at::Tensor* norm : {&layer.q_norm, &layer.k_norm}) {
+      const std::string name =
+          prefix + (norm == &layer.q_norm ? "attn.q_norm.weight" : "attn.k_norm.weight");
+      *norm = AddStored(name, {spec_.head_dim}, false);
+      slices_[name] = {name, *norm};
+    }
+  }
+  layer.o = AddLinears(prefix + "attn.o", {{prefix + "attn.o", spec_.width}}, spec_.q_width(),
+                       spec_.o_bias);
+  layer.ffn_norm = AddNorms(prefix + "ffn_norm", spec_.width);
+  if (spec_.moe.experts > 0) {
+    BuildExperts(index, layer);
+  } else {
+    std::vector<LinearPart> up;
+    if (spec_.gated) up.push_back({prefix + "ffn.gate", spec_.hidden});
+    up.push_back({prefix + "ffn.up", spec_.hidden});
+    layer.up = AddLinears(prefix + "ffn.in", up, spec_.width, spec_.ffn_bias);
+    layer.down = AddLinears(prefix + "ffn.down", {{prefix + "ffn.down", spec_.width}}, spec_.hidden,
+                            spec_.ffn_bias);
+  }
+  layers_.push_back(std::move(layer));
+}
+
+void Network::Build() {
+  const auto whole = [](const Weight& weight) {
+    return weight.master.defined() ? weight.master : weight.act;
+  };
+  tokens_ = AddWeight("embed.tokens", {spec_.vocab, spec_.width});
+  slices_["embed.tokens"] = {"embed.tokens", whole(tokens_)};
+  if (spec_.position == PositionKind::kLearned) {
+    positions_ = AddStored("embed.positions",
+                           {spec_.max_positions + spec_.position_offset, spec_.width}, true);
+    slices_["embed.positions"] = {"embed.positions", positions_};
+  }
+  if (spec_.types > 0) {
+    types_ = AddStored("embed.types", {spec_.types, spec_.width}, true);
+    slices_["embed.types"] = {"embed.types", types_};
+  }
+  if (spec_.embed_norm) embed_norm_ = AddNorms("embed.norm", spec_.width);
+  for (std::int64_t i = 0; i < spec_.layers; ++i) BuildLayer(i);
+  if (spec_.final_norm) final_norm_ = AddNorms("final_norm", spec_.width);
+  if (!spec_.head) return;
+  head_ = tokens_;
+  if (!spec_.tied_head) {
+    head_ = AddWeight("head.weight", {spec_.vocab, spec_.width});
+    slices_["head.weight"] = {"head.weight", whole(head_)};
+  }
+}
+
+Status Network::ReadAll(const model::ParameterReader& read) {
+  const torch::NoGradGuard no_grad;
+  for (const model::Parameter& parameter : model::Parameters(spec_)) {
+    METIER_ASSIGN(const tensor::Tensor values, read(parameter.name));
+    const auto slice = slices_.find(parameter.name);
+    if (slice == slices_.end()) {
+      return Error(ErrorCode::kUnsupported,
+                   fmt::format("training: parameter '{}' of the model has no place in the network",
+                               parameter.name));
+    }
+    const at::Tensor& view = slice->second.view;
+    if (values.dtype() != tensor::DType::kF32 || values.shape() != view.sizes().vec()) {
+      return Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("parameter '{}': found {} {}, expected F32 {}", parameter.name,
+                      tensor::InfoOf(values.dtype()).name, tensor::FormatShape(values.shape()),
+                      tensor::FormatShape(view.sizes().vec())));
+    }
+    const at::Tensor copy = at::empty(view.sizes(), at::kFloat);
+    std::memcpy(copy.data_ptr(), values.bytes().data(), values.bytes().size());
+    view.copy_(copy);
+  }
+  return Ok();
+}
+
+// Angles of every position that can come; computed in double.
+void Network::BuildTables() {
+  const auto options = at::TensorOptions().dtype(at::kDouble);
+  if (spec_.position == PositionKind::kRope) {
+    const std::vector<float> speeds = model::RopeFrequencies(spec_);
+    const at::Tensor speed = torch::tensor(speeds, at::kFloat).to(at::kDouble);
+    const at::Tensor angle = at::outer(at::arange(longest(), options), speed);
+    cosine_ = angle.cos().to(options_.precision.real).to(options_.device).contiguous();
+    sine_ = angle.sin().to(options_.precision.real).to(options_.device).contiguous();
+  }
+  if (spec_.position == PositionKind::kAlibi) {
+    slopes_ = torch::tensor(model::AlibiSlopes(spec_.heads), at::kFloat)
+                  .to(options_.precision.real)
+                  .to(options_.device);
+  }
+}
+
+void Network::Finish() {
+  const torch::NoGradGuard no_grad;
+  for (auto& named : stored_) {
+    Stored& stored = named.second;
+    if (!stored.value.defined()) continue;
+    if (stored.act.defined() && !stored.act.is_same(stored.value)) stored.act.copy_(stored.value);
+    if (options_.training == Training::kAll) stored.value.requires_grad_(true);
+  }
+  // Slices were taken before the leaves asked for gradients, so writing through them is not
+  // recorded.
+}
+
+Result<Network> Network::Create(const model::ModelSpec& spec, const NetworkOptions& options,
+                                const model::ParameterReader& read) {
+  METIER_TRY(model::Validate(spec));
+  Network network(spec, options);
+  network.Build();
+  METIER_TRY(network.ReadAll(read));
+  network.BuildTables();
+  network.Finish();
+  return network;
+}
+
+std::vector<Trainable> Network::Trainables() const {
+  std::vector<Trainable> trainables;
+  for (const LoraModule& lora : lora_.modules()) {
+    trainables.push_back({lora.module.path + ".lora_A.weight", lora.a, at::Tensor(), true});
+    trainables.push_back({lora.module.path + ".lora_B.weight", lora.b, at::Tensor(), true});
+  }
+  if (!trainables.empty() || options_.training == Training::kFrozen) return trainables;
+  for (const std::string& name : order_) {
+    const Stored& stored = stored_.at(name);
+    const bool copied = stored.act.defined() && !stored.act.is_same(stored.value);
+    trainables.push_back({name, stored.value, copied ? stored.act : at::Tensor(), stored.decays});
+  }
+  return trainables;
+}
+
+Result<tensor::Tensor> Network::ReadParameter(const std::string& name) const {
+  const auto slice = slices_.find(name);
+  if (slice == slices_.end())
+    return Error(ErrorCode::kNotFound, fmt::format("the network has no parameter '{}'", name));
+  const at::Tensor values = slice->second.view.detach().to(at::kCPU, at::kFloat).contiguous();
+  tensor::Tensor out(tensor::DType::kF32, values.sizes().vec());
+  std::memcpy(out.bytes().data(), values.data_ptr(), out.bytes().size());
+  return out;
+}
+
+Batch MakeBatch(const std::vector<std::vector<std::int32_t>>& sequences,
+                const std::vector<std::vector<std::uint8_t>>& loss, at::Device device) {
+  std::vector<std::int64_t> tokens;
+  std::vector<std::int64_t> targets;
+  std::vector<std::int64_t> predicting;
+  Batch batch;
+  for (std::size_t s = 0; s < sequences.size(); ++s) {
+    for (std::size_t i = 0; i < sequences[s].size(); ++i) {
+      const bool counts = i > 0 && (loss.empty() || loss[s][i] != 0);
+      if (counts) {
+        predicting.push_back(static_cast<std::int64_t>(tokens.size()) - 1);
+        targets.push_back(sequences[s][i]);
+      }
+      tokens.push_back(sequences[s][i]);
+    }
+    batch.layout.starts.push_back(static_cast<std::int64_t>(tokens.size()));
+  }
+  batch.tokens = torch::tensor(tokens, at::kLong).to(device);
+  batch.targets = torch::tensor(targets, at::kLong).to(device);
+  batch.predicting = torch::tensor(predicting, at::kLong).to(device);
+  return batch;
+}
+
+}  // namespace metier::train

@@ -1,0 +1,171 @@
+// train/network.h - the network of a ModelSpec on LibTorch: parameters, forward pass, loss.
+//
+// Linears that read the same input are stored and computed as one (q, k and v; gate and up; the
+// same over all experts), so a parameter of ours is in general a slice of a stored tensor.
+// Everything is flat: a batch is [tokens], with the places where its sequences start, and nothing
+// is padded.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "model/model_files.h"
+#include "model/model_spec.h"
+#include "train/lora.h"
+#include "train/ops.h"
+#include "train/torch.h"
+
+namespace metier::train {
+
+// What the optimiser moves: a leaf of the autograd graph.
+struct Trainable {
+  std::string name;    // of the stored tensor: "layers.0.attn.qkv.weight"
+  at::Tensor value;    // real
+  at::Tensor act;      // its copy for products, or undefined
+  bool decays = true;  // norms and biases do not
+};
+
+struct Batch {
+  at::Tensor tokens;      // int64 [tokens]
+  at::Tensor types;       // int64 [tokens], encoders; undefined: 0
+  at::Tensor targets;     // int64 [rows]: what follows each of `predicting`
+  at::Tensor predicting;  // int64 [rows]: tokens whose prediction counts
+  Layout layout;
+};
+
+enum class Training { kFrozen, kAll };
+
+struct NetworkOptions {
+  Precision precision;
+  at::Device device = at::kCPU;
+  Training training = Training::kAll;
+  std::int64_t longest = 0;  // tokens of the longest sequence to come; 0: as the model allows
+};
+
+class Network {
+ public:
+  // Reads every parameter of the spec once.
+  static Result<Network> Create(const model::ModelSpec& spec, const NetworkOptions& options,
+                                const model::ParameterReader& read);
+
+  const model::ModelSpec& spec() const { return spec_; }
+  const NetworkOptions& options() const { return options_; }
+
+  void SetLora(LoraSet lora) { lora_ = std::move(lora); }
+  const LoraSet& lora() const { return lora_; }
+
+  // Tokens of the longest sequence it can take.
+  std::int64_t longest() const {
+    return options_.longest > 0 ? std::min(options_.longest, spec_.max_positions)
+                                : spec_.max_positions;
+  }
+
+  // Last hidden states after the final norm, [tokens, width] in act (encoders: real).
+  // `dropout_key` is of this batch; 0 draws nothing (evaluation). Requires sequences of at most
+  // longest() tokens.
+  at::Tensor Hidden(const Batch& batch, std::uint64_t dropout_key = 0) const;
+
+  // [tokens, vocab], real. Requires spec().head.
+  at::Tensor Logits(const Batch& batch) const;
+
+  // Sum of the cross-entropies of the batch's predictions, times `weight`: real scalar.
+  at::Tensor Loss(const Batch& batch, double weight, std::uint64_t dropout_key = 0) const;
+
+  // The network's own parameters, or the adapters' when there are any.
+  std::vector<Trainable> Trainables() const;
+
+  // A parameter by our name, F32, for writing models. kNotFound: frozen in bf16 or no such name.
+  Result<tensor::Tensor> ReadParameter(const std::string& name) const;
+
+ private:
+  struct Linears {  // several of our linears as one product
+    std::string name;
+    std::vector<LinearPart> parts;
+    Weight weight;  // [sum of rows, in], experts: [experts, sum of rows, in]
+    at::Tensor bias;
+  };
+  struct Norms {
+    at::Tensor weight;
+    at::Tensor bias;
+  };
+  struct Layer {
+    Norms attn_norm;
+    Norms ffn_norm;
+    at::Tensor q_norm;
+    at::Tensor k_norm;
+    Linears qkv;
+    Linears o;
+    Linears up;  // gate and up
+    Linears down;
+    at::Tensor router;
+    std::vector<LinearPart> router_part;  // its name, for the adapters
+    std::vector<Linears>
+        expert_up;  // of each expert: names for the adapters; the weights are in `up`
+    std::vector<Linears> expert_down;
+  };
+  struct Stored {
+    at::Tensor value;
+    at::Tensor act;
+    bool decays = true;
+  };
+  struct Slice {  // where one of our parameters lies
+    std::string stored;
+    at::Tensor view;
+  };
+
+  Network(const model::ModelSpec& spec, const NetworkOptions& options)
+      : spec_(spec), options_(options) {}
+
+  void Build();
+  void BuildLayer(std::int64_t index);
+  void BuildExperts(std::int64_t index, Layer& layer);
+  at::Tensor AddStored(const std::string& name, at::IntArrayRef shape, bool decays);
+  Weight AddWeight(const std::string& name, at::IntArrayRef shape);
+  Linears AddLinears(const std::string& name, const std::vector<LinearPart>& parts, std::int64_t in,
+                     bool bias);
+  Norms AddNorms(const std::string& name, std::int64_t width);
+  Status ReadAll(const model::ParameterReader& read);
+  void Finish();
+  void BuildTables();
+
+  at::Tensor Embed(const Batch& batch) const;
+  at::Tensor Project(const Linears& linears, const at::Tensor& x, std::uint64_t dropout_key) const;
+  at::Tensor SelfAttention(const Layer& layer, std::int64_t index, const at::Tensor& h,
+                           const Layout& layout, std::uint64_t dropout_key) const;
+  at::Tensor NormHeads(const Layer& layer, const at::Tensor& qkv) const;
+  at::Tensor FeedForward(const Layer& layer, const at::Tensor& h, const at::Tensor& router_input,
+                         std::uint64_t dropout_key) const;
+  at::Tensor Experts(const Layer& layer, const at::Tensor& h, const at::Tensor& router_input,
+                     std::uint64_t dropout_key) const;
+  at::Tensor ProjectExperts(const Weight& weight, const std::vector<Linears>& names,
+                            const at::Tensor& x, const std::vector<std::int64_t>& starts,
+                            std::uint64_t dropout_key) const;
+
+  model::ModelSpec spec_;
+  NetworkOptions options_;
+  LoraSet lora_;
+  std::vector<std::string> order_;  // stored tensors, in the order of computation
+  std::map<std::string, Stored> stored_;
+  std::map<std::string, Slice> slices_;  // ours -> slice
+  std::vector<Layer> layers_;
+  Weight tokens_;
+  at::Tensor positions_;
+  at::Tensor types_;
+  Norms embed_norm_;
+  Norms final_norm_;
+  Weight head_;
+  at::Tensor cosine_;
+  at::Tensor sine_;
+  at::Tensor slopes_;
+};
+
+// Sequences laid end to end. `loss` as long as `ids`: whether the token at i is to be predicted;
+// empty: all but the first of each sequence.
+Batch MakeBatch(const std::vector<std::vector<std::int32_t>>& sequences,
+                const std::vector<std::vector<std::uint8_t>>& loss, at::Device device);
+
+}  // namespace metier::train

@@ -1,0 +1,133 @@
+// train/ops.h - the differentiable operations of the network, each one node of the autograd graph.
+//
+// On a CPU the element-wise maths and attention run in the fused kernels of cpu/; on other devices,
+// or under a ReferenceOps guard, in compositions of LibTorch operations (reference_ops.h) that
+// compute the same. Matrix products are LibTorch's everywhere.
+//
+// Element types: `real` (residual stream, weights, gradients: float, or double in gradient checks)
+// and `act` (what enters matrix products: real or bf16).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "model/model_spec.h"
+#include "train/torch.h"
+
+namespace metier::train {
+
+struct Precision {
+  at::ScalarType real = at::kFloat;
+  at::ScalarType act = at::kFloat;
+};
+
+// While one lives, operations of this thread use the compositions on the CPU too.
+class ReferenceOps {
+ public:
+  ReferenceOps();
+  ~ReferenceOps();
+  ReferenceOps(const ReferenceOps&) = delete;
+  ReferenceOps& operator=(const ReferenceOps&) = delete;
+};
+
+// Custom functions take tensors that may be undefined as optionals: LibTorch looks into every
+// tensor it is handed.
+using MaybeTensor = c10::optional<at::Tensor>;
+inline MaybeTensor Maybe(const at::Tensor& tensor) {
+  return tensor.defined() ? MaybeTensor(tensor) : MaybeTensor();
+}
+inline at::Tensor TensorOr(const MaybeTensor& maybe) {
+  return maybe.has_value() ? *maybe : at::Tensor();
+}
+
+// Whether an operation on this tensor runs in the fused kernels.
+bool UsesKernels(const at::Tensor& tensor);
+
+// Where the sequences of a batch lie in its token dimension: sequence s is [starts[s], starts[s +
+// 1]).
+struct Layout {
+  std::vector<std::int64_t> starts = {0};
+
+  std::int64_t sequences() const { return static_cast<std::int64_t>(starts.size()) - 1; }
+  std::int64_t tokens() const { return starts.back(); }
+  std::int64_t longest() const;
+};
+
+// A frozen or trained weight: `master` is the parameter (real; undefined when frozen in act), `act`
+// its copy for products, which the optimiser renews.
+struct Weight {
+  at::Tensor master;
+  at::Tensor act;
+};
+
+// x W^T + bias + (x A^T) B^T. x: [rows, in], W: [out, in], A: [rank, in], B: [out, rank] with the
+// scale in it; bias, A and B may be undefined. Returns act [rows, out].
+at::Tensor Linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
+                  const at::Tensor& a, const at::Tensor& b, const Precision& precision);
+
+// The same for rows sorted by expert: rows [starts[e], starts[e + 1]) meet weight[e]. W: [experts,
+// out, in].
+at::Tensor GroupedLinear(const at::Tensor& x, const Weight& weight,
+                         const std::vector<std::int64_t>& starts, const Precision& precision);
+
+struct Normed {
+  at::Tensor sum;  // x + delta, or x
+  at::Tensor y;    // norm(sum)
+};
+// x: real [rows, width]; delta: act or undefined. y has type `out`.
+Normed AddNorm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight,
+               const at::Tensor& bias, const model::NormSpec& norm, at::ScalarType out);
+
+// act(gate) * up of [rows, 2 hidden] (gate first), or act of [rows, hidden].
+at::Tensor Gate(const at::Tensor& in, model::Activation activation, bool gated);
+
+struct AttentionShape {
+  std::int64_t heads = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;
+  double scale = 1;
+  bool causal = true;
+  std::int64_t window = 0;
+  at::Tensor cosine;  // real [longest, head_dim / 2] or more rows; undefined: no rotation
+  at::Tensor sine;
+  at::Tensor slopes;  // real [heads]; undefined: no ALiBi
+};
+// qkv: act [tokens, (heads + 2 kv_heads) head_dim]; returns act [tokens, heads head_dim]. No
+// sequence sees another.
+at::Tensor Attention(const at::Tensor& qkv, const AttentionShape& shape, const Layout& layout);
+
+// Sum over rows of weight * cross-entropy(hidden W^T, target), a real scalar. Logits exist for
+// kHeadBytes at a time only, and their gradients are taken in the same pass. hidden: [rows,
+// width], targets: int64 [rows], weights: real [rows].
+inline constexpr std::int64_t kHeadBytes = 64 << 20;  // of logits at once
+at::Tensor HeadLoss(const at::Tensor& hidden, const Weight& head, const at::Tensor& targets,
+                    const at::Tensor& weights, const Precision& precision);
+
+// in * mask / (1 - p), the mask a function of (key, element) alone.
+at::Tensor Dropout(const at::Tensor& in, double p, std::uint64_t key);
+
+// Rows of x in another order, each as often as `copies` says: out[i] = x[order[i] / copies].
+// `inverse` is the inverse of the permutation `order`. Its gradient gathers instead of scattering.
+at::Tensor SpreadRows(const at::Tensor& x, const at::Tensor& order, const at::Tensor& inverse,
+                      std::int64_t copies);
+
+// Rows of x, each at most once; rows left out get gradient 0.
+at::Tensor PickRows(const at::Tensor& x, const at::Tensor& rows);
+
+// In-place AdamW step (cpu/kernels.h, AdamArgs). `act` is the weight's bf16 copy or undefined.
+struct AdamStep {
+  double learning_rate = 0;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double decay = 0;
+  double gradient_scale = 1;
+  std::int64_t step = 1;  // counts from 1
+};
+void AdamUpdate(const at::Tensor& parameter, const at::Tensor& gradient, const at::Tensor& first,
+                const at::Tensor& second, const at::Tensor& act, const AdamStep& step);
+
+// Sum of squares, the same bits for any number of threads.
+double SumSquares(const at::Tensor& values);
+
+}  // namespace metier::train

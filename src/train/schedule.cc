@@ -1,0 +1,97 @@
+#include "train/schedule.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace metier::train {
+
+double LearningRate(const recipe::TrainConfig& config, std::int64_t step, std::int64_t total) {
+  const auto warmup = std::min<std::int64_t>(
+      total, config.warmup_steps > 0
+                 ? config.warmup_steps
+                 : std::llround(std::ceil(config.warmup_ratio * static_cast<double>(total))));
+  const bool warms = config.lr_scheduler_type != "constant";
+  if (warms && step < warmup)
+    return config.learning_rate * static_cast<double>(step + 1) / static_cast<double>(warmup);
+  const std::int64_t first = warms ? warmup : 0;
+  const double progress =
+      total > first ? static_cast<double>(step - first) / static_cast<double>(total - first) : 1;
+  double share = 1;
+  if (config.lr_scheduler_type == "cosine")
+    share = 0.5 * (1 + std::cos(std::numbers::pi * progress));
+  if (config.lr_scheduler_type == "linear") share = 1 - progress;
+  return config.learning_rate * (config.min_lr_ratio + (1 - config.min_lr_ratio) * share);
+}
+
+PackingOptions PackingOf(const recipe::TrainConfig& config) {
+  PackingOptions options;
+  options.max_tokens = config.max_seq_len;
+  options.packing = config.packing;
+  options.all_tokens = config.stage == "pretrain";
+  if (config.long_examples == "split") options.long_examples = LongExamples::kSplit;
+  if (config.long_examples == "truncate") options.long_examples = LongExamples::kTruncate;
+  if (config.long_examples == "auto" && config.stage == "pretrain")
+    options.long_examples = LongExamples::kSplit;
+  return options;
+}
+
+StepReader::StepReader(const TokenFile& file, const recipe::TrainConfig& config)
+    : file_(file),
+      options_(PackingOf(config)),
+      batch_size_(recipe::BatchSize(config)),
+      accumulation_(config.gradient_accumulation_steps),
+      seed_(static_cast<std::uint64_t>(config.seed)) {}
+
+Status StepReader::StartEpoch() {
+  ++epoch_;
+  const auto epoch = static_cast<std::uint64_t>(epoch_);
+  METIER_ASSIGN(const PackingCounts counts, CountPacks(file_, options_, seed_, epoch));
+  packs_ = counts.packs;
+  done_ = 0;
+  reader_ = std::make_unique<PackReader>(file_, options_, seed_, epoch);
+  return Ok();
+}
+
+Result<StepPlan> StepReader::Next() {
+  if (reader_ == nullptr || done_ == packs_) METIER_TRY(StartEpoch());
+  StepPlan plan;
+  plan.epoch = epoch_;
+  for (std::int64_t batch = 0; batch < accumulation_ && done_ < packs_; ++batch) {
+    plan.batches.emplace_back();
+    for (std::int64_t i = 0; i < batch_size_ && done_ < packs_; ++i, ++done_) {
+      plan.batches.back().push_back(reader_->Next());
+      for (const Piece& piece : plan.batches.back().back())
+        plan.predictions += Predictions(file_, options_, piece);
+    }
+  }
+  plan.epochs_done =
+      static_cast<double>(epoch_) + static_cast<double>(done_) / static_cast<double>(packs_);
+  return plan;
+}
+
+Status StepReader::Skip(std::int64_t steps) {
+  for (std::int64_t i = 0; i < steps; ++i) {
+    METIER_ASSIGN(const StepPlan plan, Next());
+    static_cast<void>(plan);
+  }
+  return Ok();
+}
+
+Result<std::int64_t> TotalSteps(const TokenFile& file, const recipe::TrainConfig& config) {
+  if (config.max_steps > 0) return config.max_steps;
+  const std::int64_t packs_a_step = recipe::BatchSize(config) * config.gradient_accumulation_steps;
+  std::int64_t total = 0;
+  for (double left = config.num_train_epochs; left > 0; left -= 1) {
+    const auto epoch = static_cast<std::uint64_t>(config.num_train_epochs - left + 0.5);
+    METIER_ASSIGN(
+        const PackingCounts counts,
+        CountPacks(file, PackingOf(config), static_cast<std::uint64_t>(config.seed), epoch));
+    const std::int64_t steps = (counts.packs + packs_a_step - 1) / packs_a_step;
+    total +=
+        left >= 1 ? steps : static_cast<std::int64_t>(std::ceil(left * static_cast<double>(steps)));
+  }
+  return total;
+}
+
+}  // namespace metier::train

@@ -1,0 +1,58 @@
+// train/schedule.h - the learning rate of each step, and how many steps a run has.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "base/result.h"
+#include "recipe/train_config.h"
+#include "train/token_data.h"
+
+namespace metier::train {
+
+// Of step `step` in [0, total): rises linearly over the warm-up (its last step has the peak), then
+// follows lr_scheduler_type down to min_lr_ratio of the peak, which the step after the last would
+// have.
+double LearningRate(const recipe::TrainConfig& config, std::int64_t step, std::int64_t total);
+
+// How the file is cut into sequences and packs under this configuration.
+PackingOptions PackingOf(const recipe::TrainConfig& config);
+
+// Micro-batches of one optimiser step: each a list of packs computed at once.
+struct StepPlan {
+  std::vector<std::vector<Pack>> batches;
+  std::int64_t epoch = 0;        // counts from 0
+  double epochs_done = 0;        // after this step
+  std::int64_t predictions = 0;  // tokens that carry loss, over all batches
+};
+
+// Reads the steps of a run in order, epoch after epoch. An epoch's last step takes what is left.
+class StepReader {
+ public:
+  StepReader(const TokenFile& file, const recipe::TrainConfig& config);
+
+  Result<StepPlan> Next();
+
+  // Passes over steps that a resumed run has done.
+  Status Skip(std::int64_t steps);
+
+ private:
+  Status StartEpoch();
+
+  const TokenFile& file_;
+  PackingOptions options_;
+  std::int64_t batch_size_;
+  std::int64_t accumulation_;
+  std::uint64_t seed_;
+  std::int64_t epoch_ = -1;
+  std::int64_t packs_ = 0;  // of this epoch
+  std::int64_t done_ = 0;   // packs of it that were handed out
+  std::unique_ptr<PackReader> reader_;
+};
+
+// max_steps, or what num_train_epochs comes to: each epoch packs a little differently. Cost: one
+// pass over the file's lengths an epoch.
+Result<std::int64_t> TotalSteps(const TokenFile& file, const recipe::TrainConfig& config);
+
+}  // namespace metier::train

@@ -1,0 +1,195 @@
+// The network computes the function of its ModelSpec, and its gradients are those of that function.
+#include "train/network.h"
+
+#include <algorithm>
+
+#include "base/rng.h"
+#include "model/family.h"
+#include "model/model_files.h"
+#include "support/fixtures.h"
+
+namespace metier::train {
+namespace {
+
+using model::ModelSpec;
+
+model::ParameterReader Random(const ModelSpec& spec, double scale = 0.1) {
+  return [spec, scale](const std::string& name) {
+    return model::RandomParameter(spec, name, 11, scale);
+  };
+}
+
+Result<Network> TinyNetwork(const ModelSpec& spec, Training training = Training::kAll) {
+  NetworkOptions options;
+  options.precision = {at::kDouble, at::kDouble};
+  options.training = training;
+  return Network::Create(spec, options, Random(spec));
+}
+
+std::vector<std::int32_t> Tokens(std::int64_t count, std::int64_t vocab, std::uint64_t seed) {
+  Rng rng(seed);
+  std::vector<std::int32_t> tokens;
+  for (std::int64_t i = 0; i < count; ++i)
+    tokens.push_back(static_cast<std::int32_t>(rng.Below(static_cast<std::uint64_t>(vocab))));
+  return tokens;
+}
+
+// A scalar of the network that every parameter moves: the loss, or of an encoder a fixed weighing
+// of its hidden states.
+at::Tensor Objective(const Network& network, const Batch& batch) {
+  if (network.spec().head) return network.Loss(batch, 0.25);
+  const at::Tensor hidden = network.Hidden(batch);
+  const at::Tensor weights =
+      at::arange(hidden.numel(), hidden.options().requires_grad(false)).mul(0.37).sin();
+  return (hidden.flatten() * weights).sum();
+}
+
+std::string FamilyName(const ::testing::TestParamInfo<std::string>& info) { return info.param; }
+
+std::vector<std::string> FamilyNames() {
+  std::vector<std::string> names;
+  for (const model::Family* family : model::Families()) names.emplace_back(family->name);
+  return names;
+}
+
+class EveryFamily : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    const auto family = model::FindFamily(GetParam());
+    ASSERT_OK(family);
+    spec_ = (*family)->tiny();
+  }
+  ModelSpec spec_;
+};
+INSTANTIATE_TEST_SUITE_P(Families, EveryFamily, ::testing::ValuesIn(FamilyNames()), FamilyName);
+
+// Central differences along a random direction of each stored tensor: d/dt f(p + t u) = grad . u.
+// The error of the difference is h^2 f''' / 6 + eps f / h; with h = 1e-5 in double both stay far
+// under 1e-6 of the gradient's own size.
+void CheckGradients(const Network& network, const Batch& batch) {
+  Objective(network, batch).backward();
+  for (const Trainable& trainable : network.Trainables()) {
+    const at::Tensor gradient = trainable.value.grad();
+    ASSERT_TRUE(gradient.defined()) << trainable.name;
+    const torch::NoGradGuard no_grad;
+    const at::Tensor value = trainable.value.detach();
+    at::Tensor direction = at::empty_like(value);
+    Rng rng(static_cast<std::uint64_t>(value.numel()));
+    for (std::int64_t i = 0; i < value.numel(); ++i)
+      direction.data_ptr<double>()[i] = rng.Uniform() - 0.5;
+    constexpr double kStep = 1e-5;
+    value.add_(direction, kStep);
+    const double above = Objective(network, batch).item<double>();
+    value.sub_(direction, 2 * kStep);
+    const double below = Objective(network, batch).item<double>();
+    value.add_(direction, kStep);
+    const double measured = (above - below) / (2 * kStep);
+    const double computed = (gradient * direction).sum().item<double>();
+    const double size = (gradient * direction).abs().sum().item<double>();
+    EXPECT_NEAR(computed, measured, 1e-6 * std::max(1.0, size)) << trainable.name;
+  }
+}
+
+TEST_P(EveryFamily, GradientsAreThoseOfTheFunction) {
+  ASSERT_OK_AND_ASSIGN(const Network network, TinyNetwork(spec_));
+  const Batch batch =
+      MakeBatch({Tokens(9, spec_.vocab, 1), Tokens(14, spec_.vocab, 2)}, {}, at::kCPU);
+  CheckGradients(network, batch);
+}
+
+TEST_P(EveryFamily, AdapterGradientsAreThoseOfTheFunctionAndTheBaseGetsNone) {
+  if (!spec_.head) GTEST_SKIP() << "adapters are trained on decoders";
+  ASSERT_OK_AND_ASSIGN(Network network, TinyNetwork(spec_, Training::kFrozen));
+  recipe::LoraConfig config;
+  config.rank = 3;
+  config.rslora = true;
+  ASSERT_OK_AND_ASSIGN(LoraSet lora, LoraSet::Create(spec_, config, 5, at::kDouble, at::kCPU));
+  for (const LoraModule& module : lora.modules()) {  // B starts at zero, which hides A's gradient
+    const torch::NoGradGuard no_grad;
+    module.b.copy_(at::arange(module.b.numel(), module.b.options().requires_grad(false))
+                       .mul(0.7)
+                       .sin()
+                       .mul(0.1)
+                       .view(module.b.sizes()));
+  }
+  network.SetLora(std::move(lora));
+  const Batch batch = MakeBatch({Tokens(12, spec_.vocab, 1)}, {}, at::kCPU);
+  CheckGradients(network, batch);
+}
+
+TEST_P(EveryFamily, PackedSequencesDoNotSeeEachOther) {
+  ASSERT_OK_AND_ASSIGN(const Network network, TinyNetwork(spec_));
+  const std::vector<std::vector<std::int32_t>> sequences = {
+      Tokens(7, spec_.vocab, 1), Tokens(40, spec_.vocab, 2), Tokens(1, spec_.vocab, 3)};
+  const at::Tensor packed = network.Hidden(MakeBatch(sequences, {}, at::kCPU));
+  std::int64_t first = 0;
+  for (const auto& sequence : sequences) {
+    const at::Tensor alone = network.Hidden(MakeBatch({sequence}, {}, at::kCPU));
+    const auto length = static_cast<std::int64_t>(sequence.size());
+    EXPECT_LT((packed.narrow(0, first, length) - alone).abs().max().item<double>(), 1e-12);
+    first += length;
+  }
+}
+
+TEST(Lora, SavesAndLoadsAsPeft) {
+  ASSERT_OK_AND_ASSIGN(const model::Family* family, model::FindFamily("gpt2"));
+  const ModelSpec spec = family->tiny();
+  recipe::LoraConfig config;
+  config.rank = 4;
+  config.target_modules = {"c_attn", "c_fc"};
+  config.rank_pattern = {{"c_fc", 2}};
+  config.alpha_pattern = {{"c_fc", 5}};
+  ASSERT_OK_AND_ASSIGN(LoraSet lora, LoraSet::Create(spec, config, 5, at::kDouble, at::kCPU));
+  for (const LoraModule& module : lora.modules()) {
+    const torch::NoGradGuard no_grad;
+    module.b.fill_(0.25);  // exact in F32
+  }
+  const test::TempFolder folder;
+  ASSERT_OK(lora.Save(folder / "adapter", "base"));
+  ASSERT_OK_AND_ASSIGN(LoraSet loaded,
+                       LoraSet::Load(spec, folder / "adapter", at::kDouble, at::kCPU));
+  const Batch batch = MakeBatch({Tokens(12, spec.vocab, 1)}, {}, at::kCPU);
+  ASSERT_OK_AND_ASSIGN(Network network, TinyNetwork(spec, Training::kFrozen));
+  const at::Tensor base = network.Logits(batch);
+  network.SetLora(std::move(lora));
+  const at::Tensor before = network.Logits(batch);
+  network.SetLora(std::move(loaded));
+  EXPECT_TRUE(network.Logits(batch).equal(before));
+  EXPECT_FALSE(before.equal(base));
+}
+
+class Fixture : public ::testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Models, Fixture,
+                         ::testing::Values("bert", "bloom", "gemma", "gpt2", "llama",
+                                           "llama_rope_linear", "llama_rope_llama3", "mixtral",
+                                           "qwen2", "qwen3", "smallthinker"),
+                         FamilyName);
+
+TEST_P(Fixture, EqualsTheReference) {
+  METIER_NEEDS_SHARED(shared);
+  const std::string fixture = shared + "/fixtures/models/" + GetParam();
+  const test::TempFolder folder;
+  test::UnpackTarZstd(fixture + "/model.tar.zst", folder.path());
+  ASSERT_OK_AND_ASSIGN(const model::ModelFiles files, model::ModelFiles::Open(folder / "hf"));
+  NetworkOptions options;
+  options.training = Training::kFrozen;
+  ASSERT_OK_AND_ASSIGN(const Network network,
+                       Network::Create(files.spec(), options, [&](const std::string& name) {
+                         return files.LoadF32(name);
+                       }));
+  ASSERT_OK_AND_ASSIGN(const Json tokens, ReadJsonFile(fixture + "/tokens.json"));
+  for (const std::string name : {"seq17", "seq64"}) {
+    const auto ids = tokens[name].get<std::vector<std::int32_t>>();
+    const Batch batch = MakeBatch({ids}, {}, at::kCPU);
+    const bool decoder = files.spec().head;
+    const at::Tensor ours = decoder ? network.Logits(batch) : network.Hidden(batch);
+    const std::vector<float> expected =
+        test::ReadF32(fixture + "/" + name + (decoder ? ".ref_f32.bin" : ".ref_none_f32.bin"));
+    ASSERT_EQ(static_cast<std::int64_t>(expected.size()), ours.numel());
+    const at::Tensor reference = torch::tensor(expected).view(ours.sizes());
+    EXPECT_LT((ours - reference).abs().max().item<double>(), 1e-4) << name;
+  }
+}
+
+}  // namespace
+}  // namespace metier::train
