@@ -15,7 +15,6 @@ inline double ErfOne(double x) { return __builtin_erf(x); }
 
 typedef float FloatVector __attribute__((vector_size(METIER_VECTOR_BYTES)));
 typedef double DoubleVector __attribute__((vector_size(METIER_VECTOR_BYTES)));
-typedef std::int32_t IntVector __attribute__((vector_size(METIER_VECTOR_BYTES)));
 typedef std::uint16_t HalfVector __attribute__((vector_size(METIER_VECTOR_BYTES / 2)));
 typedef std::uint32_t WordVector __attribute__((vector_size(METIER_VECTOR_BYTES)));
 
@@ -94,6 +93,7 @@ inline T Largest(Vec<T> v) {
 
 // e^x for x in [-inf, 88]: 2^n e^r with |r| <= ln(2) / 2, e^r by its Taylor polynomial of degree 7,
 // whose remainder (r^8 / 8! < 6e-9) is below half an ulp of float. Results under 2^-126 are 0.
+// Above 88 the result is some number without meaning: attention throws away what it hid.
 inline FloatVector Exp(FloatVector x) {
   const FloatVector low = Splat<float>(-87.33654F);
   const FloatVector magic = Splat<float>(12582912.0F);  // 1.5 * 2^23: rounds to an integer
@@ -111,8 +111,8 @@ inline FloatVector Exp(FloatVector x) {
   p = MulAdd(p, r, Splat<float>(0.5F));
   p = MulAdd(p, r, Splat<float>(1.0F));
   p = MulAdd(p, r, Splat<float>(1.0F));
-  const IntVector exponent = ((IntVector)shifted - (IntVector)magic) << 23;
-  const FloatVector result = (FloatVector)((IntVector)p + exponent);
+  const WordVector exponent = ((WordVector)shifted - (WordVector)magic) << 23;
+  const FloatVector result = (FloatVector)((WordVector)p + exponent);
   return x < low ? FloatVector{} : result;
 }
 
