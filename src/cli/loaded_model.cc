@@ -1,44 +1,39 @@
 #include "cli/loaded_model.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
-#include <vector>
 
 #include "engine/native_backend.h"
 #include "engine/native_model.h"
 #include "format/peft.h"
+#include "model/adapter.h"
+#include "model/model_files.h"
 
 namespace metier::cli {
 
-Result<LoadedModel> LoadModel(const model::ModelFiles& files,
-                              const std::optional<model::Adapter>& adapter, int threads) {
+Result<specialist::LoadedModel> LoadModel(const std::string& base, const std::string& adapter,
+                                          int threads) {
+  METIER_ASSIGN(const model::ModelFiles files, model::ModelFiles::Open(base));
   METIER_ASSIGN(auto weights, engine::NativeModel::FromFiles(files));
   engine::NativeOptions options;
   options.threads = threads;
-  LoadedModel loaded;
+  specialist::LoadedModel loaded;
   loaded.backend = std::make_unique<engine::NativeBackend>(std::move(weights), options);
-  if (adapter) {
-    METIER_ASSIGN(loaded.adapter_id, loaded.backend->AddAdapter(*adapter));
+  if (!adapter.empty()) {
+    METIER_ASSIGN(const format::PeftAdapter peft, format::OpenPeftAdapter(adapter));
+    METIER_ASSIGN(const model::Adapter deltas, model::ToAdapter(files.spec(), peft));
+    METIER_ASSIGN(loaded.adapter, loaded.backend->AddAdapter(deltas));
   }
   return loaded;
 }
 
-Result<LoadedModel> LoadModel(const std::string& base, const std::string& adapter, int threads) {
-  METIER_ASSIGN(const model::ModelFiles files, model::ModelFiles::Open(base));
-  std::optional<model::Adapter> deltas;
-  if (!adapter.empty()) {
-    METIER_ASSIGN(const format::PeftAdapter peft, format::OpenPeftAdapter(adapter));
-    METIER_ASSIGN(deltas, model::ToAdapter(files.spec(), peft));
-  }
-  return LoadModel(files, deltas, threads);
-}
-
 std::int64_t RowWidth(const model::ModelSpec& spec) { return spec.head ? spec.vocab : spec.width; }
 
-Status ForEachRow(const LoadedModel& loaded, std::span<const model::TokenId> tokens,
+Status ForEachRow(const specialist::LoadedModel& loaded, std::span<const model::TokenId> tokens,
                   const RowSink& take) {
   model::Backend& backend = *loaded.backend;
-  METIER_ASSIGN(const model::SequenceId sequence, backend.OpenSequence(loaded.adapter_id));
+  METIER_ASSIGN(const model::SequenceId sequence, backend.OpenSequence(loaded.adapter));
   constexpr std::size_t kChunkTokens = 256;  // logits of a large vocabulary: 128 MB
   const std::size_t chunk = backend.spec().causal ? kChunkTokens : tokens.size();
   Status done = Ok();

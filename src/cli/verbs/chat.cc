@@ -6,14 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "base/log.h"
 #include "cli/interrupt.h"
-#include "cli/loaded_model.h"
 #include "cli/sampling.h"
 #include "cli/verbs/verbs.h"
 #include "engine/generate.h"
 #include "engine/session.h"
+#include "specialist/chat_reply.h"
 #include "specialist/runnable.h"
+#include "text/chat_encode.h"
 #include "text/tool_dialect.h"
 
 namespace metier::cli {
@@ -78,10 +78,9 @@ class Conversation {
     text::RenderOptions rendering;
     rendering.add_generation_prompt = true;
     rendering.tools = runnable_.tools;
-    METIER_ASSIGN(const std::string text, runnable_.chat_template->Render(
-                                              messages_, runnable_.TemplateTokens(), rendering));
-    METIER_ASSIGN(const std::vector<text::TokenId> prompt,
-                  runnable_.tokenizer.Encode(text, {.parse_special = text::ParseSpecial::kYes}));
+    METIER_ASSIGN(
+        const text::EncodedChat prompt,
+        text::EncodeChat(runnable_.tokenizer, *runnable_.chat_template, messages_, rendering));
     InterruptGuard::Clear();  // of a Ctrl-C between two answers
     std::stop_source cancel;
     how_.cancel = cancel.get_token();
@@ -95,7 +94,7 @@ class Conversation {
       if (InterruptGuard::asked() || !shown.ok()) cancel.request_stop();
     };
     METIER_ASSIGN(const engine::Generation answer,
-                  engine::Generate(session_, runnable_.tokenizer, prompt, how_));
+                  engine::Generate(session_, runnable_.tokenizer, prompt.ids, how_));
     METIER_TRY(shown);
     return Remember(answer);
   }
@@ -104,7 +103,10 @@ class Conversation {
   Status Remember(const engine::Generation& answer) {
     Json message = {{"role", "assistant"}, {"content", answer.text}};
     waiting_for_tool_ = false;
-    const auto reply = text::ParseReply(runnable_.dialect, answer.text);
+    // With the control tokens that the printed text leaves out: some dialects mark calls with them.
+    METIER_ASSIGN(const std::string whole,
+                  runnable_.tokenizer.Decode(answer.tokens, text::Tokenizer::SkipSpecial::kNo));
+    const auto reply = text::ParseReply(runnable_.dialect, whole);
     if (reply.ok() && !reply->calls.empty()) {
       message["content"] = reply->content;
       message["tool_calls"] = Json::array();
@@ -164,9 +166,9 @@ Result<Outcome> Chat(const ChatOptions& options, Console& console) {
                              "`metier generate` continues a text",
                              options.model));
   }
-  METIER_ASSIGN(const LoadedModel loaded,
-                LoadModel(runnable.files, runnable.adapter, static_cast<int>(options.threads)));
-  METIER_ASSIGN(engine::Session session, engine::Session::Open(*loaded.backend, loaded.adapter_id));
+  METIER_ASSIGN(const specialist::LoadedModel loaded,
+                specialist::LoadModel(runnable, static_cast<int>(options.threads)));
+  METIER_ASSIGN(engine::Session session, engine::Session::Open(*loaded.backend, loaded.adapter));
   Conversation conversation(runnable, std::move(session),
                             options.sampling.Resolve(runnable.generation),
                             options.system.empty() ? runnable.system : options.system, console);

@@ -1,49 +1,124 @@
 // metier eval: one suite on one model; metier eval diff: two results side by side.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "cli/loaded_model.h"
 #include "cli/verbs/verbs.h"
 #include "evaluate/backend_model.h"
 #include "evaluate/perplexity.h"
 #include "evaluate/results.h"
+#include "evaluate/tool_calls.h"
+#include "specialist/chat_reply.h"
 #include "specialist/runnable.h"
 
 namespace metier::cli {
 namespace {
 
+constexpr const char* kPerplexity = "perplexity";
+constexpr const char* kToolCalls = "tool_calls";
+
+// Lists a suite's flags with the suite's name before their help. `file` is common to all suites and
+// listed once, by the verb.
+template <class Visitor>
+class OfSuite {
+ public:
+  OfSuite(const char* suite, Visitor& field) : suite_(suite), field_(field) {}
+
+  template <class T>
+  recipe::Constraint& operator()(const char* name, T& value, const char* help) {
+    ignored_ = {};
+    if (std::string_view(name) == "file") return ignored_;
+    return field_(name, value, fmt::format("{}: {}", suite_, help).c_str());
+  }
+
+ private:
+  const char* suite_;
+  Visitor& field_;
+  recipe::Constraint ignored_;
+};
+
 struct EvalOptions {
   std::string model;
   std::string suite;
+  std::string file;
   std::string adapter;
   std::int64_t threads = 0;
-  evaluate::PerplexityOptions perplexity;
+  evaluate::PerplexityOptions perplexity;  // without their files
+  evaluate::ToolCallOptions tool_calls;
 
   template <class Visitor>
   void Visit(Visitor&& field) {
     field("MODEL", model, "specialist, model directory or .gguf file").Required();
-    field("suite", suite, "what to measure").Required().OneOf({"perplexity"});
+    field("suite", suite, "what to measure").Required().OneOf({kPerplexity, kToolCalls});
+    field("file", file,
+          "perplexity: text, or JSONL with a \"text\" field when its name ends in .jsonl; "
+          "tool_calls: dialogues, JSONL with \"messages\" and \"tools\"")
+        .Required();
     field("adapter", adapter, "PEFT adapter directory to put on top");
     field("threads", threads, "CPU threads; 0: all cores").AtLeast(0).AtMost(1024);
-    perplexity.Visit(field);
+    OfSuite of_perplexity(kPerplexity, field);
+    perplexity.Visit(of_perplexity);
+    OfSuite of_tool_calls(kToolCalls, field);
+    tool_calls.Visit(of_tool_calls);
   }
 };
 
+// kInvalidArgument: a flag of another suite than the one that is measured.
+template <class Options>
+Status RefuseFlags(const Options& options, const char* of_suite, const std::string& suite) {
+  const Json given = recipe::WriteFields(options);
+  const Json defaults = recipe::WriteFields(Options{});
+  for (const auto& [name, value] : given.items()) {
+    if (value == defaults[name]) continue;
+    std::string flag = name;
+    std::replace(flag.begin(), flag.end(), '_', '-');
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("--{} is a flag of --suite {}, found --suite {}; leave it out", flag,
+                             of_suite, suite));
+  }
+  return Ok();
+}
+
+Status CheckFlags(const EvalOptions& options) {
+  if (options.suite == kPerplexity) {
+    return RefuseFlags(options.tool_calls, kToolCalls, options.suite);
+  }
+  return RefuseFlags(options.perplexity, kPerplexity, options.suite);
+}
+
+Result<Json> Measure(const EvalOptions& options, const specialist::Runnable& runnable,
+                     evaluate::LanguageModel& model) {
+  if (options.suite == kPerplexity) {
+    evaluate::PerplexityOptions suite = options.perplexity;
+    suite.file = options.file;
+    METIER_ASSIGN(const evaluate::PerplexityResult result,
+                  evaluate::MeasurePerplexity(model, runnable.tokenizer, suite));
+    return result.ToJson();
+  }
+  evaluate::ToolCallOptions suite = options.tool_calls;
+  suite.file = options.file;
+  specialist::ChatReply reply(runnable, model, suite.max_tokens);
+  METIER_ASSIGN(const evaluate::ToolCallResult result,
+                evaluate::MeasureToolCalls(std::ref(reply), runnable.dialect, suite));
+  return result.ToJson();
+}
+
 Result<Outcome> Eval(const EvalOptions& options, Console& console) {
+  METIER_TRY(CheckFlags(options));
   METIER_ASSIGN(const specialist::Runnable runnable,
                 specialist::OpenRunnable({.path = options.model, .adapter = options.adapter}));
-  METIER_ASSIGN(const LoadedModel loaded,
-                LoadModel(runnable.files, runnable.adapter, static_cast<int>(options.threads)));
-  METIER_ASSIGN(const auto model,
-                evaluate::BackendModel::Create(*loaded.backend, loaded.adapter_id));
-  METIER_ASSIGN(const evaluate::PerplexityResult result,
-                evaluate::MeasurePerplexity(*model, runnable.tokenizer, options.perplexity));
+  METIER_ASSIGN(const specialist::LoadedModel loaded,
+                specialist::LoadModel(runnable, static_cast<int>(options.threads)));
+  METIER_ASSIGN(const auto model, evaluate::BackendModel::Create(*loaded.backend, loaded.adapter));
+  METIER_ASSIGN(const Json figures, Measure(options, runnable, *model));
   Json document = {{"model", options.model}, {"suite", options.suite}};
-  const Json figures = result.ToJson();
-  for (const auto& [key, value] : figures.items()) document[key] = value;
+  for (const auto& [key, value] : figures.items()) {
+    if (console.json() || value.is_primitive()) document[key] = value;
+  }
   console.PrintFacts(document);
   return Outcome::kSuccess;
 }
@@ -108,7 +183,8 @@ constinit const Verb kEvalVerb = MakeVerb<EvalOptions, Eval>(
     "eval", "measure a model",
     "metier eval model.gguf --suite perplexity --file text.txt --json\n"
     "metier eval model.gguf --suite perplexity --file text.txt --window 512 --scoring halves --bos "
-    "replace");
+    "replace\n"
+    "metier eval runs/shop/specialist --suite tool_calls --file test.jsonl --max-dialogues 50");
 constinit const Verb kEvalDiffVerb = MakeVerb<EvalDiffOptions, EvalDiff>(
     "eval diff", "two results side by side", "metier eval diff before.json after.json");
 

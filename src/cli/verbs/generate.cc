@@ -10,10 +10,10 @@
 
 #include "base/file.h"
 #include "cli/interrupt.h"
-#include "cli/loaded_model.h"
 #include "cli/sampling.h"
 #include "cli/verbs/verbs.h"
 #include "engine/session.h"
+#include "specialist/chat_reply.h"
 #include "specialist/runnable.h"
 
 namespace metier::cli {
@@ -88,13 +88,13 @@ Result<Outcome> Generate(const GenerateVerbOptions& options, Console& console) {
   METIER_ASSIGN(const std::string input, ReadPrompt(options, console));
   METIER_ASSIGN(const specialist::Runnable runnable,
                 specialist::OpenRunnable({.path = options.model, .adapter = options.adapter}));
-  METIER_ASSIGN(const LoadedModel loaded,
-                LoadModel(runnable.files, runnable.adapter, static_cast<int>(options.threads)));
+  METIER_ASSIGN(const specialist::LoadedModel loaded,
+                specialist::LoadModel(runnable, static_cast<int>(options.threads)));
   const text::EncodeOptions how = {
       .add_special = text::AddSpecial::kYes,
       .parse_special = options.parse_special ? text::ParseSpecial::kYes : text::ParseSpecial::kNo};
   METIER_ASSIGN(const std::vector<text::TokenId> prompt, runnable.tokenizer.Encode(input, how));
-  METIER_ASSIGN(engine::Session session, engine::Session::Open(*loaded.backend, loaded.adapter_id));
+  METIER_ASSIGN(engine::Session session, engine::Session::Open(*loaded.backend, loaded.adapter));
 
   engine::GenerateOptions how_to = options.sampling.Resolve(runnable.generation);
   how_to.stop = options.stop;

@@ -51,7 +51,7 @@ Result<Outcome> Logits(const LogitsOptions& options, Console& console) {
     METIER_TRY(writer.Write(torch.values));
     METIER_TRY(writer.Commit());
   } else {
-    METIER_ASSIGN(const LoadedModel loaded,
+    METIER_ASSIGN(const specialist::LoadedModel loaded,
                   LoadModel(place.base, place.adapter, static_cast<int>(options.threads)));
     width = RowWidth(loaded.backend->spec());
     METIER_ASSIGN(auto writer, format::NpyWriter::Create(options.out, rows, width));
