@@ -111,6 +111,9 @@ ExitCode Run(std::span<const std::string> words, const FlagList::Environment& en
   if (help_first) words = words.subspan(1);
   const FoundVerb found = FindVerb(words);
   if (found.verb == nullptr) {
+    const bool alone = words.size() == 1 || words[1] == "--help" || words[1] == "-h";
+    const std::string group = alone ? HelpOfGroup(words[0]) : "";
+    if (!group.empty() && (help_first || words.size() > 1)) return PrintPage(streams, group);
     return Report(streams, "", Error(ErrorCode::kInvalidArgument, UnknownVerb(words)));
   }
   words = words.subspan(found.words);

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "cli/exit_code.h"
 #include "cli/flags.h"
@@ -24,8 +25,11 @@ ExitCode Run(std::span<const std::string> words, const FlagList::Environment& en
 // The program: Run over the process's own words, environment and streams.
 int Main(int argc, char** argv);
 
-// "metier --help": the verbs, one line each. And one verb's page.
+// "metier --help": the verbs, one line each. The verbs of two words that begin with `first`
+// ("data"),
+// "" where there are none. And one verb's page.
 std::string HelpOfProgram();
+std::string HelpOfGroup(std::string_view first);
 std::string HelpOfVerb(const Verb& verb);
 
 }  // namespace metier::cli

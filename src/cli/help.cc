@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
+#include <vector>
 
 #include "cli/command_line.h"
 
@@ -74,6 +76,15 @@ std::string Facts(const Flag& flag) {
   return facts.empty() ? "" : fmt::format(" ({})", fmt::join(facts, "; "));
 }
 
+// A line a verb: its name and what it does.
+std::string Lines(const std::vector<const Verb*>& verbs) {
+  std::size_t width = 0;
+  for (const Verb* verb : verbs) width = std::max(width, verb->name.size());
+  std::string text;
+  for (const Verb* verb : verbs) text += Columns(verb->name, width, verb->help);
+  return text;
+}
+
 std::string Usage(const Verb& verb, const std::vector<Flag>& flags) {
   std::string usage = fmt::format("usage: metier {}", verb.name);
   for (const Flag& flag : flags) {
@@ -118,19 +129,29 @@ std::string HelpOfVerb(const Verb& verb) {
 }
 
 std::string HelpOfProgram() {
-  std::string text =
-      "metier: turn an open language model into a specialist, prove that it is one, and run it\n\n"
-      "usage: metier VERB [arguments] [flags]\n\n"
-      "verbs:\n";
-  std::size_t width = 0;
-  for (const Verb* verb : Verbs()) width = std::max(width, verb->name.size());
-  for (const Verb* verb : Verbs()) text += Columns(verb->name, width, verb->help);
-  text +=
-      "\n'metier VERB --help' describes one; 'metier --version' names this build.\n"
-      "Results go to stdout, progress and messages to stderr. Exit codes: 0 success, 1 the work "
-      "says "
-      "no,\n2 wrong use, 3 bad input, 4 missing dependency or resource.\n";
-  return text;
+  const std::span<const Verb* const> verbs = Verbs();
+  return "metier: turn an open language model into a specialist, prove that it is one, and run it\n"
+         "\n"
+         "usage: metier VERB [arguments] [flags]\n"
+         "\n"
+         "verbs:\n" +
+         Lines({verbs.begin(), verbs.end()}) +
+         "\n"
+         "'metier VERB --help' describes one; 'metier --version' names this build.\n"
+         "Results go to stdout, progress and messages to stderr. Exit codes: 0 success, 1 the "
+         "work\n"
+         "says no, 2 wrong use, 3 bad input, 4 missing dependency or resource.\n";
+}
+
+std::string HelpOfGroup(std::string_view first) {
+  const std::string start = std::string(first) + " ";
+  std::vector<const Verb*> group;
+  for (const Verb* verb : Verbs()) {
+    if (verb->name.substr(0, start.size()) == start) group.push_back(verb);
+  }
+  if (group.empty()) return "";
+  return fmt::format("verbs of {}:\n{}\n'metier {} VERB --help' describes one.\n", first,
+                     Lines(group), first);
 }
 
 }  // namespace metier::cli

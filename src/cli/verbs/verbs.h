@@ -8,6 +8,9 @@ namespace metier::cli {
 extern const Verb kChatVerb;
 extern const Verb kCompletionVerb;
 extern const Verb kConvertVerb;
+extern const Verb kDataBuildVerb;
+extern const Verb kDataCheckVerb;
+extern const Verb kDataStatsVerb;
 extern const Verb kDoctorVerb;
 extern const Verb kEvalVerb;
 extern const Verb kEvalDiffVerb;
