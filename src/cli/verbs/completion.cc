@@ -42,7 +42,7 @@ std::string FirstWords() {
   return list;
 }
 
-// "data" -> "check encode stats"
+// "data" -> "check build stats"
 std::map<std::string_view, std::string> SecondWords() {
   std::map<std::string_view, std::string> lists;
   for (const Verb* verb : Verbs()) {
