@@ -2,6 +2,7 @@
 
 #include <cctype>
 
+#include "retail/chats.h"
 #include "retail/exercises.h"
 #include "retail/generate.h"
 #include "retail/phrasebook.h"
@@ -54,6 +55,12 @@ std::string CorpusWriter::Document(std::uint64_t index) const {
   Rng rng(seed_, /*stream=*/index * 4 + static_cast<std::uint64_t>(split_));
   Scene scene(split_, rng);
   return Chance(0.45, rng) ? Prose(scene) : Exercise(scene);
+}
+
+Json CorpusWriter::Conversation(std::uint64_t index) const {
+  Rng rng(seed_, /*stream=*/(index * 4 + static_cast<std::uint64_t>(split_)) ^ (1ULL << 63));
+  Scene scene(split_, rng);
+  return Chat(scene);
 }
 
 std::uint64_t RoughTokens(const std::string& text) {

@@ -4,12 +4,13 @@
 // Nearly half of the documents are prose from the phrase banks (stories, product texts, letters,
 // chats). The others are exercises in which later words repeat earlier ones: a decoder learns from
 // them to copy ids, names and addresses it has never seen, to look values up, and the syntax of
-// JSON.
+// JSON. Chats, written apart, teach whose turn it is.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
+#include "base/json.h"
 #include "base/rng.h"
 #include "retail/world.h"
 
@@ -22,6 +23,8 @@ class CorpusWriter {
 
   // Document number `index`: the same for the same split and seed, in any order.
   std::string Document(std::uint64_t index) const;
+  // Chat number `index`, likewise: messages, see chats.h.
+  Json Conversation(std::uint64_t index) const;
 
  private:
   Split split_;

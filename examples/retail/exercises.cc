@@ -11,34 +11,6 @@
 namespace metier::retail {
 namespace {
 
-// A field that people and things have: its name in text, its key in JSON, and a random value.
-struct Field {
-  std::string_view words;
-  std::string_view key;
-  std::string (Scene::*draw)();
-};
-
-constexpr Field kFields[] = {
-    {"e-mail address", "email", &Scene::Email},
-    {"postcode", "postcode", &Scene::Postcode},
-    {"order number", "order", &Scene::OrderId},
-    {"item number", "number", &Scene::Sku},
-    {"customer number", "customer", &Scene::CustomerId},
-    {"city", "city", &Scene::City},
-    {"street", "street", &Scene::Street},
-    {"last name", "name", &Scene::Last},
-    {"favourite thing", "thing", &Scene::Item},
-    {"price", "price", &Scene::Price},
-    {"password", "word", &Scene::Word},
-};
-
-const Field& AnyField(Scene& scene) { return kFields[scene.rng().Below(std::size(kFields))]; }
-
-std::string Value(const Field& field, Scene& scene) {
-  const auto draw = field.draw;
-  return (scene.*draw)();
-}
-
 template <class Element>
 void Shuffle(std::vector<Element>& values, Rng& rng) {
   for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[rng.Below(i)]);
@@ -47,16 +19,6 @@ void Shuffle(std::vector<Element>& values, Rng& rng) {
 template <std::size_t size>
 std::string_view Any(const std::string_view (&options)[size], Scene& scene) {
   return options[scene.rng().Below(size)];
-}
-
-// Different first names, so that a look-up has one answer.
-std::vector<std::string> People(int count, Scene& scene) {
-  std::vector<std::string> out;
-  while (out.size() < static_cast<std::size_t>(count)) {
-    std::string name = scene.First();
-    if (std::find(out.begin(), out.end(), name) == out.end()) out.push_back(std::move(name));
-  }
-  return out;
 }
 
 std::string Join(const std::vector<std::string>& parts, std::string_view between) {
@@ -71,8 +33,8 @@ std::string LookUp(Scene& scene) {
                                               "Tell me the {} of {}. It is {}.",
                                               "Do you know the {} of {}? Yes, it is {}.",
                                               "{} of {}: {}"};
-  const std::vector<std::string> people = People(scene.Number(2, 5), scene);
-  const Field* fields[2] = {&AnyField(scene), &AnyField(scene)};
+  const std::vector<std::string> people = scene.People(scene.Number(2, 5));
+  const Field* fields[2] = {&scene.AnyField(), &scene.AnyField()};
   std::vector<std::string> facts;
   struct Answer {
     std::string_view field;
@@ -83,7 +45,7 @@ std::string LookUp(Scene& scene) {
   const bool two = fields[0] != fields[1] && Chance(0.5, scene.rng());
   for (const std::string& person : people) {
     for (int i = 0; i < (two ? 2 : 1); ++i) {
-      const std::string value = Value(*fields[i], scene);
+      const std::string value = scene.Value(*fields[i]);
       const std::string_view form =
           Chance(0.5, scene.rng()) ? "The {} of {} is {}." : "{1} has the {0} {2}.";
       facts.push_back(fmt::format(fmt::runtime(form), fields[i]->words, person, value));
@@ -105,7 +67,7 @@ std::string LookUp(Scene& scene) {
 // A sentence and the same facts as a JSON object.
 std::string ToJsonRecord(Scene& scene) {
   std::vector<const Field*> fields;
-  for (const Field& field : kFields) fields.push_back(&field);
+  for (const Field& field : Fields()) fields.push_back(&field);
   Shuffle(fields, scene.rng());
   fields.resize(static_cast<std::size_t>(scene.Number(1, 4)));
   std::string out;
@@ -116,7 +78,7 @@ std::string ToJsonRecord(Scene& scene) {
     const std::string person = scene.First();
     if (Chance(0.5, scene.rng())) object["person"] = person;
     for (const Field* field : fields) {
-      const std::string value = Value(*field, scene);
+      const std::string value = scene.Value(*field);
       said.push_back(fmt::format("{} {}", field->words, value));
       object[std::string(field->key)] = value;
     }
@@ -154,10 +116,10 @@ std::string FromJsonRecord(Scene& scene) {
 
 // A list that is repeated, reversed or sorted.
 std::string Lists(Scene& scene) {
-  const Field& field = AnyField(scene);
+  const Field& field = scene.AnyField();
   std::vector<std::string> values;
   const int size = scene.Number(2, 6);
-  for (int i = 0; i < size; ++i) values.push_back(Value(field, scene));
+  for (int i = 0; i < size; ++i) values.push_back(scene.Value(field));
   std::vector<std::string> again = values;
   std::string_view what = "Again";
   switch (scene.rng().Below(5)) {
@@ -200,7 +162,7 @@ std::string Echo(Scene& scene) {
   std::string out;
   const int lines = scene.Number(1, 4);
   for (int i = 0; i < lines; ++i) {
-    const std::string value = Value(AnyField(scene), scene);
+    const std::string value = scene.Value(scene.AnyField());
     out += fmt::format(fmt::runtime(Any(kEcho, scene)), value, scene.First(), scene.First()) + "\n";
   }
   out.pop_back();
@@ -209,9 +171,9 @@ std::string Echo(Scene& scene) {
 
 // Something wrong is put right; what counts is the later value.
 std::string Correction(Scene& scene) {
-  const Field& field = AnyField(scene);
-  const std::string wrong = Value(field, scene);
-  const std::string right = Value(field, scene);
+  const Field& field = scene.AnyField();
+  const std::string wrong = scene.Value(field);
+  const std::string right = scene.Value(field);
   static constexpr std::string_view kCorrection[] = {
       "The {0} of {1} was {2}. No, it is {3}. So {1} has the {0} {3}.",
       "{1} wrote {2} as {0}, but meant {3}. The right {0} is {3}.",

@@ -1,10 +1,41 @@
 #include "retail/scene.h"
 
+#include <algorithm>
+
 #include "fmt/format.h"
 #include "retail/catalogue.h"
 #include "retail/generate.h"
 
 namespace metier::retail {
+namespace {
+
+constexpr Field kFields[] = {
+    {"e-mail address", "email", &Scene::Email},
+    {"postcode", "postcode", &Scene::Postcode},
+    {"order number", "order", &Scene::OrderId},
+    {"item number", "number", &Scene::Sku},
+    {"customer number", "customer", &Scene::CustomerId},
+    {"city", "city", &Scene::City},
+    {"street", "street", &Scene::Street},
+    {"last name", "name", &Scene::Last},
+    {"favourite thing", "thing", &Scene::Item},
+    {"price", "price", &Scene::Price},
+    {"password", "word", &Scene::Word},
+};
+
+// Beginnings of words that syllables can make by chance and that nobody wants to read.
+bool Rude(std::string_view word) {
+  static constexpr std::string_view kParts[] = {"fag", "nig", "kike", "rape", "tit",  "cum", "pis",
+                                                "pee", "poo", "porn", "nazi", "fuc",  "fuk", "shi",
+                                                "coc", "kok", "dic",  "dik",  "hitl", "slu", "who"};
+  return std::any_of(std::begin(kParts), std::end(kParts), [word](std::string_view part) {
+    return word.find(part) != std::string_view::npos;
+  });
+}
+
+}  // namespace
+
+std::span<const Field> Fields() { return kFields; }
 
 std::string Scene::From(std::string_view section) {
   return std::string(PickOne(PhraseBook::Ours().Lines(section, split_), rng_));
@@ -35,15 +66,34 @@ std::string Scene::Word() {
                                                  "k",  "l",  "m",  "n", "p", "r", "s",
                                                  "st", "t",  "tr", "v", "w", "z"};
   static constexpr std::string_view kVowels[] = {"a", "e", "i", "o", "u", "ai", "ee", "ou"};
-  static constexpr std::string_view kEnds[] = {"", "n", "r", "l", "s", "nd", "ck", "rt"};
+  static constexpr std::string_view kEnds[] = {"", "n", "r", "l", "s", "nd", "m", "st"};
   std::string out;
-  const int syllables = Number(2, 3);
-  for (int i = 0; i < syllables; ++i) {
-    out += kStarts[rng_.Below(std::size(kStarts))];
-    out += kVowels[rng_.Below(std::size(kVowels))];
-  }
-  out += kEnds[rng_.Below(std::size(kEnds))];
+  do {
+    out.clear();
+    const int syllables = Number(2, 3);
+    for (int i = 0; i < syllables; ++i) {
+      out += kStarts[rng_.Below(std::size(kStarts))];
+      out += kVowels[rng_.Below(std::size(kVowels))];
+    }
+    out += kEnds[rng_.Below(std::size(kEnds))];
+  } while (Rude(out));
   return out;
+}
+
+std::vector<std::string> Scene::People(int count) {
+  std::vector<std::string> out;
+  while (out.size() < static_cast<std::size_t>(count)) {
+    std::string name = First();
+    if (std::find(out.begin(), out.end(), name) == out.end()) out.push_back(std::move(name));
+  }
+  return out;
+}
+
+const Field& Scene::AnyField() { return Fields()[rng_.Below(Fields().size())]; }
+
+std::string Scene::Value(const Field& field) {
+  const auto draw = field.draw;
+  return (this->*draw)();
 }
 
 std::string Scene::Email() {

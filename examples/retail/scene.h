@@ -1,14 +1,26 @@
 // retail/scene.h - invented people, things and numbers for the base corpus.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/rng.h"
 #include "retail/phrasebook.h"
 #include "retail/world.h"
 
 namespace metier::retail {
+
+class Scene;
+
+// Something that people and things have: its name in text, its key in JSON, and a random value.
+struct Field {
+  std::string_view words;
+  std::string_view key;
+  std::string (Scene::*draw)();
+};
+std::span<const Field> Fields();
 
 // Draws names from a split's banks, and ids, prices and e-mail addresses that are new each time.
 class Scene {
@@ -27,7 +39,10 @@ class Scene {
   std::string CustomerId();
   std::string Item();  // "Alder Kettle"
   std::string Price();
-  std::string Word();  // invented, pronounceable
+  std::string Word();                          // invented, pronounceable, and not rude
+  std::vector<std::string> People(int count);  // first names, all different
+  const Field& AnyField();
+  std::string Value(const Field& field);
   int Number(int low, int high);
 
   // All slots of data/corpus.txt, drawn once.

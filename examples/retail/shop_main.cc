@@ -126,7 +126,14 @@ struct CorpusFlags {
   std::string split = "train";
   std::uint64_t seed = 1;
   std::uint64_t tokens = 2000000;
+  std::string form = "text";
 };
+
+void Count(const Json& text, std::uint64_t& tokens, std::uint64_t& bytes) {
+  const auto& content = text.get_ref<const std::string&>();
+  tokens += RoughTokens(content);
+  bytes += content.size();
+}
 
 Status Corpus(const CorpusFlags& flags, Json& summary) {
   const CorpusWriter writer(ParseSplit(flags.split).value_or(Split::kTrain), flags.seed);
@@ -136,10 +143,15 @@ Status Corpus(const CorpusFlags& flags, Json& summary) {
   std::uint64_t tokens = 0;
   std::uint64_t bytes = 0;
   while (tokens < flags.tokens) {
-    const std::string text = writer.Document(documents++);
-    tokens += RoughTokens(text);
-    bytes += text.size();
-    METIER_TRY(file.Write(DumpCompact(Json{{"text", text}}) + "\n"));
+    const Json row = flags.form == "text" ? Json{{"text", writer.Document(documents)}}
+                                          : Json{{"messages", writer.Conversation(documents)}};
+    ++documents;
+    if (flags.form == "text") {
+      Count(row["text"], tokens, bytes);
+    } else {
+      for (const Json& message : row["messages"]) Count(message["content"], tokens, bytes);
+    }
+    METIER_TRY(file.Write(DumpCompact(row) + "\n"));
     progress.Update(std::min(tokens, flags.tokens));
   }
   METIER_TRY(file.Commit());
@@ -149,8 +161,11 @@ Status Corpus(const CorpusFlags& flags, Json& summary) {
 
 void AddCorpus(CLI::App& app, CorpusFlags& flags) {
   CLI::App* verb = app.add_subcommand(
-      "corpus", "text for pre-training a small base model, without tool calls: JSONL {\"text\"}");
+      "corpus", "text for pre-training a small base model, without tool calls: JSONL");
   verb->add_option("--out", flags.out, "JSONL file to write")->required();
+  verb->add_option("--form", flags.form,
+                   "text: {\"text\"} prose and exercises; chat: {\"messages\"}")
+      ->check(CLI::IsMember({"text", "chat"}));
   verb->add_option("--tokens", flags.tokens, "about how many tokens to write")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1000000000}));
   verb->add_option("--split", flags.split, "whose names and phrases")

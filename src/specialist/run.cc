@@ -91,7 +91,9 @@ class Runner {
         fmt::format("{}/stages/{}-{}", folder_, stage.name, record.key.substr(0, kShown));
     record.cached = fs::exists(record.folder + "/stage.json");
     keys_[stage.name] = record.key;
-    paths_[stage.name] = record.folder;
+    const std::string_view result = FindStageKind(stage.kind)->result;
+    paths_[stage.name] =
+        result.empty() ? record.folder : fmt::format("{}/{}", record.folder, result);
     return record;
   }
 

@@ -46,6 +46,8 @@ struct StageKind {
   // HTML of the report's section; "" for none.
   std::string (*section)(const StageRecord& record);
   Json (*schema)();
+  // What ${NAME} stands for in later stages: this folder inside the stage's output; "": all of it.
+  std::string_view result = "";
 };
 
 std::span<const StageKind* const> StageKinds();

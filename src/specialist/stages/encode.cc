@@ -17,7 +17,7 @@ namespace {
 
 struct EncodeSettings {
   std::string model;
-  std::map<std::string, std::string> files;
+  std::map<std::string, std::vector<std::string>> files;
   std::int64_t max_tokens = 0;
   std::string long_examples = "refuse";
 
@@ -25,7 +25,9 @@ struct EncodeSettings {
   void Visit(Visitor&& field) {
     field("model", model, "whose tokenizer and chat template: a model, or a tokenizer stage")
         .Required();
-    field("files", files, "data to encode by name; NAME.safetensors holds the tokens").Required();
+    field("files", files,
+          "files to encode by name, one or a list; NAME.safetensors holds their tokens")
+        .Required();
     field("max_tokens", max_tokens, "longest example; 0: no limit").AtLeast(0);
     field("long_examples", long_examples,
           "longer ones: refuse; truncate_front: the oldest turns go; drop: left out and counted")
@@ -53,10 +55,10 @@ Result<Json> Run(const StageContext& context) {
   options.long_examples = LongExamplesFromName(settings.long_examples);
 
   Json summary = Json::object();
-  for (const auto& [name, file] : settings.files) {
+  for (const auto& [name, files] : settings.files) {
     const std::string out = fmt::format("{}/{}.safetensors", context.work, name);
     METIER_ASSIGN(const data::EncodeReport report,
-                  data::EncodeFiles({file}, tokenizer, hash,
+                  data::EncodeFiles(files, tokenizer, hash,
                                     chat_template.ok() ? &*chat_template : nullptr, options, out));
     summary[name] = {{"examples", report.examples},
                      {"tokens", report.tokens},

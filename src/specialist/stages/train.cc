@@ -35,10 +35,13 @@ Result<Json> Run(const StageContext& context) {
   if (!request.contains("threads")) request["threads"] = context.threads;
   METIER_ASSIGN(const TrainPlugin plugin, TrainPlugin::Load());
   TrainProgress progress(context.name);
-  return plugin.Call("train", request, [&progress](const Json& event) {
+  METIER_ASSIGN(Json summary, plugin.Call("train", request, [&progress](const Json& event) {
     progress.OnEvent(event);
     return TrainPlugin::Continue::kYes;
-  });
+  }));
+  // Paths in the folder under way, which is about to get its final name.
+  for (const char* path : {"output", "checkpoint"}) summary.erase(path);
+  return summary;
 }
 
 std::string Section(const StageRecord& record) {
@@ -62,8 +65,13 @@ std::string Section(const StageRecord& record) {
 
 }  // namespace
 
-const StageKind kTrainStage = {
-    "train",  "train a model or an adapter",       StageKind::Leftovers::kResume, &Check, &Run,
-    &Section, &SettingsSchema<recipe::TrainConfig>};
+const StageKind kTrainStage = {"train",
+                               "train a model or an adapter",
+                               StageKind::Leftovers::kResume,
+                               &Check,
+                               &Run,
+                               &Section,
+                               &SettingsSchema<recipe::TrainConfig>,
+                               /*result=*/"final"};
 
 }  // namespace metier::specialist

@@ -1,6 +1,7 @@
 // The base corpus: deterministic, varied, without tool calls, without names of other splits.
 #include "retail/corpus.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cctype>
@@ -8,6 +9,7 @@
 
 #include "retail/generate.h"
 #include "retail/phrasebook.h"
+#include "retail/scene.h"
 #include "retail/simulator.h"
 
 namespace metier::retail {
@@ -18,7 +20,11 @@ constexpr std::uint64_t kDocuments = 3000;
 std::string Text(Split split, std::uint64_t seed, std::uint64_t documents) {
   const CorpusWriter writer(split, seed);
   std::string out;
-  for (std::uint64_t i = 0; i < documents; ++i) out += writer.Document(i) + "\n\n";
+  for (std::uint64_t i = 0; i < documents; ++i) {
+    out += writer.Document(i) + "\n\n";
+    for (const Json& message : writer.Conversation(i))
+      out += message["content"].get<std::string>() + "\n";
+  }
   return out;
 }
 
@@ -32,6 +38,38 @@ TEST(Corpus, DocumentsAreDifferent) {
   std::set<std::string> seen;
   for (std::uint64_t i = 0; i < kDocuments; ++i) seen.insert(writer.Document(i));
   EXPECT_GT(seen.size(), kDocuments * 95 / 100);
+}
+
+TEST(Corpus, ChatsTakeTurnsAndEndWithTheAssistant) {
+  const CorpusWriter writer(Split::kTrain, 1);
+  std::set<std::string> roles;
+  std::set<std::string> seen;
+  for (std::uint64_t i = 0; i < 500; ++i) {
+    const Json messages = writer.Conversation(i);
+    ASSERT_EQ(messages, writer.Conversation(i));
+    ASSERT_FALSE(messages.empty());
+    EXPECT_EQ(messages.back()["role"], "assistant");
+    for (std::size_t turn = 0; turn < messages.size(); ++turn) {
+      const std::string role = messages[turn]["role"];
+      roles.insert(role);
+      EXPECT_NE(messages[turn]["content"], "") << DumpCompact(messages);
+      EXPECT_TRUE(turn == 0 || role != messages[turn - 1]["role"]) << DumpCompact(messages);
+    }
+    seen.insert(DumpCompact(messages));
+  }
+  EXPECT_THAT(roles, testing::ElementsAre("assistant", "system", "tool", "user"));
+  EXPECT_GT(seen.size(), 490u);
+}
+
+TEST(Corpus, InventsNoRudeWord) {
+  Rng rng(1);
+  Scene scene(Split::kTrain, rng);
+  for (int i = 0; i < 20000; ++i) {
+    const std::string word = scene.Word();
+    for (const char* rude : {"fuck", "shit", "tit", "nig", "piss", "fag"}) {
+      ASSERT_EQ(word.find(rude), std::string::npos) << word;
+    }
+  }
 }
 
 TEST(Corpus, HoldsNoToolAndNoSupportDialogue) {
