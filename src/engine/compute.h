@@ -15,7 +15,7 @@
 namespace metier::engine {
 
 // Who multiplies matrices. kOneDnn is faster on many rows (prompts, scoring) and gives up that
-// results are independent of the batch (docs/adr/0007).
+// results are independent of the batch (docs/adr/0008).
 enum class Products { kOwn, kOneDnn };
 
 class Compute {

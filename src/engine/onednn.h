@@ -1,5 +1,5 @@
 // engine/onednn.h - matrix products of many rows through oneDNN, for those who ask for them (why
-// only then: docs/adr/0007).
+// only then: docs/adr/0008).
 #pragma once
 
 #include <cstddef>

@@ -2,7 +2,7 @@
 //
 // Everything that a step does follows from (configuration, data, step): no generator has a state
 // that a checkpoint could miss. A resumed run gives the same bits as one that was never stopped;
-// why and under which conditions: docs/adr (the trainer's determinism).
+// why and under which conditions: docs/adr/0010.
 #pragma once
 
 #include <functional>
