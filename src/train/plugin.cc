@@ -7,6 +7,7 @@
 #include <string>
 
 #include "metier/train_plugin.h"
+#include "train/tensor_memory.h"
 
 namespace metier::train {
 namespace {
@@ -15,13 +16,16 @@ Result<Json> Call(const char* verb, const char* request, const metier_train_call
   if (verb == nullptr || request == nullptr)
     return Error(ErrorCode::kInvalidArgument, "the plug-in was called without a verb or request");
   METIER_ASSIGN(const Json document, ParseJson(request));
+  TensorMemory::Install();
   EventSink sink;
   if (callbacks != nullptr && callbacks->event != nullptr) {
     sink = [callbacks](const Json& event) {
       return callbacks->event(callbacks->context, DumpCompact(event).c_str()) != 0;
     };
   }
-  return CallVerb(verb, document, sink);
+  auto reply = CallVerb(verb, document, sink);
+  TensorMemory::Ours().Release();
+  return reply;
 }
 
 // A C string that metier_train_free releases; nullptr when there is no memory for it.

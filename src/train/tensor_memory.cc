@@ -1,0 +1,136 @@
+#include "train/tensor_memory.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+
+namespace metier::train {
+namespace {
+
+// In front of every tensor's bytes, a cache line long to keep their alignment.
+struct alignas(64) Header {
+  std::size_t block_size;  // 0: from the C library's heap
+};
+
+// Smaller ones fit the heap's bins.
+constexpr std::size_t kLargeBytes = 256 * 1024;
+constexpr std::size_t kPageBytes = 4096;
+constexpr std::size_t kHugePageBytes = 2 * 1024 * 1024;
+
+void* MapBlock(std::size_t size) {
+  void* start = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (start == MAP_FAILED) return nullptr;
+  if (size >= 2 * kHugePageBytes) ::madvise(start, size, MADV_HUGEPAGE);  // a hint: may fail
+  return start;
+}
+
+}  // namespace
+
+TensorMemory& TensorMemory::Ours() {
+  static TensorMemory* ours = new TensorMemory;  // never destroyed: tensors may outlive main
+  return *ours;
+}
+
+void TensorMemory::Install() {
+  static const bool once = [] {
+    c10::SetAllocator(c10::DeviceType::CPU, &Ours(), /*priority=*/1);
+    return true;
+  }();
+  static_cast<void>(once);
+}
+
+c10::DataPtr TensorMemory::allocate(std::size_t bytes) const {
+  if (bytes == 0) return {nullptr, nullptr, &Free, c10::Device(c10::DeviceType::CPU)};
+  constexpr std::size_t kMost = std::size_t{1} << 62;
+  if (bytes > kMost) throw std::bad_alloc();
+  std::size_t size = bytes + sizeof(Header);
+  void* start = nullptr;
+  if (size < kLargeBytes) {
+    size = (size + sizeof(Header) - 1) / sizeof(Header) * sizeof(Header);
+    start = std::aligned_alloc(alignof(Header), size);
+    size = 0;
+  } else {
+    // The interface is const; what it hands out is not part of an allocator's value.
+    size = (size + kPageBytes - 1) / kPageBytes * kPageBytes;
+    start = const_cast<TensorMemory*>(this)->TakeBlock(size);
+  }
+  if (start == nullptr) throw std::bad_alloc();
+  if (size > 0) size = static_cast<Header*>(start)->block_size;
+  auto* header = ::new (start) Header{size};
+  void* data = header + 1;
+  return {data, data, &Free, c10::Device(c10::DeviceType::CPU)};
+}
+
+void TensorMemory::Free(void* data) {
+  if (data == nullptr) return;
+  Header* header = static_cast<Header*>(data) - 1;
+  if (header->block_size == 0) {
+    std::free(header);
+  } else {
+    Ours().ReturnBlock({header, header->block_size});
+  }
+}
+
+// The block's size stands in its header. nullptr: no memory.
+void* TensorMemory::TakeBlock(std::size_t size) {
+  const std::lock_guard lock(mutex_);
+  // A block that is a quarter larger serves; of several the smallest.
+  auto best = waiting_.end();
+  for (auto block = waiting_.begin(); block != waiting_.end(); ++block) {
+    if (block->size < size || block->size > size + size / 4) continue;
+    if (best == waiting_.end() || block->size < best->size) best = block;
+  }
+  Block taken;
+  if (best != waiting_.end()) {
+    taken = *best;
+    waiting_.erase(best);
+    statistics_.waiting -= taken.size;
+  } else {
+    // All in all never more than a quarter above the most that was ever needed at once.
+    const std::uint64_t most = statistics_.peak + statistics_.peak / 4;
+    const std::uint64_t wanted = statistics_.in_use + size;
+    DropOldest(most > wanted ? most - wanted : 0);
+    taken = {MapBlock(size), size};
+    if (taken.start == nullptr) {
+      DropOldest(0);
+      taken.start = MapBlock(size);
+    }
+    if (taken.start == nullptr) return nullptr;
+  }
+  statistics_.in_use += taken.size;
+  statistics_.peak = std::max(statistics_.peak, statistics_.in_use);
+  ::new (taken.start) Header{taken.size};
+  return taken.start;
+}
+
+void TensorMemory::ReturnBlock(Block block) {
+  const std::lock_guard lock(mutex_);
+  statistics_.in_use -= block.size;
+  statistics_.waiting += block.size;
+  waiting_.push_back(block);
+}
+
+// Requires the lock.
+void TensorMemory::DropOldest(std::uint64_t most_waiting) {
+  std::size_t dropped = 0;
+  while (dropped < waiting_.size() && statistics_.waiting > most_waiting) {
+    ::munmap(waiting_[dropped].start, waiting_[dropped].size);
+    statistics_.waiting -= waiting_[dropped].size;
+    ++dropped;
+  }
+  waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(dropped));
+}
+
+void TensorMemory::Release() {
+  const std::lock_guard lock(mutex_);
+  DropOldest(0);
+}
+
+TensorMemory::Statistics TensorMemory::statistics() const {
+  const std::lock_guard lock(mutex_);
+  return statistics_;
+}
+
+}  // namespace metier::train

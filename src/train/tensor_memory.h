@@ -1,0 +1,55 @@
+// train/tensor_memory.h - memory of CPU tensors, kept and used again from step to step.
+//
+// Packs have as many tokens as their examples, so the sizes of a step's tensors are never twice the
+// same. The C library's heap breaks up under that: a run grows by megabytes a step. Here large
+// blocks come from the kernel, wait after use, and serve any request that fills four fifths of
+// them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+#include "train/torch.h"
+
+namespace metier::train {
+
+class TensorMemory : public c10::Allocator {
+ public:
+  struct Statistics {
+    std::uint64_t in_use = 0;   // bytes of large blocks that tensors hold
+    std::uint64_t waiting = 0;  // bytes of those that wait to be used again
+    std::uint64_t peak = 0;     // most bytes in use at once
+  };
+
+  static TensorMemory& Ours();
+  // Makes LibTorch allocate from it; before the first tensor. Tests do without: AddressSanitizer
+  // cannot look into it.
+  static void Install();
+
+  // Throws std::bad_alloc, as LibTorch expects.
+  c10::DataPtr allocate(std::size_t bytes) const override;
+  c10::DeleterFnPtr raw_deleter() const override { return &Free; }
+
+  // Returns what waits to the kernel.
+  void Release();
+  Statistics statistics() const;
+
+ private:
+  struct Block {
+    void* start = nullptr;
+    std::size_t size = 0;
+  };
+
+  static void Free(void* data);
+  void* TakeBlock(std::size_t size);
+  void ReturnBlock(Block block);
+  void DropOldest(std::uint64_t most_waiting);
+
+  mutable std::mutex mutex_;
+  std::vector<Block> waiting_;  // oldest first
+  Statistics statistics_;
+};
+
+}  // namespace metier::train
