@@ -45,6 +45,16 @@ std::vector<std::string> NamesIn(const std::string& folder) {
   return names;
 }
 
+// What a killed process leaves: directories of Write and Prune, and files on their way to an atomic
+// rename in the run's own folder.
+bool LeftOver(const std::string& name) {
+  if (name.rfind(kTemporary, 0) == 0) return true;
+  for (const std::string_view file : {"trainer_log.jsonl.", "training_loss.svg."})
+    if (name.rfind(file, 0) == 0 && name.size() > 4 && name.substr(name.size() - 4) == ".tmp")
+      return true;
+  return false;
+}
+
 Status RemoveTree(const std::string& path) {
   std::error_code failed;
   fs::remove_all(path, failed);
@@ -77,7 +87,7 @@ Result<RunFolder> RunFolder::Open(const std::string& path) {
                     path));
   }
   for (const std::string& name : NamesIn(path))
-    if (name.rfind(kTemporary, 0) == 0) METIER_TRY(RemoveTree(path + "/" + name));
+    if (LeftOver(name)) METIER_TRY(RemoveTree(path + "/" + name));
   return folder;
 }
 

@@ -77,6 +77,7 @@ class Run {
   Status CheckLengths() const;
   Result<double> OneStep(const StepPlan& plan, double learning_rate, double& norm);
   Batch MakeBatch(const TokenFile& file, const std::vector<Pack>& packs) const;
+  Result<PackingCounts> EvalCounts() const;
   Result<double> Evaluate();
   Status LogStep(double learning_rate, double norm);
   Status LogEvaluation();
@@ -136,6 +137,13 @@ Status Run::PrepareModel() {
   ModelSource from = source_;
   if (checkpoint_ && !config_.lora) {
     METIER_ASSIGN(from, OpenModelAt(*checkpoint_));
+    // Everything checked against the model below holds for these weights only then.
+    if (from.spec != source_.spec) {
+      return Error(ErrorCode::kInvalidArgument,
+                   fmt::format("checkpoint '{}' holds another network than this run's model; say "
+                               "`resume_from_checkpoint: never`, or use another output_dir",
+                               *checkpoint_));
+    }
   }
   NetworkOptions options;
   options.precision.act = config_.bf16 ? at::kBFloat16 : at::kFloat;
@@ -172,6 +180,7 @@ Status Run::PrepareData() {
   if (!config_.eval_file.empty()) {
     METIER_ASSIGN(eval_, OpenTokens(config_.eval_file, source_.spec.vocab));
     METIER_ASSIGN(eval_hash_, Sha256OfFile(config_.eval_file));
+    METIER_TRY(EvalCounts());  // what is wrong with it is said now, not after the training
   }
   METIER_ASSIGN(counts_, CountPacks(*train_, PackingOf(config_),
                                     static_cast<std::uint64_t>(config_.seed), 0));
@@ -191,6 +200,12 @@ Status Run::PrepareData() {
     text += fmt::format("; {} without a token to predict were left out", counts_.silent_pieces);
   Emit({{"event", "log"}, {"text", text}});
   return Ok();
+}
+
+Result<PackingCounts> Run::EvalCounts() const {
+  Result<PackingCounts> counts = CountPacks(*eval_, PackingOf(config_), 0, 0);
+  if (counts.ok()) return counts;
+  return std::move(counts).error().With("eval_file '" + config_.eval_file + "'");
 }
 
 Status Run::Prepare() {
@@ -309,7 +324,7 @@ Result<double> Run::OneStep(const StepPlan& plan, double learning_rate, double& 
 Result<double> Run::Evaluate() {
   const torch::NoGradGuard no_grad;
   PackReader reader(*eval_, PackingOf(config_), 0, 0);
-  METIER_ASSIGN(const PackingCounts counts, CountPacks(*eval_, PackingOf(config_), 0, 0));
+  METIER_ASSIGN(const PackingCounts counts, EvalCounts());
   double total = 0;
   std::vector<Pack> packs;
   for (Pack pack = reader.Next();; pack = reader.Next()) {

@@ -2,6 +2,7 @@
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -37,7 +38,7 @@ struct LogitsRequest {
     field("types", types, "token types of each sequence (encoders)");
     field("device", device, "cpu, cuda or cuda:N");
     field("dtype", dtype, "of matrix products").OneOf({"float32", "bfloat16"});
-    field("threads", threads, "0: all").AtLeast(0);
+    field("threads", threads, "0: all").AtLeast(0).AtMost(1024);
     field("out", out, "safetensors file to write").Required();
   }
 };
@@ -100,6 +101,8 @@ Result<Json> Logits(const Json& document) {
   NetworkOptions options;
   options.device = device;
   options.training = Training::kFrozen;
+  for (const auto& sequence : request.tokens)
+    options.longest = std::max(options.longest, static_cast<std::int64_t>(sequence.size()));
   if (request.dtype == "bfloat16") options.precision.act = at::kBFloat16;
   METIER_ASSIGN(Network network, Network::Create(source.spec, options, source.read));
   if (!request.adapter.empty()) {
