@@ -2,11 +2,13 @@
 #include "train/network.h"
 
 #include <algorithm>
+#include <map>
 
 #include "base/rng.h"
 #include "model/family.h"
 #include "model/model_files.h"
 #include "support/fixtures.h"
+#include "train/optimizer.h"
 
 namespace metier::train {
 namespace {
@@ -42,6 +44,14 @@ at::Tensor Objective(const Network& network, const Batch& batch) {
   const at::Tensor weights =
       at::arange(hidden.numel(), hidden.options().requires_grad(false)).mul(0.37).sin();
   return (hidden.flatten() * weights).sum();
+}
+
+// Linears that PEFT calls "all": every one but the head.
+std::size_t LinearsOf(const ModelSpec& spec) {
+  std::size_t count = 0;
+  for (const model::LinearModule& module : model::LinearModules(spec))
+    count += module.parts.front().linear == "head" ? 0 : 1;
+  return count;
 }
 
 std::string FamilyName(const ::testing::TestParamInfo<std::string>& info) { return info.param; }
@@ -127,6 +137,68 @@ TEST_P(EveryFamily, PackedSequencesDoNotSeeEachOther) {
     const auto length = static_cast<std::int64_t>(sequence.size());
     EXPECT_LT((packed.narrow(0, first, length) - alone).abs().max().item<double>(), 1e-12);
     first += length;
+  }
+}
+
+TEST_P(EveryFamily, FusedAndReferenceOperationsAgree) {
+  ASSERT_OK_AND_ASSIGN(const Network network, TinyNetwork(spec_));
+  const Batch batch = MakeBatch(
+      {Tokens(spec_.max_positions, spec_.vocab, 1), Tokens(5, spec_.vocab, 2)}, {}, at::kCPU);
+  // Gradients of what the network gives, by name; nobody's are left behind.
+  const auto gradients = [&] {
+    std::map<std::string, at::Tensor> found;
+    Objective(network, batch).backward();
+    for (const Trainable& trainable : network.Trainables()) {
+      found[trainable.name] = trainable.value.grad();
+      trainable.value.mutable_grad().reset();
+    }
+    return found;
+  };
+  const at::Tensor fused = network.Hidden(batch).detach();
+  const std::map<std::string, at::Tensor> fused_gradients = gradients();
+  const ReferenceOps guard;
+  const at::Tensor reference = network.Hidden(batch).detach();
+  // Two orders of summation in double over at most a few thousand terms of size 1.
+  EXPECT_LT((fused - reference).abs().max().item<double>(), 1e-10);
+  for (const auto& [name, gradient] : gradients()) {
+    const at::Tensor& other = fused_gradients.at(name);
+    ASSERT_EQ(gradient.defined(), other.defined()) << name;
+    if (!gradient.defined()) continue;
+    const double size = std::max(1.0, gradient.abs().max().item<double>());
+    EXPECT_LT((gradient - other).abs().max().item<double>(), 1e-10 * size) << name;
+  }
+}
+
+TEST_P(EveryFamily, OptimiserMovesEveryAdapterAndNotOneBitOfTheBase) {
+  NetworkOptions options;
+  options.training = Training::kFrozen;
+  ASSERT_OK_AND_ASSIGN(Network network, Network::Create(spec_, options, Random(spec_)));
+  recipe::TrainConfig config;
+  config.lora = recipe::LoraConfig{};
+  config.lora->rank = 2;
+  ASSERT_OK_AND_ASSIGN(LoraSet lora, LoraSet::Create(spec_, *config.lora, 5, at::kFloat, at::kCPU));
+  EXPECT_EQ(lora.modules().size(), LinearsOf(spec_));
+  network.SetLora(std::move(lora));
+  Optimizer optimizer(network.Trainables(), config);
+  std::vector<at::Tensor> before;
+  for (const Trainable& adapter : optimizer.trainables())
+    before.push_back(adapter.value.detach().clone());
+  // Long enough that every expert gets a token.
+  const Batch batch = MakeBatch(
+      {Tokens(spec_.max_positions, spec_.vocab, 1), Tokens(spec_.max_positions, spec_.vocab, 2)},
+      {}, at::kCPU);
+  for (int step = 1; step <= 3; ++step) {  // A moves once B has left zero
+    Objective(network, batch).backward();
+    optimizer.Step(step, 1e-2, 1);
+  }
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    const Trainable& adapter = optimizer.trainables()[i];
+    EXPECT_FALSE(adapter.value.detach().equal(before[i])) << adapter.name;
+  }
+  for (const model::Parameter& parameter : model::Parameters(spec_)) {
+    ASSERT_OK_AND_ASSIGN(const tensor::Tensor now, network.ReadParameter(parameter.name));
+    ASSERT_OK_AND_ASSIGN(const tensor::Tensor was, Random(spec_)(parameter.name));
+    EXPECT_TRUE(std::ranges::equal(now.bytes(), was.bytes())) << parameter.name;
   }
 }
 
