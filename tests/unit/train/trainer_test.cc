@@ -1,21 +1,14 @@
 // Whole runs of the trainer on a tiny model.
 #include "train/trainer.h"
 
-#include <dlfcn.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <chrono>
-#include <csignal>
-#include <cstdlib>
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
-#include <thread>
 
-#include "base/hash.h"
-#include "base/rng.h"
-#include "metier/train_plugin.h"
-#include "support/fixtures.h"
+#include "format/peft.h"
+#include "model/adapter.h"
+#include "train/lora.h"
+#include "unit/engine/tiny_models.h"
 #include "unit/train/training.h"
 
 namespace metier::train {
@@ -23,57 +16,23 @@ namespace {
 
 using ::testing::HasSubstr;
 
-Result<Json> RunTraining(const Json& document, const EventSink& sink = {}) {
-  METIER_ASSIGN(const recipe::TrainConfig config, recipe::ParseTrainConfig(document));
-  return Train(config, sink);
-}
-
-std::string HashOf(const std::string& path) {
-  const Result<std::string> hash = Sha256OfFile(path);
-  return hash.ok() ? *hash : hash.error().message();
-}
-
 std::string WeightsOf(const Json& reply, const char* file = "/model.safetensors") {
   return HashOf(reply.at("output").get<std::string>() + file);
 }
 
-// Stops when `step` is reached.
-EventSink StopAt(std::int64_t step) {
-  return [step](const Json& event) {
-    return event.at("event") == "step" && event.at("step").get<std::int64_t>() >= step;
-  };
-}
+// One batch is learnt by heart: every token but the first, which has no past.
+const std::vector<std::int32_t> kByHeart = {3, 9, 27, 17, 51, 29, 23, 5, 15, 45};
 
-class Trainer : public ::testing::Test {
+class Overfit : public Trainer, public ::testing::WithParamInterface<std::string> {
  protected:
-  void SetUp() override { WriteLearnable(folder_ / "train.safetensors", 30); }
-
-  // A model to put adapters on. Its head, which they cannot move, has weights large enough to say
-  // something with certainty.
-  std::string Base() {
-    Json config = TinyRun(folder_, "base");
-    config["max_steps"] = 2;
-    config["init"]["std"] = 0.5;
-    const Result<Json> reply = RunTraining(config);
-    EXPECT_OK(reply);
-    return folder_ / "base/final";
-  }
-
-  Json LoraRun(const std::string& base, const std::string& out) {
-    Json config = TinyRun(folder_, out);
-    config.erase("init");
-    config["model"] = base;
-    config["stage"] = "sft";
-    config["lora"] = {{"rank", 8}, {"alpha", 16}};
-    return config;
-  }
-
-  TempFolder folder_;
+  void SetUp() override { WriteTokens(folder_ / "one", {kByHeart}, {}); }
 };
+INSTANTIATE_TEST_SUITE_P(Families, Overfit, ::testing::Values("llama", "mixtral"),
+                         [](const auto& family) { return family.param; });
 
-TEST_F(Trainer, OverfitsOneBatch) {
-  WriteTokens(folder_ / "one", {{3, 9, 27, 17, 51, 29, 23, 5, 15, 45}}, {});
-  Json config = TinyRun(folder_, "one-run");
+TEST_P(Overfit, OneBatch) {
+  Json config = TinyRun(folder_, "run");
+  SetFamily(config, GetParam());
   config["train_file"] = folder_ / "one";
   config["max_steps"] = 150;
   config["learning_rate"] = 1e-2;
@@ -81,18 +40,63 @@ TEST_F(Trainer, OverfitsOneBatch) {
   EXPECT_LT(reply.at("final_loss").get<double>(), 0.01);
 }
 
-TEST_F(Trainer, OverfitsOneBatchWithExperts) {
-  WriteTokens(folder_ / "one", {{3, 9, 27, 17, 51, 29, 23, 5, 15, 45}}, {});
-  Json config = TinyRun(folder_, "moe-run");
-  Json& spec = config["init"]["spec"];
-  spec["model_type"] = "mixtral";
-  spec["num_local_experts"] = 4;
-  spec["num_experts_per_tok"] = 2;
+// Mean loss of kByHeart under a model and an adapter on disk, by the engine that serves them.
+Result<double> ServedLoss(const std::string& base, const std::string& folder) {
+  METIER_ASSIGN(const auto model, engine::NativeModel::Open(base));
+  engine::NativeBackend backend(model, {.threads = 1});
+  model::AdapterId id = model::AdapterId::kNone;
+  if (!folder.empty()) {
+    METIER_ASSIGN(const auto peft, format::OpenPeftAdapter(folder));
+    METIER_ASSIGN(const model::Adapter adapter, model::ToAdapter(model->spec(), peft));
+    METIER_ASSIGN(id, backend.AddAdapter(adapter));
+  }
+  const std::vector<float> logits = engine::test::RunWhole(backend, kByHeart, {}, id);
+  const auto vocab = static_cast<std::size_t>(model->spec().vocab);
+  double total = 0;
+  for (std::size_t i = 1; i < kByHeart.size(); ++i) {
+    const float* row = logits.data() + (i - 1) * vocab;
+    double sum = 0;
+    const double target = row[kByHeart[i]];
+    for (std::size_t v = 0; v < vocab; ++v) sum += std::exp(row[v] - target);
+    total += std::log(sum);
+  }
+  return total / static_cast<double>(kByHeart.size() - 1);
+}
+
+TEST_P(Overfit, OneBatchWithLoraWhichMovesEveryAdapterAndLeavesTheBaseAlone) {
+  WriteLearnable(folder_ / "train.safetensors", 30);
+  const std::string base = Base(GetParam());
+  const std::string before = HashOf(base + "/model.safetensors");
+  Json config = LoraRun(base, "lora");
   config["train_file"] = folder_ / "one";
-  config["max_steps"] = 150;
-  config["learning_rate"] = 1e-2;
+  config["max_steps"] = 300;
+  config["learning_rate"] = 2e-2;
   ASSERT_OK_AND_ASSIGN(const Json reply, RunTraining(config));
   EXPECT_LT(reply.at("final_loss").get<double>(), 0.01);
+  EXPECT_EQ(HashOf(base + "/model.safetensors"), before);
+
+  // What was learnt is in the adapter's file, and in nothing else.
+  const std::string output = reply.at("output").get<std::string>();
+  ASSERT_OK_AND_ASSIGN(const double served, ServedLoss(base, output));
+  EXPECT_LT(served, 0.01);
+  ASSERT_OK_AND_ASSIGN(const double without, ServedLoss(base, ""));
+  EXPECT_GT(without, 1);
+
+  ASSERT_OK_AND_ASSIGN(const recipe::TrainConfig parsed, recipe::ParseTrainConfig(config));
+  ASSERT_OK_AND_ASSIGN(const model::ModelFiles files, model::ModelFiles::Open(base));
+  ASSERT_OK_AND_ASSIGN(const LoraSet first, LoraSet::Create(files.spec(), *parsed.lora,
+                                                            static_cast<std::uint64_t>(parsed.seed),
+                                                            at::kFloat, at::kCPU));
+  ASSERT_OK_AND_ASSIGN(const LoraSet last,
+                       LoraSet::Load(files.spec(), output, at::kFloat, at::kCPU));
+  ASSERT_EQ(first.modules().size(), last.modules().size());
+  for (std::size_t i = 0; i < first.modules().size(); ++i) {
+    const LoraModule& module = first.modules()[i];
+    const LoraModule& moved = last.modules()[i];
+    ASSERT_EQ(module.module.path, moved.module.path);
+    EXPECT_FALSE(module.a.equal(moved.a)) << module.module.path;
+    EXPECT_FALSE(module.b.equal(moved.b)) << module.module.path;
+  }
 }
 
 TEST_F(Trainer, AccumulationChangesNothingButRounding) {
@@ -154,32 +158,27 @@ TEST_F(Trainer, ResumeRefusesAnotherRun) {
   EXPECT_OK(RunTraining(config));
 }
 
-TEST_F(Trainer, KilledAtAnyMomentResumesToTheSameBits) {
-  Json config = TinyRun(folder_, "whole");
-  config["save_steps"] = 1;
-  config["max_steps"] = 20;
-  ASSERT_OK_AND_ASSIGN(const Json whole, RunTraining(config));
-  config["output_dir"] = folder_ / "killed";
-  const char* asked = std::getenv("METIER_TEST_KILLS");
-  const int kills = asked == nullptr ? 5 : std::atoi(asked);
-  Rng rng(static_cast<std::uint64_t>(::getpid()));
-  for (int i = 0; i < kills; ++i) {
-    const pid_t child = ::fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) {
-      const bool ok = RunTraining(config).ok();
-      ::_exit(ok ? 0 : 1);
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(20 + rng.Below(400)));
-    ::kill(child, SIGKILL);
-    int status = 0;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-    EXPECT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 0) << "a resumed run failed";
-  }
-  ASSERT_OK_AND_ASSIGN(const Json rest, RunTraining(config));
-  EXPECT_EQ(WeightsOf(rest), WeightsOf(whole));
-  for (const auto& entry : std::filesystem::directory_iterator(folder_ / "killed"))
-    EXPECT_THAT(entry.path().filename().string(), ::testing::Not(HasSubstr("tmp-")));
+TEST_F(Trainer, ResumeRefusesACheckpointOfAnotherNetwork) {
+  Json config = TinyRun(folder_, "run");
+  ASSERT_OK(RunTraining(config, StopAt(2)));
+  const std::string path = folder_ / "run/checkpoint-2/config.json";
+  ASSERT_OK_AND_ASSIGN(Json changed, ReadJsonFile(path));
+  changed["max_position_embeddings"] = 16;  // fewer than the sequences of this run need
+  WriteAll(path, DumpPretty(changed));
+  EXPECT_ERROR(RunTraining(config), ErrorCode::kInvalidArgument, "another network");
+}
+
+TEST_F(Trainer, SaysWhatIsWrongWithTheEvalFileBeforeTheFirstStep) {
+  WriteTokens(folder_ / "eval", {std::vector<std::int32_t>(33, 1)}, {});
+  Json config = LoraRun(Base(), "run");
+  config["eval_file"] = folder_ / "eval";
+  int steps = 0;
+  const EventSink count = [&](const Json& event) {
+    steps += event.at("event") == "step" ? 1 : 0;
+    return false;
+  };
+  EXPECT_ERROR(RunTraining(config, count), ErrorCode::kDataCorrupt, "eval_file");
+  EXPECT_EQ(steps, 0);
 }
 
 TEST_F(Trainer, KeepsAsManyCheckpointsAsAsked) {
@@ -190,30 +189,6 @@ TEST_F(Trainer, KeepsAsManyCheckpointsAsAsked) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "run/checkpoint-8"));
   EXPECT_TRUE(std::filesystem::exists(folder_ / "run/checkpoint-10/trainer_state.json"));
   EXPECT_TRUE(std::filesystem::exists(folder_ / "run/checkpoint-12/optimizer.safetensors"));
-}
-
-TEST_F(Trainer, AFullDiskLeavesTheLastGoodCheckpoint) {
-  Json config = TinyRun(folder_, "run");
-  config["save_steps"] = 4;
-  ASSERT_OK(RunTraining(config, StopAt(5)));
-  const std::string before = HashOf(folder_ / "run/checkpoint-4/model.safetensors");
-  const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    std::signal(SIGXFSZ, SIG_IGN);
-    const rlimit limit = {20000, 20000};  // less than the weights need
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-    const Result<Json> failed = RunTraining(config);
-    const bool clear =
-        !failed.ok() && failed.error().message().find("checkpoint-8") != std::string::npos;
-    ::_exit(clear ? 0 : 1);
-  }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-  EXPECT_EQ(HashOf(folder_ / "run/checkpoint-4/model.safetensors"), before);
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "run/checkpoint-8"));
-  EXPECT_OK(RunTraining(config));
 }
 
 TEST_F(Trainer, StopsWhenTheLossIsNotFinite) {
@@ -246,45 +221,6 @@ TEST_F(Trainer, WritesLogsStateCurveAndManifest) {
   EXPECT_EQ(manifest.at("steps"), 12);
   EXPECT_EQ(manifest.at("inputs").at("train_file"), HashOf(folder_ / "train.safetensors"));
   EXPECT_THAT(ReadAll(folder_ / "run/training_loss.svg"), HasSubstr("<svg"));
-}
-
-struct PluginEvents {
-  int steps = 0;
-};
-
-TEST_F(Trainer, LoadsAsAPlugIn) {
-  const char* folder = std::getenv("METIER_BIN");
-  ASSERT_NE(folder, nullptr);
-  void* handle =
-      ::dlopen((std::string(folder) + "/libmetier_train.so").c_str(), RTLD_NOW | RTLD_LOCAL);
-  ASSERT_NE(handle, nullptr) << ::dlerror();
-  const auto abi = reinterpret_cast<metier_train_abi_fn>(::dlsym(handle, "metier_train_abi"));
-  const auto call = reinterpret_cast<metier_train_call_fn>(::dlsym(handle, "metier_train_call"));
-  const auto release = reinterpret_cast<metier_train_free_fn>(::dlsym(handle, "metier_train_free"));
-  ASSERT_TRUE(abi != nullptr && call != nullptr && release != nullptr);
-  EXPECT_EQ(abi(), METIER_TRAIN_ABI);
-  const auto ask = [&](const char* verb, const std::string& request,
-                       const metier_train_callbacks* callbacks, int expected) {
-    char* reply = nullptr;
-    EXPECT_EQ(call(verb, request.c_str(), callbacks, &reply), expected);
-    const std::string text = reply == nullptr ? "" : reply;
-    release(reply);
-    const Result<Json> parsed = ParseJson(text);
-    return parsed.ok() ? *parsed : Json();
-  };
-  EXPECT_TRUE(ask("info", "{}", nullptr, 0).at("libtorch").is_string());
-  EXPECT_EQ(ask("trian", "{}", nullptr, 1).at("error").at("code"), "invalid argument");
-  EXPECT_THAT(ask("train", "{\"oops\": 1}", nullptr, 1).dump(), HasSubstr("unknown key"));
-  PluginEvents events;
-  const metier_train_callbacks callbacks = {
-      &events, [](void* context, const char* json) {
-        auto* seen = static_cast<PluginEvents*>(context);
-        if (std::string_view(json).find("\"step\"") != std::string_view::npos) ++seen->steps;
-        return seen->steps >= 3 ? 1 : 0;
-      }};
-  const Json reply = ask("train", DumpCompact(TinyRun(folder_, "plugged")), &callbacks, 0);
-  EXPECT_EQ(reply.at("steps"), 3);
-  EXPECT_TRUE(reply.at("stopped").get<bool>());
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// tests/unit/train/training.h - token files, tiny models and configurations for the trainer's
+// tests/unit/train/training.h - token files, tiny models, configurations and runs for the trainer's
 // tests.
 #pragma once
 
@@ -6,9 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "format/token_file.h"
 #include "support/fixtures.h"
+#include "train/trainer.h"
 
 namespace metier::train {
 
@@ -66,5 +68,60 @@ inline void WriteLearnable(const std::string& path, int examples) {
   }
   WriteTokens(path, all, {});
 }
+
+inline Result<Json> RunTraining(const Json& document, const EventSink& sink = {}) {
+  METIER_ASSIGN(const recipe::TrainConfig config, recipe::ParseTrainConfig(document));
+  return Train(config, sink);
+}
+
+inline std::string HashOf(const std::string& path) {
+  const Result<std::string> hash = Sha256OfFile(path);
+  return hash.ok() ? *hash : hash.error().message();
+}
+
+// Stops when `step` is reached.
+inline EventSink StopAt(std::int64_t step) {
+  return [step](const Json& event) {
+    return event.at("event") == "step" && event.at("step").get<std::int64_t>() >= step;
+  };
+}
+
+// Runs in a folder of their own.
+class Trainer : public ::testing::Test {
+ protected:
+  void SetUp() override { WriteLearnable(folder_ / "train.safetensors", 30); }
+
+  // A model to put adapters on, trained for two steps. Adapters cannot move its embedding and head:
+  // with the usual small random ones no hidden state could make a token certain (a width of 32 and
+  // weights near 0.02 keep every logit below 1), so its weights are large.
+  std::string Base(const std::string& model_type = "llama") {
+    Json config = TinyRun(folder_, "base-" + model_type);
+    config["max_steps"] = 2;
+    config["init"]["std"] = 0.5;
+    SetFamily(config, model_type);
+    const Result<Json> reply = RunTraining(config);
+    EXPECT_OK(reply);
+    return folder_ / ("base-" + model_type) + "/final";
+  }
+
+  static void SetFamily(Json& config, const std::string& model_type) {
+    Json& spec = config["init"]["spec"];
+    spec["model_type"] = model_type;
+    if (model_type != "mixtral") return;
+    spec["num_local_experts"] = 4;
+    spec["num_experts_per_tok"] = 2;
+  }
+
+  Json LoraRun(const std::string& base, const std::string& out) {
+    Json config = TinyRun(folder_, out);
+    config.erase("init");
+    config["model"] = base;
+    config["stage"] = "sft";
+    config["lora"] = {{"rank", 8}, {"alpha", 16}};
+    return config;
+  }
+
+  TempFolder folder_;
+};
 
 }  // namespace metier::train
