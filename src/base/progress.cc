@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 
 namespace metier {
@@ -15,11 +16,11 @@ double Fraction(const ProgressFacts& facts) {
   return std::min(1.0, static_cast<double>(facts.done) / static_cast<double>(facts.total));
 }
 
-// "420/1000 [01:10<01:37, 6.00/s] loss 1.234"; "?" for what cannot be known yet.
+// "420/1000 [01:10<01:37, 6.00/s] loss 1.234"
 std::string Figures(const ProgressFacts& facts) {
   const std::uint64_t advanced = facts.done - std::min(facts.done, facts.first);
-  const double rate = facts.seconds > 0 ? static_cast<double>(advanced) / facts.seconds : 0;
-  std::string left = "?";
+  const double rate = facts.measured > 0 ? static_cast<double>(advanced) / facts.measured : 0;
+  std::string left = "--:--";
   if (facts.done >= facts.total)
     left = FormatDuration(0);
   else if (rate > 0)
@@ -80,39 +81,59 @@ std::string FormatProgressBar(const ProgressFacts& facts, int columns) {
   return fmt::format("{}|{:#<{}}{: <{}}| {}", head, "", filled, "", width - filled, figures);
 }
 
-Progress::Progress(std::string label, std::uint64_t total)
+double Progress::SteadySeconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+Progress::Progress(std::string label, std::uint64_t total, Clock clock)
     : label_(std::move(label)),
       total_(total),
+      clock_(std::move(clock)),
       terminal_(::isatty(STDERR_FILENO) == 1),
-      started_(Clock::now()) {}
+      started_(clock_()) {}
 
 Progress::~Progress() {
-  if (done_ == 0 && !drawn_) return;
-  if (!current_) Draw();
+  if (!updated_) return;
+  if (!current_) Draw(clock_());
   if (terminal_) fmt::print(stderr, "\n");
 }
 
+// Seconds between two drawings. A log that somebody follows wants to see soon that the work goes
+// on; one of a long night wants to stay readable.
+double Progress::Pause(double now) const {
+  constexpr double kTerminal = 0.1;
+  constexpr double kSoon = 10;
+  constexpr double kLater = 60;
+  constexpr double kSoonEnds = 120;
+  if (terminal_) return kTerminal;
+  return now - first_at_ < kSoonEnds ? kSoon : kLater;
+}
+
 void Progress::Update(std::uint64_t done, std::string_view note) {
+  const double now = clock_();
   current_ = current_ && done == done_ && note == note_;
   done_ = done;
   note_ = note;
-  const auto pause = terminal_ ? std::chrono::milliseconds(100) : std::chrono::milliseconds(10'000);
-  const auto now = Clock::now();
-  if (drawn_ && now - shown_ < pause) return;
-  shown_ = now;
-  Draw();
+  if (!updated_) {
+    updated_ = true;
+    first_ = done;
+    first_at_ = now;
+  } else if (now - drawn_at_ < Pause(now)) {
+    return;
+  }
+  Draw(now);
 }
 
-void Progress::Draw() {
-  drawn_ = true;
+void Progress::Draw(double now) {
+  drawn_at_ = now;
   current_ = true;
-  const ProgressFacts facts = {
-      .label = label_,
-      .note = note_,
-      .done = done_,
-      .total = total_,
-      .first = first_,
-      .seconds = std::chrono::duration<double>(Clock::now() - started_).count()};
+  const ProgressFacts facts = {.label = label_,
+                               .note = note_,
+                               .done = done_,
+                               .total = total_,
+                               .first = first_,
+                               .seconds = now - started_,
+                               .measured = now - first_at_};
   if (!terminal_) {
     fmt::print(stderr, "{}\n", FormatProgress(facts));
     return;

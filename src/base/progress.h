@@ -2,8 +2,8 @@
 // elsewhere.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -11,10 +11,18 @@ namespace metier {
 
 // Writes to stderr only. On a terminal: "sft  42%|#####     | 420/1000 [01:10<01:37, 6.0/s]
 // loss 1.234", redrawn at most ten times a second and never wider than the terminal. Elsewhere the
-// same facts as one line, at most every ten seconds, and one at the end. One thread at a time.
+// same facts as plain lines: the first at once, then at most one every ten seconds, after the first
+// two minutes one a minute, and one at the end. One thread at a time.
+//
+// Speed and time left come from the work between the first Update and the latest: what was done
+// before the first one (by an earlier process of a resumed run, or while this one started) took
+// time that nobody measured.
 class Progress {
  public:
-  Progress(std::string label, std::uint64_t total);
+  // Seconds that only grow; from where is of no matter.
+  using Clock = std::function<double()>;
+
+  Progress(std::string label, std::uint64_t total, Clock clock = SteadySeconds);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -22,23 +30,23 @@ class Progress {
   // `done` of `total`; `note` is shown behind the figures ("loss 1.234").
   void Update(std::uint64_t done, std::string_view note = {});
 
-  // Work done before this process started (a resumed run) is not counted into the rate.
-  void StartFrom(std::uint64_t done) { first_ = done; }
-
  private:
-  void Draw();
+  static double SteadySeconds();
+  double Pause(double now) const;
+  void Draw(double now);
 
-  using Clock = std::chrono::steady_clock;
   std::string label_;
   std::string note_;
   std::uint64_t total_;
-  std::uint64_t done_ = 0;
-  std::uint64_t first_ = 0;
+  Clock clock_;
   bool terminal_;
-  bool drawn_ = false;
+  bool updated_ = false;
   bool current_ = false;  // what was drawn last is what there is to say
-  Clock::time_point started_;
-  Clock::time_point shown_;
+  std::uint64_t done_ = 0;
+  std::uint64_t first_ = 0;  // done at the first Update
+  double started_;
+  double first_at_ = 0;
+  double drawn_at_ = 0;
 };
 
 // What one line of progress says.
@@ -47,12 +55,13 @@ struct ProgressFacts {
   std::string_view note;
   std::uint64_t done = 0;
   std::uint64_t total = 0;
-  std::uint64_t first = 0;  // done before the clock started
-  double seconds = 0;
+  std::uint64_t first = 0;  // done when the measured time began
+  double seconds = 0;       // since the start, as shown
+  double measured = 0;      // seconds that done - first took; 0: no speed is known yet
 };
 
-// The line without a bar, and the line with one that fits into `columns`: the bar gives way first,
-// then the line is cut.
+// What cannot be known yet is "--:--" and "?/s". The line without a bar, and the line with one that
+// fits into `columns`: the bar gives way first, then the line is cut.
 std::string FormatProgress(const ProgressFacts& facts);
 std::string FormatProgressBar(const ProgressFacts& facts, int columns);
 

@@ -18,10 +18,7 @@ void TrainProgress::OnEvent(const Json& event) {
   if (text("event") == "log") LogInfo(label_ + ": " + text("text"));
   if (text("event") != "step") return;
   const auto step = static_cast<std::uint64_t>(number("step"));
-  if (!bar_) {
-    bar_.emplace(label_, static_cast<std::uint64_t>(number("total_steps")));
-    bar_->StartFrom(step > 0 ? step - 1 : 0);
-  }
+  if (!bar_) bar_.emplace(label_, static_cast<std::uint64_t>(number("total_steps")));
   bar_->Update(step, fmt::format("loss {:.4f}", number("loss")));
 }
 

@@ -1,15 +1,16 @@
 #include "base/progress.h"
 
-#include <unistd.h>
-
-#include <cstdio>
-#include <thread>
+#include <functional>
+#include <sstream>
+#include <string>
+#include <vector>
 
 #include "support/fixtures.h"
 
 namespace metier {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 TEST(FormatDuration, CountsInMinutesAndThenHours) {
@@ -22,19 +23,24 @@ TEST(FormatDuration, CountsInMinutesAndThenHours) {
 }
 
 TEST(FormatProgress, SaysHowFarAndHowLong) {
-  const ProgressFacts facts = {
-      .label = "sft", .note = "loss 1.234", .done = 420, .total = 1000, .seconds = 70};
+  const ProgressFacts facts = {.label = "sft",
+                               .note = "loss 1.234",
+                               .done = 420,
+                               .total = 1000,
+                               .seconds = 70,
+                               .measured = 70};
   EXPECT_EQ(FormatProgress(facts), "sft  42% 420/1000 [01:10<01:36, 6.00/s] loss 1.234");
 }
 
 TEST(FormatProgress, SaysWhatItDoesNotKnow) {
-  EXPECT_EQ(FormatProgress({.label = "x", .total = 10}), "x   0% 0/10 [00:00<?, ?/s]");
+  EXPECT_EQ(FormatProgress({.label = "x", .total = 10}), "x   0% 0/10 [00:00<--:--, ?/s]");
   EXPECT_EQ(FormatProgress({.label = "x"}), "x 100% 0/0 [00:00<00:00, ?/s]");
 }
 
-TEST(FormatProgress, ResumedWorkIsNotCountedIntoTheRate) {
-  const ProgressFacts facts = {.label = "x", .done = 60, .total = 100, .first = 50, .seconds = 10};
-  EXPECT_EQ(FormatProgress(facts), "x  60% 60/100 [00:10<00:40, 1.00/s]");
+TEST(FormatProgress, OnlyMeasuredWorkIsCountedIntoTheRate) {
+  const ProgressFacts facts = {
+      .label = "x", .done = 60, .total = 100, .first = 50, .seconds = 25, .measured = 10};
+  EXPECT_EQ(FormatProgress(facts), "x  60% 60/100 [00:25<00:40, 1.00/s]");
 }
 
 TEST(FormatProgress, OnlyTheWholeIsAHundredPercent) {
@@ -42,8 +48,12 @@ TEST(FormatProgress, OnlyTheWholeIsAHundredPercent) {
 }
 
 TEST(FormatProgressBar, FitsTheTerminal) {
-  const ProgressFacts facts = {
-      .label = "sft", .note = "loss 1.234", .done = 50, .total = 100, .seconds = 50};
+  const ProgressFacts facts = {.label = "sft",
+                               .note = "loss 1.234",
+                               .done = 50,
+                               .total = 100,
+                               .seconds = 50,
+                               .measured = 50};
   EXPECT_EQ(FormatProgressBar(facts, 200),
             "sft  50%|############            | 50/100 [00:50<00:50, 1.00/s] loss 1.234");
   EXPECT_EQ(FormatProgressBar(facts, 60),
@@ -60,12 +70,73 @@ std::string Written(const std::function<void()>& work) {
   return ::testing::internal::GetCapturedStderr();
 }
 
+std::vector<std::string> LinesOf(const std::string& text) {
+  std::istringstream in(text);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
 TEST(Progress, WritesPlainLinesIntoAFile) {
-  const std::string text = Written([] {
-    Progress progress("data", 4);
-    for (std::uint64_t i = 1; i <= 4; ++i) progress.Update(i, "rows");
+  double now = 7;
+  const std::string text = Written([&now] {
+    Progress progress("data", 4, [&now] { return now; });
+    for (std::uint64_t i = 1; i <= 4; ++i) {
+      now += 2;
+      progress.Update(i, "rows");
+    }
   });
-  EXPECT_THAT(text, ::testing::MatchesRegex("data  25% 1/4 .* rows\ndata 100% 4/4 .* rows\n"));
+  EXPECT_THAT(LinesOf(text), ElementsAre("data  25% 1/4 [00:02<--:--, ?/s] rows",
+                                         "data 100% 4/4 [00:08<00:00, 0.50/s] rows"));
+}
+
+// A run tells of its first step when it is done: no time has passed since, so no speed is known.
+TEST(Progress, KnowsNoSpeedBeforeTheSecondUpdate) {
+  double now = 100;
+  const std::string text = Written([&now] {
+    Progress progress("pretrain", 2027, [&now] { return now; });
+    now += 1e-5;
+    progress.Update(1, "loss 9.1");
+    now += 20;
+    progress.Update(11, "loss 8.0");
+  });
+  EXPECT_THAT(LinesOf(text), ElementsAre("pretrain   0% 1/2027 [00:00<--:--, ?/s] loss 9.1",
+                                         "pretrain   0% 11/2027 [00:20<1:07:12, 0.50/s] loss 8.0"));
+}
+
+TEST(Progress, WhatAnEarlierProcessDidIsNoSpeed) {
+  double now = 0;
+  const std::string text = Written([&now] {
+    Progress progress("sft", 1000, [&now] { return now; });
+    now += 5;
+    progress.Update(900);
+    now += 10;
+    progress.Update(910);
+  });
+  EXPECT_THAT(LinesOf(text), ElementsAre("sft  90% 900/1000 [00:05<--:--, ?/s]",
+                                         "sft  91% 910/1000 [00:15<01:30, 1.00/s]"));
+}
+
+// An hour of one step a second: the first line, one every 10 s for 2 minutes, then one a minute,
+// and the last.
+TEST(Progress, PlainLinesBecomeRarer) {
+  double now = 0;
+  const std::string text = Written([&] {
+    Progress progress("sft", 3600, [&now] { return now; });
+    for (std::uint64_t i = 1; i <= 3600; ++i) {
+      now += 1;
+      progress.Update(i, std::to_string(i));
+    }
+  });
+  std::vector<int> seconds;
+  for (const std::string& line : LinesOf(text)) {
+    seconds.push_back(std::stoi(line.substr(line.rfind(' '))));
+  }
+  std::vector<int> expected;
+  for (int at = 1; at < 121; at += 10) expected.push_back(at);
+  for (int at = 171; at < 3600; at += 60) expected.push_back(at);
+  expected.push_back(3600);
+  EXPECT_EQ(seconds, expected);
 }
 
 TEST(Progress, SaysNothingTwice) {
