@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string>
+#include <string_view>
 #include <utility>
 
 namespace metier::text {
@@ -68,6 +70,28 @@ Status NormalizeCall(Json& call) {
   return Ok();
 }
 
+// A template that knows no tools may print a message without its calls ("None" for its content): a
+// model would be trained on, or shown, an answer that nobody gave.
+Status CheckCallsArePrinted(const Json& messages, const RenderedChat& chat) {
+  for (const AssistantSpan& span : chat.assistant) {
+    const Json& message = messages[span.message];
+    const auto calls = message.find("tool_calls");
+    if (calls == message.end() || calls->is_null()) continue;
+    const std::string_view printed =
+        std::string_view(chat.text).substr(span.begin, span.end - span.begin);
+    for (const Json& call : *calls) {
+      const Json& function = call.contains("function") ? call["function"] : call;
+      const std::string& name = function["name"].get_ref<const std::string&>();
+      if (printed.find(name) != std::string_view::npos) continue;
+      return Error(ErrorCode::kUnsupported,
+                   fmt::format("message {}: the chat template does not print the tool call '{}'; "
+                               "choose a template that knows tools",
+                               span.message, name));
+    }
+  }
+  return Ok();
+}
+
 }  // namespace
 
 ChatTemplate::Tokens TemplateTokens(const Tokenizer& tokenizer) {
@@ -102,6 +126,7 @@ Result<EncodedChat> EncodeChat(const Tokenizer& tokenizer, const ChatTemplate& c
   EncodedChat encoded;
   METIER_ASSIGN(encoded.chat,
                 chat_template.RenderWithSpans(normal, TemplateTokens(tokenizer), options));
+  METIER_TRY(CheckCallsArePrinted(normal, encoded.chat));
   Pieces pieces(tokenizer, encoded.chat, encoded.ids);
   for (const AssistantSpan& span : encoded.chat.assistant) {
     METIER_TRY(pieces.Encode(span.begin));

@@ -48,7 +48,8 @@ ChatTemplate::Tokens TemplateTokens(const Tokenizer& tokenizer);
 // with arguments that are no JSON object, with the message's index.
 Result<Json> NormalizeMessages(const Json& messages);
 
-// Renders NormalizeMessages(messages) and encodes it. Errors of both.
+// Renders NormalizeMessages(messages) and encodes it. Errors of both; kUnsupported also: the
+// template prints an assistant's message without one of its tool calls.
 Result<EncodedChat> EncodeChat(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
                                const Json& messages, const RenderOptions& options = {});
 

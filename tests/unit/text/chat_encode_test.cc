@@ -144,6 +144,25 @@ TEST(EncodeChat, ToolArgumentsInAStringAreObjects) {
                ErrorCode::kInvalidArgument, "has no name");
 }
 
+TEST(EncodeChat, ATemplateThatDropsAToolCallIsRefused) {
+  const Tokenizer tokenizer = Bytes(Prefix::kNone);
+  // As Llama 3's first template: a message without content becomes "None".
+  const auto deaf = ChatTemplate::Parse(
+      "{% for m in messages %}{{ m.role + ':' }}{{ m.content | trim }}<|end|>{% endfor %}");
+  ASSERT_OK(deaf);
+  const Json messages = *ParseJson(
+      R"([{"role": "user", "content": "find it"}, {"role": "assistant", "content": null,
+           "tool_calls": [{"type": "function", "function": {"name": "find", "arguments": {}}}]},
+          {"role": "tool", "content": "find: here"}, {"role": "assistant", "content": "here"}])");
+  EXPECT_ERROR(EncodeChat(tokenizer, *deaf, messages), ErrorCode::kUnsupported,
+               "message 1: the chat template does not print the tool call 'find'");
+  const auto knows = ChatTemplate::Parse(
+      "{% for m in messages %}{{ m.role + ':' }}{% if m.tool_calls %}{{ m.tool_calls | tojson }}"
+      "{% else %}{{ m.content }}{% endif %}<|end|>{% endfor %}");
+  ASSERT_OK(knows);
+  EXPECT_OK(EncodeChat(tokenizer, *knows, messages));
+}
+
 // For every template: what serving encodes before turn k is the beginning of what training encodes.
 void ExpectServingIsAPrefix(const Tokenizer& tokenizer, const ChatTemplate& parsed,
                             const Json& messages, int& compared) {
