@@ -14,6 +14,8 @@ namespace {
 
 using test::ReadAll;
 using test::TempFolder;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::string Program() {
   const char* folder = std::getenv("METIER_BIN");
@@ -51,16 +53,47 @@ TEST(Program, StartsWithinFifteenMilliseconds) {
   EXPECT_LT(best, kLimit) << "ms";
 }
 
+// ldd follows what the libraries need in their turn.
 TEST(Program, LinksNoLibTorchAndNoPython) {
   const TempFolder folder;
   ProcessOptions options;
   options.arguments = {"ldd", Program()};
   options.log = folder / "log";
-  ASSERT_OK(RunProcess(options));
+  const Status listed = RunProcess(options);
+  if (!listed.ok() && listed.error().code() == ErrorCode::kNotFound) GTEST_SKIP() << "no ldd";
+  ASSERT_OK(listed);
   const std::string libraries = ReadAll(folder / "log");
-  EXPECT_THAT(libraries, ::testing::HasSubstr("libc.so"));
-  for (const char* unwanted : {"libtorch", "libc10", "libpython", "libmetier_train"}) {
-    EXPECT_THAT(libraries, ::testing::Not(::testing::HasSubstr(unwanted)));
+  EXPECT_THAT(libraries, HasSubstr("libc.so"));
+  for (const char* unwanted :
+       {"libtorch", "libc10", "libgloo", "libpython", "libmetier_train", "not found"}) {
+    EXPECT_THAT(libraries, Not(HasSubstr(unwanted)));
+  }
+}
+
+// What the dynamic loader opens while the program runs, with `plugin` as the training plug-in.
+std::string Loads(const std::vector<std::string>& words, const std::string& plugin) {
+  const TempFolder folder;
+  ProcessOptions options;
+  options.arguments = {"env", "LD_DEBUG=files", "METIER_TRAIN_PLUGIN=" + plugin, Program()};
+  options.arguments.insert(options.arguments.end(), words.begin(), words.end());
+  options.log = folder / "log";
+  const Status ended = RunProcess(options);
+  EXPECT_TRUE(ended.ok() || words[0] == "doctor") << ended.error().message();
+  return ReadAll(folder / "log");
+}
+
+TEST(Program, LoadsTheTrainingPluginOnlyWhereItIsAskedFor) {
+  const TempFolder folder;
+  const std::string plugin = folder / "libmetier_train.so";
+  test::WriteAll(plugin, "");  // an attempt shows, whether training was built or not
+  const std::string opened = "file=" + plugin;
+  EXPECT_THAT(Loads({"doctor"}, plugin), HasSubstr(opened)) << "the loader's trace is not read";
+  const std::vector<std::vector<std::string>> others = {
+      {"--version"}, {"train", "--help"}, {"schema", "recipe"}};
+  for (const std::vector<std::string>& words : others) {
+    const std::string loads = Loads(words, plugin);
+    EXPECT_THAT(loads, HasSubstr("file=libc.so")) << words[0];
+    EXPECT_THAT(loads, Not(HasSubstr("libmetier_train"))) << words[0];
   }
 }
 
