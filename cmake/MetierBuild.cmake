@@ -26,12 +26,33 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_FLAGS MATCHES "-fsanitize"
   # gcc's own manual: with sanitizers this warning finds what is not there.
   target_compile_options(metier_settings INTERFACE -Wno-maybe-uninitialized)
 elseif(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # gcc 12, optimising, sees overlapping copies inside std::string's operator+ (its bug 105329).
-  target_compile_options(metier_settings INTERFACE -Wno-restrict)
+  # gcc 12, optimising, sees overlapping and endless copies inside std::string (its bug 105329), also in precompiled headers.
+  target_compile_options(metier_settings INTERFACE -Wno-restrict -Wno-stringop-overflow
+                         -Wno-stringop-overread -Wno-array-bounds)
 endif()
 # The same bits on every machine of one instruction set: no contraction that the source does not spell.
 target_compile_options(metier_settings INTERFACE -ffp-contract=off)
 target_include_directories(metier_settings INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+
+# What most units include and the compiler takes longest to read. Units do not rely on it: the fuzz preset, and whoever sets
+# METIER_PCH=OFF, compile without.
+set(METIER_SLOW_HEADERS "<algorithm>" "<filesystem>" "<functional>" "<map>" "<memory>" "<optional>" "<string>" "<vector>"
+    "<fmt/format.h>" "${CMAKE_SOURCE_DIR}/src/base/json.h")
+
+# metier_precompiled(TARGET OWNER headers...): the first target that names OWNER precompiles the headers, the others use its
+# file. All of them must have the same compiler flags.
+function(metier_precompiled target owner)
+  if(NOT METIER_PCH)
+    return()
+  endif()
+  get_property(first GLOBAL PROPERTY metier_pch_${owner})
+  if(first)
+    target_precompile_headers(${target} REUSE_FROM ${first})
+  else()
+    target_precompile_headers(${target} PRIVATE ${ARGN})
+    set_property(GLOBAL PROPERTY metier_pch_${owner} ${target})
+  endif()
+endfunction()
 
 # metier_module(NAME PUBLIC ... PRIVATE ...): the static library metier_NAME of src/NAME/**/*.cc.
 function(metier_module name)
@@ -46,6 +67,11 @@ function(metier_module name)
   add_library(metier_${name} STATIC ${sources})
   target_link_libraries(metier_${name} PUBLIC ${ARG_PUBLIC} PRIVATE metier_settings ${ARG_PRIVATE})
   target_include_directories(metier_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+  if(name STREQUAL "base") # has definitions of its own
+    metier_precompiled(metier_base base ${METIER_SLOW_HEADERS})
+  elseif(NOT name MATCHES "^(tensor|kernels)$") # these are about numbers: quick to read
+    metier_precompiled(metier_${name} modules ${METIER_SLOW_HEADERS})
+  endif()
   if(EXISTS ${CMAKE_SOURCE_DIR}/src/${name}/module.cmake)
     include(${CMAKE_SOURCE_DIR}/src/${name}/module.cmake) # what a folder needs beyond the rule (kernels/: flags per file)
   endif()
