@@ -22,13 +22,14 @@ endif()
 add_library(metier_settings INTERFACE)
 target_compile_options(metier_settings INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror
                        -Wno-missing-field-initializers) # with designated initialisers, what is left out is meant to be
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_FLAGS MATCHES "-fsanitize")
-  # gcc's own manual: with sanitizers this warning finds what is not there.
-  target_compile_options(metier_settings INTERFACE -Wno-maybe-uninitialized)
-elseif(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # gcc 12, optimising, sees overlapping and endless copies inside std::string (its bug 105329), also in precompiled headers.
-  target_compile_options(metier_settings INTERFACE -Wno-restrict -Wno-stringop-overflow
-                         -Wno-stringop-overread -Wno-array-bounds)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # gcc 12 sees overlapping and endless copies inside std::string (its bug 105329), also in precompiled headers.
+  target_compile_options(metier_settings INTERFACE -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread
+                         -Wno-array-bounds)
+  if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+    # gcc's own manual: with sanitizers this warning finds what is not there.
+    target_compile_options(metier_settings INTERFACE -Wno-maybe-uninitialized)
+  endif()
 endif()
 # The same bits on every machine of one instruction set: no contraction that the source does not spell.
 target_compile_options(metier_settings INTERFACE -ffp-contract=off)

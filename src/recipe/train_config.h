@@ -53,6 +53,8 @@ struct InitConfig {
   Json spec;
   std::int64_t vocab_size = 0;
   double std = 0.02;
+  std::string attention = "normal";
+  double query_key_bias_std = 0;
 
   template <class Visitor>
   void Visit(Visitor&& field) {
@@ -60,6 +62,12 @@ struct InitConfig {
     field("spec", spec, "the contents of a config.json, written here");
     field("vocab_size", vocab_size, "replaces the config's vocab_size; 0: keep").AtLeast(0);
     field("std", std, "standard deviation of the random weights").Above(0);
+    field("attention", attention,
+          "mimetic: heads begin by handing on what they look at, and learn to copy sooner")
+        .OneOf({"normal", "mimetic"});
+    field("query_key_bias_std", query_key_bias_std,
+          "of the random biases of queries and keys: heads begin with distances they prefer")
+        .AtLeast(0);
   }
 };
 

@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "model/family.h"
+#include "train/initial.h"
 
 namespace metier::train {
 namespace {
@@ -35,8 +36,8 @@ Result<ModelSource> RandomModel(const recipe::TrainConfig& config) {
   METIER_ASSIGN(source.spec, family->from_config(document));
   METIER_TRY(model::Validate(source.spec));
   const auto seed = static_cast<std::uint64_t>(config.seed);
-  source.read = [spec = source.spec, seed, scale = init.std](const std::string& name) {
-    return model::RandomParameter(spec, name, seed, scale);
+  source.read = [spec = source.spec, seed, init](const std::string& name) {
+    return InitialParameter(spec, name, seed, init);
   };
   return source;
 }

@@ -270,7 +270,8 @@ TEST(Completion, ZshAndFishKnowTheWholeTable) {
       EXPECT_THAT(block, HasSubstr("--" + flag.name + value)) << name;
       EXPECT_THAT(fish, HasSubstr("'__metier_verb \"" + name + " \"' -l " + flag.name + " "));
     }
-    EXPECT_EQ(CountOf(block, "'--") + CountOf(block, "'*--"), described + 1) << name << ": its flags and --help";
+    EXPECT_EQ(CountOf(block, "'--") + CountOf(block, "'*--"), described + 1)
+        << name << ": its flags and --help";
   }
 }
 
