@@ -57,6 +57,12 @@ std::string CorpusWriter::Document(std::uint64_t index) const {
   return Chance(0.45, rng) ? Prose(scene) : Exercise(scene);
 }
 
+std::string CorpusWriter::Repetition(std::uint64_t index) const {
+  Rng rng(seed_, /*stream=*/(index * 4 + static_cast<std::uint64_t>(split_)) ^ (1ULL << 62));
+  Scene scene(split_, rng);
+  return Repeat(scene);
+}
+
 Json CorpusWriter::Conversation(std::uint64_t index) const {
   Rng rng(seed_, /*stream=*/(index * 4 + static_cast<std::uint64_t>(split_)) ^ (1ULL << 63));
   Scene scene(split_, rng);

@@ -23,6 +23,8 @@ class CorpusWriter {
 
   // Document number `index`: the same for the same split and seed, in any order.
   std::string Document(std::uint64_t index) const;
+  // Nothing but values and their repetition, likewise.
+  std::string Repetition(std::uint64_t index) const;
   // Chat number `index`, likewise: messages, see chats.h.
   Json Conversation(std::uint64_t index) const;
 

@@ -147,19 +147,6 @@ std::string Lists(Scene& scene) {
                      Join(again, between));
 }
 
-// Long runs of values, word for word again: nothing else teaches a small model to copy as quickly.
-std::string Repeat(Scene& scene) {
-  static constexpr std::string_view kBetween[] = {" ", ", ", "\n", " - "};
-  static constexpr std::string_view kAfter[] = {"\n", "\n\n", ". ", " | ", "\nAgain: "};
-  const std::string_view between = Any(kBetween, scene);
-  std::vector<std::string> values;
-  const int size = scene.Number(3, 12);
-  for (int i = 0; i < size; ++i) values.push_back(scene.Value(scene.AnyField()));
-  const std::vector<std::string> times(static_cast<std::size_t>(scene.Number(2, 4)),
-                                       Join(values, between));
-  return Join(times, Any(kAfter, scene));
-}
-
 // Letters and notes that say a value more than once.
 std::string Echo(Scene& scene) {
   static constexpr std::string_view kEcho[] = {
@@ -242,8 +229,20 @@ std::string OrderList(Scene& scene) {
 
 }  // namespace
 
+std::string Repeat(Scene& scene) {
+  static constexpr std::string_view kBetween[] = {" ", ", ", "\n", " - "};
+  static constexpr std::string_view kAfter[] = {"\n", "\n\n", ". ", " | ", "\nAgain: "};
+  const std::string_view between = Any(kBetween, scene);
+  std::vector<std::string> values;
+  const int size = scene.Number(2, 12);
+  for (int i = 0; i < size; ++i) values.push_back(scene.Value(scene.AnyField()));
+  const std::vector<std::string> times(static_cast<std::size_t>(scene.Number(2, 4)),
+                                       Join(values, between));
+  return Join(times, Any(kAfter, scene));
+}
+
 std::string Exercise(Scene& scene) {
-  switch (scene.rng().Below(15)) {
+  switch (scene.rng().Below(13)) {
     case 0:
     case 1:
     case 2: return LookUp(scene);
@@ -255,9 +254,7 @@ std::string Exercise(Scene& scene) {
     case 8: return Echo(scene);
     case 9: return Correction(scene);
     case 10: return Passage(scene);
-    case 11:
-    case 12:
-    case 13: return Repeat(scene);
+    case 11: return Repeat(scene);
     default: return OrderList(scene);
   }
 }

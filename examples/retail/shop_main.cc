@@ -135,6 +135,11 @@ void Count(const Json& text, std::uint64_t& tokens, std::uint64_t& bytes) {
   bytes += content.size();
 }
 
+Json CorpusRow(const CorpusWriter& writer, const std::string& form, std::uint64_t index) {
+  if (form == "chat") return {{"messages", writer.Conversation(index)}};
+  return {{"text", form == "repeat" ? writer.Repetition(index) : writer.Document(index)}};
+}
+
 Status Corpus(const CorpusFlags& flags, Json& summary) {
   const CorpusWriter writer(ParseSplit(flags.split).value_or(Split::kTrain), flags.seed);
   METIER_ASSIGN(AtomicFile file, AtomicFile::Create(flags.out));
@@ -143,10 +148,9 @@ Status Corpus(const CorpusFlags& flags, Json& summary) {
   std::uint64_t tokens = 0;
   std::uint64_t bytes = 0;
   while (tokens < flags.tokens) {
-    const Json row = flags.form == "text" ? Json{{"text", writer.Document(documents)}}
-                                          : Json{{"messages", writer.Conversation(documents)}};
+    const Json row = CorpusRow(writer, flags.form, documents);
     ++documents;
-    if (flags.form == "text") {
+    if (row.contains("text")) {
       Count(row["text"], tokens, bytes);
     } else {
       for (const Json& message : row["messages"]) Count(message["content"], tokens, bytes);
@@ -164,8 +168,9 @@ void AddCorpus(CLI::App& app, CorpusFlags& flags) {
       "corpus", "text for pre-training a small base model, without tool calls: JSONL");
   verb->add_option("--out", flags.out, "JSONL file to write")->required();
   verb->add_option("--form", flags.form,
-                   "text: {\"text\"} prose and exercises; chat: {\"messages\"}")
-      ->check(CLI::IsMember({"text", "chat"}));
+                   "text: prose and exercises; repeat: values and their "
+                   "repetition; chat: {\"messages\"}")
+      ->check(CLI::IsMember({"text", "repeat", "chat"}));
   verb->add_option("--tokens", flags.tokens, "about how many tokens to write")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1000000000}));
   verb->add_option("--split", flags.split, "whose names and phrases")

@@ -48,7 +48,7 @@ struct ToolCallResult {
   std::map<std::string, std::pair<std::int64_t, std::int64_t>>
       by_tool;  // of the first true call: exact, all
   Json samples =
-      Json::array();  // [{"messages": [...], "replies": [{"turn", "expected", "found", "exact"}]}]
+      Json::array();  // [{"messages": [...], "replies": [{"turn", "expected", "found", "right"}]}]
 
   double ExactMatch() const;     // exact / call_turns
   double FalseCallRate() const;  // false_calls / speech_turns

@@ -189,8 +189,8 @@ struct TrainConfig {
     field("save_steps", save_steps, "steps between checkpoints; 0: only when stopped").AtLeast(0);
     field("save_total_limit", save_total_limit, "checkpoints kept; 0: all").AtLeast(0);
     field("resume_from_checkpoint", resume_from_checkpoint,
-          "auto: the newest in output_dir if there is one; never: start anew; or a checkpoint's "
-          "path");
+          "auto: the newest in output_dir if there is one; never: start anew and remove "
+          "them; or a checkpoint's path");
   }
 };
 

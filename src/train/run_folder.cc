@@ -118,15 +118,23 @@ Status RunFolder::Write(const std::string& name,
 Status RunFolder::Prune(std::int64_t limit) const {
   if (limit <= 0) return Ok();
   const std::vector<std::int64_t> steps = Checkpoints();
-  for (std::size_t i = 0; i + static_cast<std::size_t>(limit) < steps.size(); ++i) {
-    // Renamed first: a kill in the middle of the removal must not leave half a checkpoint.
-    const std::string from = CheckpointPath(steps[i]);
-    const std::string to = fmt::format("{}/{}{}-old-{}", path_, kTemporary, ::getpid(), steps[i]);
-    if (std::rename(from.c_str(), to.c_str()) != 0)
-      return Error(ErrorCode::kIo, fmt::format("rename '{}': {}", from, std::strerror(errno)));
-    METIER_TRY(RemoveTree(to));
-  }
+  for (std::size_t i = 0; i + static_cast<std::size_t>(limit) < steps.size(); ++i)
+    METIER_TRY(RemoveCheckpoint(steps[i]));
   return Ok();
+}
+
+Status RunFolder::RemoveCheckpoints() const {
+  for (const std::int64_t step : Checkpoints()) METIER_TRY(RemoveCheckpoint(step));
+  return Ok();
+}
+
+Status RunFolder::RemoveCheckpoint(std::int64_t step) const {
+  // Renamed first: a kill in the middle of the removal must not leave half a checkpoint.
+  const std::string from = CheckpointPath(step);
+  const std::string to = fmt::format("{}/{}{}-old-{}", path_, kTemporary, ::getpid(), step);
+  if (std::rename(from.c_str(), to.c_str()) != 0)
+    return Error(ErrorCode::kIo, fmt::format("rename '{}': {}", from, std::strerror(errno)));
+  return RemoveTree(to);
 }
 
 Status RunFolder::Log(const Json& line) const {

@@ -41,6 +41,8 @@ class RunFolder {
 
   // Removes the oldest checkpoints until `limit` are left; 0 keeps all.
   Status Prune(std::int64_t limit) const;
+  // All of them.
+  Status RemoveCheckpoints() const;
 
   // Appends a line to trainer_log.jsonl.
   Status Log(const Json& line) const;
@@ -50,6 +52,7 @@ class RunFolder {
 
  private:
   explicit RunFolder(std::string path) : path_(std::move(path)) {}
+  Status RemoveCheckpoint(std::int64_t step) const;
 
   std::string path_;
   int lock_ = -1;

@@ -220,7 +220,11 @@ Status Run::Prepare() {
 }
 
 Status Run::Resume() {
-  if (!checkpoint_) return folder_.RewindLog(-1);
+  if (!checkpoint_) {
+    // Those of an earlier run would count among ours when the oldest are removed.
+    if (config_.resume_from_checkpoint == "never") METIER_TRY(folder_.RemoveCheckpoints());
+    return folder_.RewindLog(-1);
+  }
   METIER_ASSIGN(const Json state, ReadJsonFile(*checkpoint_ + kStateFile));
   const auto damaged = [&] {
     return Error(ErrorCode::kDataCorrupt,

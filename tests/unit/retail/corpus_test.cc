@@ -22,6 +22,7 @@ std::string Text(Split split, std::uint64_t seed, std::uint64_t documents) {
   std::string out;
   for (std::uint64_t i = 0; i < documents; ++i) {
     out += writer.Document(i) + "\n\n";
+    out += writer.Repetition(i) + "\n";
     for (const Json& message : writer.Conversation(i))
       out += message["content"].get<std::string>() + "\n";
   }
@@ -59,6 +60,32 @@ TEST(Corpus, ChatsTakeTurnsAndEndWithTheAssistant) {
   }
   EXPECT_THAT(roles, testing::ElementsAre("assistant", "system", "tool", "user"));
   EXPECT_GT(seen.size(), 490u);
+}
+
+TEST(Corpus, RepetitionsSayTheSameTwoToFourTimes) {
+  const CorpusWriter writer(Split::kTrain, 1);
+  std::set<std::size_t> times;
+  for (std::uint64_t i = 0; i < 300; ++i) {
+    const std::string text = writer.Repetition(i);
+    ASSERT_EQ(text, writer.Repetition(i));
+    // The shortest beginning that comes again to fill the text, with something between.
+    bool found = false;
+    for (std::size_t count = 4; count >= 2 && !found; --count) {
+      for (std::size_t between = 1; between <= 8 && !found; ++between) {
+        if (text.size() < (count - 1) * between) continue;
+        const std::size_t rest = text.size() - (count - 1) * between;
+        if (rest % count != 0) continue;
+        const std::size_t size = rest / count;
+        found = true;
+        for (std::size_t k = 1; k < count; ++k) {
+          found = found && text.compare(k * (size + between), size, text, 0, size) == 0;
+        }
+        if (found) times.insert(count);
+      }
+    }
+    ASSERT_TRUE(found) << text;
+  }
+  EXPECT_THAT(times, testing::ElementsAre(2, 3, 4));
 }
 
 TEST(Corpus, InventsNoRudeWord) {

@@ -158,6 +158,16 @@ TEST_F(Trainer, ResumeRefusesAnotherRun) {
   EXPECT_OK(RunTraining(config));
 }
 
+TEST_F(Trainer, StartingAnewRemovesTheCheckpointsOfBefore) {
+  Json config = TinyRun(folder_, "run");
+  ASSERT_OK(RunTraining(config, StopAt(5)));
+  ASSERT_TRUE(std::filesystem::exists(folder_ / "run/checkpoint-5"));
+  config["resume_from_checkpoint"] = "never";
+  ASSERT_OK(RunTraining(config, StopAt(2)));
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "run/checkpoint-2"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run/checkpoint-5"));
+}
+
 TEST_F(Trainer, ResumeRefusesACheckpointOfAnotherNetwork) {
   Json config = TinyRun(folder_, "run");
   ASSERT_OK(RunTraining(config, StopAt(2)));
