@@ -21,6 +21,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -29,6 +30,7 @@ LEFT_OUT = ("src/train/", "tests/", "fuzz/", "bench/")
 # line; a folder joins this list when it is clean.
 CLEAN = ("src/base/", "src/tensor/", "src/recipe/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
+PRECOMPILED = re.compile(r"\s-Winvalid-pch\b|\s-include\s+\S+cmake_pch\.hxx")
 # What of the compile command says nothing about the meaning of the source.
 OUTPUT = re.compile(r"\s-(o|MF|MT|MQ)\s+\S+|\s-(c|MD|MMD)\b")
 
@@ -83,7 +85,11 @@ def main():
 
     only = {str(pathlib.Path(name).resolve()) for name in arguments.files}
     work, known = {}, 0
-    for entry in json.loads(database.read_text()):
+    entries = json.loads(database.read_text())
+    for entry in entries:
+        # gcc's precompiled headers are nothing to clang; what they hold the sources include themselves.
+        entry["command"] = PRECOMPILED.sub("", entry["command"])
+    for entry in entries:
         path = pathlib.Path(entry["directory"], entry["file"]).resolve()
         if not path.is_relative_to(ROOT) or not path.is_file():
             continue
@@ -97,9 +103,12 @@ def main():
         else:
             work[path] = mark
 
+    folder = tempfile.TemporaryDirectory(prefix="metier-tidy-")
+    pathlib.Path(folder.name, "compile_commands.json").write_text(json.dumps(entries))
+
     def tidy(path):
         # The build's compiler is gcc, some of whose warning flags clang does not know.
-        command = ["clang-tidy-14", "-p", arguments.build, "--quiet", "--extra-arg=-Wno-unknown-warning-option", path]
+        command = ["clang-tidy-14", "-p", folder.name, "--quiet", "--extra-arg=-Wno-unknown-warning-option", path]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         return path, run
 
