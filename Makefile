@@ -28,6 +28,7 @@ bench: ## speed of this machine on the kernels and the engine
 	@scripts/bench
 
 learn: build ## the demo with three seeds: does the specialist learn, each time?
+	@scripts/setup
 	@scripts/learn
 
 fuzz: ## every fuzz target for MINUTES=10 each; findings go to fuzz/corpus
