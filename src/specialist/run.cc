@@ -124,7 +124,7 @@ class Runner {
   }
 
   const Recipe& recipe() const { return recipe_; }
-  const RunOptions& options() const { return options_; }
+  bool StopAsked() const { return options_.stop && options_.stop(); }
   const std::string& folder() const { return folder_; }
   Status SaveHashes() const { return hasher_.Save(); }
 
@@ -164,7 +164,8 @@ class Runner {
                                .work = work,
                                .recipe_folder = recipe_.folder,
                                .seed = recipe_.seed,
-                               .threads = options_.threads};
+                               .threads = options_.threads,
+                               .stop = options_.stop};
     LogInfo(fmt::format("{}: {}", stage.name, kind->help));
     const auto start = std::chrono::steady_clock::now();
     auto summary = kind->run(context);
@@ -225,7 +226,7 @@ Json Summarise(const RunOutcome& outcome) {
   }
   return {{"folder", outcome.folder},
           {"report", outcome.report},
-          {"passed", outcome.gate.empty()},
+          {"passed", outcome.gate.empty() && outcome.interrupted.empty()},
           {"stages", std::move(stages)}};
 }
 
@@ -242,9 +243,20 @@ Result<RunOutcome> RunRecipe(const RunOptions& options) {
   outcome.folder = runner.folder();
   outcome.report = runner.folder() + "/report.html";
   for (const StageEntry& stage : runner.recipe().stages) {
-    METIER_ASSIGN(StageRecord record, runner.Run(stage));
-    METIER_TRY(runner.Link(record));
-    outcome.stages.push_back(std::move(record));
+    if (runner.StopAsked()) {
+      outcome.interrupted = stage.name;
+      break;
+    }
+    Result<StageRecord> record = runner.Run(stage);
+    if (!record.ok() && runner.StopAsked()) {
+      // Stages say what they kept; a program that Ctrl-C reached too says how it ended.
+      LogInfo(record.error().message());
+      outcome.interrupted = stage.name;
+      break;
+    }
+    METIER_TRY(record);
+    METIER_TRY(runner.Link(*record));
+    outcome.stages.push_back(*std::move(record));
     if (GateSaidNo(outcome.stages.back())) {
       outcome.gate = stage.name;
       break;

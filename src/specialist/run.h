@@ -12,6 +12,7 @@
 // back and the old result is found.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,14 +31,16 @@ struct RunOptions {
   std::vector<std::string> again;  // stages to run even when cached
   std::string until;               // last stage to run; "": all
   int threads = 1;
+  std::function<bool()> stop;  // asked from time to time: should the run end? Absent: never
 };
 
 struct RunOutcome {
   std::string folder;
   std::string report;  // path of report.html
   std::vector<StageRecord> stages;
-  std::string gate;  // the stage whose gate said no, after which none ran; "": all passed
-  Json summary;      // for --json
+  std::string gate;         // the stage whose gate said no, after which none ran; "": all passed
+  std::string interrupted;  // the stage that `stop` ended or kept from beginning; "": none
+  Json summary;             // for --json
 };
 
 // kInvalidArgument: no such stage in `again` or `until`; otherwise what the stages say, with the

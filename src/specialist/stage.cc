@@ -12,6 +12,8 @@ constexpr std::array kKinds = {&kCommandStage, &kTokenizerStage, &kEncodeStage,
 
 }  // namespace
 
+Error Interrupted(const std::string& kept) { return {ErrorCode::kIo, "interrupted; " + kept}; }
+
 std::span<const StageKind* const> StageKinds() { return kKinds; }
 
 const StageKind* FindStageKind(std::string_view name) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,7 +21,15 @@ struct StageContext {
   std::string recipe_folder;  // commands run here
   std::int64_t seed = 1;
   int threads = 1;
+  // Whether somebody asked the run to end. A stage that takes long looks now and then, keeps what
+  // the next run can take up, and returns Interrupted().
+  std::function<bool()> stop;
+
+  bool StopAsked() const { return stop && stop(); }
 };
+
+// What a stage returns that ended early because of StageContext::stop.
+Error Interrupted(const std::string& kept);
 
 // A finished stage, as its stage.json says.
 struct StageRecord {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "cli/interrupt.h"
 #include "cli/verbs/verbs.h"
 
 namespace metier::cli {
@@ -63,8 +64,9 @@ void PrintOutcome(const specialist::RunOutcome& outcome, Console& console) {
     for (const auto& stage : outcome.stages) stages.push_back(StageJson(stage));
     console.PrintJson({{"folder", outcome.folder},
                        {"report", outcome.report},
-                       {"passed", outcome.gate.empty()},
+                       {"passed", outcome.gate.empty() && outcome.interrupted.empty()},
                        {"gate", outcome.gate},
+                       {"interrupted", outcome.interrupted},
                        {"stages", std::move(stages)},
                        {"summary", outcome.summary}});
     return;
@@ -78,6 +80,10 @@ void PrintOutcome(const specialist::RunOutcome& outcome, Console& console) {
   }
   if (!outcome.gate.empty()) {
     console.Print(fmt::format("stopped: the gate of stage '{}' said no\n", outcome.gate));
+  }
+  if (!outcome.interrupted.empty()) {
+    console.Print(fmt::format("interrupted in stage '{}': the same command goes on from there\n",
+                              outcome.interrupted));
   }
   console.Print(fmt::format("report: {}\n", outcome.report));
 }
@@ -96,9 +102,12 @@ Result<Outcome> Run(const RunVerbOptions& flags, Console& console) {
   }
   if (flags.seed) options.overrides.push_back({"seed", std::to_string(*flags.seed)});
   if (flags.plan) return PrintPlan(options, console);
+  const InterruptGuard guard;
+  options.stop = &InterruptGuard::asked;
   METIER_ASSIGN(const specialist::RunOutcome outcome, specialist::RunRecipe(options));
   PrintOutcome(outcome, console);
-  return outcome.gate.empty() ? Outcome::kSuccess : Outcome::kWorkFailed;
+  const bool done = outcome.gate.empty() && outcome.interrupted.empty();
+  return done ? Outcome::kSuccess : Outcome::kWorkFailed;
 }
 
 }  // namespace

@@ -45,16 +45,19 @@ struct EvaluateSettings {
 };
 
 Result<Json> EvaluateOne(const std::string& name, const EvaluatedModel& entry,
-                         const EvaluateSettings& settings, int threads) {
+                         const EvaluateSettings& settings, const StageContext& context) {
   METIER_ASSIGN(Runnable runnable, OpenRunnable({.path = entry.path, .adapter = entry.adapter}));
-  METIER_ASSIGN(const LoadedModel loaded, LoadModel(runnable, threads));
+  METIER_ASSIGN(const LoadedModel loaded, LoadModel(runnable, context.threads));
   METIER_ASSIGN(const auto model, evaluate::BackendModel::Create(*loaded.backend, loaded.adapter));
   Json suites = Json::object();
   for (const auto& [suite, options] : settings.tool_calls) {
     LogInfo(fmt::format("{}: {}", name, suite));
-    ChatReply reply(runnable, *model, options.max_tokens);
-    METIER_ASSIGN(const auto result,
-                  evaluate::MeasureToolCalls(std::ref(reply), runnable.dialect, options));
+    const ChatReply chat(runnable, *model, options.max_tokens);
+    const auto reply = [&](const Json& messages, const Json& tools) -> Result<std::string> {
+      if (context.StopAsked()) return Interrupted("the evaluation begins anew next time");
+      return chat(messages, tools);
+    };
+    METIER_ASSIGN(const auto result, evaluate::MeasureToolCalls(reply, runnable.dialect, options));
     suites[suite] = result.ToJson();
   }
   for (const auto& [suite, options] : settings.perplexity) {
@@ -71,7 +74,7 @@ Result<Json> Run(const StageContext& context) {
   METIER_TRY(recipe::ReadFields(context.config, context.name, settings));
   Json results = {{"models", Json::object()}};
   for (const auto& [name, entry] : settings.models) {
-    auto suites = EvaluateOne(name, entry, settings, context.threads);
+    auto suites = EvaluateOne(name, entry, settings, context);
     if (!suites.ok()) return std::move(suites).error().With("model '" + name + "'");
     results["models"][name] = *std::move(suites);
   }

@@ -35,10 +35,12 @@ Result<Json> Run(const StageContext& context) {
   if (!request.contains("threads")) request["threads"] = context.threads;
   METIER_ASSIGN(const TrainPlugin plugin, TrainPlugin::Load());
   TrainProgress progress(context.name);
-  METIER_ASSIGN(Json summary, plugin.Call("train", request, [&progress](const Json& event) {
+  METIER_ASSIGN(Json summary, plugin.Call("train", request, [&](const Json& event) {
     progress.OnEvent(event);
-    return TrainPlugin::Continue::kYes;
+    return context.StopAsked() ? TrainPlugin::Continue::kStop : TrainPlugin::Continue::kYes;
   }));
+  if (summary.value("stopped", false))
+    return Interrupted(fmt::format("saved at step {}", summary.value("steps", std::int64_t{0})));
   // Paths in the folder under way, which is about to get its final name.
   for (const char* path : {"output", "checkpoint"}) summary.erase(path);
   return summary;

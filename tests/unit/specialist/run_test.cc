@@ -136,6 +136,27 @@ TEST_F(Run, SurvivesKills) {
   EXPECT_EQ(test::ReadAll(folder_ / "run/second/y"), "one\n");
 }
 
+TEST_F(Run, EndsWhereItIsAskedToAndGoesOnFromThere) {
+  int asked = 0;
+  options_.stop = [&asked] { return ++asked > 1; };  // while the first stage runs
+  ASSERT_OK_AND_ASSIGN(const RunOutcome stopped, RunRecipe(options_));
+  EXPECT_EQ(stopped.interrupted, "second");
+  EXPECT_EQ(stopped.summary["passed"], false);
+  EXPECT_EQ(Tally(), "a\n");
+  options_.stop = {};
+  ASSERT_OK_AND_ASSIGN(const RunOutcome whole, RunRecipe(options_));
+  EXPECT_EQ(whole.interrupted, "");
+  EXPECT_EQ(Tally(), "a\nb\n");
+}
+
+// Ctrl-C reaches the programs that a stage runs, too: that one failed is then no error.
+TEST_F(Run, AStageThatFailsWhileItIsAskedToEndIsInterrupted) {
+  WriteRecipe("echo x > ${out}/x", "touch asked; exit 130");
+  options_.stop = [this] { return fs::exists(folder_ / "asked"); };
+  ASSERT_OK_AND_ASSIGN(const RunOutcome stopped, RunRecipe(options_));
+  EXPECT_EQ(stopped.interrupted, "second");
+}
+
 TEST_F(Run, TheReportHoldsEveryStageAndIsSafeHtml) {
   test::WriteAll(folder_ / "recipe.yaml",
                  test::ReadAll(folder_ / "recipe.yaml") + "description: a <b> & c\n");
