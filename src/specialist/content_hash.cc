@@ -11,10 +11,66 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "format/gguf.h"
 
 namespace metier::specialist {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kTokenizerFiles[] = {
+    "added_tokens.json", "generation_config.json", "merges.txt", "special_tokens_map.json",
+    "tokenizer.json",    "tokenizer_config.json",  "vocab.json"};
+
+// Lengths in front, so that no two lists of values are written alike.
+struct HashValue {
+  Sha256& hash;
+
+  void operator()(const std::string& text) const {
+    hash.Add(fmt::format("{}:", text.size()));
+    hash.Add(text);
+  }
+  template <class Element>
+  void operator()(const std::vector<Element>& list) const {
+    hash.Add(fmt::format("[{}:", list.size()));
+    for (const auto& element : list) (*this)(static_cast<const Element&>(element));
+  }
+  template <class Number>
+  void operator()(Number number) const {
+    hash.Add(fmt::format("{};", number));
+  }
+};
+
+Result<std::string> HashGgufTokenizer(const std::string& path) {
+  METIER_ASSIGN(const format::GgufFile file, format::GgufFile::Open(path));
+  Sha256 hash;
+  bool any = false;
+  for (const auto& [key, value] : file.metadata()) {
+    if (!key.starts_with("tokenizer.")) continue;
+    any = true;
+    HashValue{hash}(key);
+    std::visit(HashValue{hash}, value);
+  }
+  if (any) return std::move(hash).Hex();
+  return Error(ErrorCode::kNotFound, fmt::format("'{}' holds no tokenizer", path));
+}
+
+}  // namespace
+
+Result<std::string> HashTokenizer(const std::string& path) {
+  std::error_code ignored;
+  if (!fs::is_directory(path, ignored)) return HashGgufTokenizer(path);
+  std::string list;
+  for (const std::string_view name : kTokenizerFiles) {
+    const std::string file = fmt::format("{}/{}", path, name);
+    if (!fs::exists(file, ignored)) continue;
+    METIER_ASSIGN(const std::string hash, Sha256OfFile(file));
+    list += fmt::format("{} {}\n", hash, name);
+  }
+  if (!list.empty()) return Sha256Hex(list);
+  return Error(ErrorCode::kNotFound, fmt::format("'{}' holds no tokenizer files", path));
+}
 
 ContentHasher::ContentHasher(std::string memory) : memory_(std::move(memory)) {
   if (memory_.empty()) return;

@@ -28,4 +28,8 @@ class ContentHasher {
   std::map<std::string, std::string> known_;  // identity -> hash
 };
 
+// The hash of what decides how text becomes tokens, whatever weights lie beside it: a Hugging Face
+// folder's tokenizer files, or a GGUF file's "tokenizer." entries. kNotFound: neither is there.
+Result<std::string> HashTokenizer(const std::string& path);
+
 }  // namespace metier::specialist

@@ -187,7 +187,7 @@ Result<Outcome> Build(const BuildFlags& flags, Console& console) {
   METIER_ASSIGN(const text::Tokenizer tokenizer, specialist::OpenTokenizer(flags.model));
   auto chat = specialist::OpenChatTemplate(flags.model, text::WithTools::kYes);
   if (!chat.ok() && chat.error().code() != ErrorCode::kNotFound) return std::move(chat).error();
-  METIER_ASSIGN(const std::string hash, specialist::ContentHasher("").OfPath(flags.model));
+  METIER_ASSIGN(const std::string hash, specialist::HashTokenizer(flags.model));
   METIER_ASSIGN(const data::EncodeReport report,
                 data::EncodeFiles(flags.read.files, tokenizer, hash, chat.ok() ? &*chat : nullptr,
                                   options, flags.out));

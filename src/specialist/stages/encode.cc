@@ -48,8 +48,7 @@ Result<Json> Run(const StageContext& context) {
   if (!chat_template.ok() && chat_template.error().code() != ErrorCode::kNotFound) {
     return std::move(chat_template).error();
   }
-  ContentHasher hasher("");
-  METIER_ASSIGN(const std::string hash, hasher.OfPath(settings.model));
+  METIER_ASSIGN(const std::string hash, HashTokenizer(settings.model));
   data::EncodeOptions options;
   options.max_tokens = settings.max_tokens;
   options.long_examples = LongExamplesFromName(settings.long_examples);
