@@ -92,6 +92,23 @@ Status CheckCallsArePrinted(const Json& messages, const RenderedChat& chat) {
   return Ok();
 }
 
+// Nor may the model not know what it can call.
+Status CheckToolsArePrinted(const Json& tools, const RenderedChat& chat) {
+  if (!tools.is_array()) return Ok();  // none, or the template has said what is wrong
+  for (const Json& tool : tools) {
+    const Json& function = tool.is_object() && tool.contains("function") ? tool["function"] : tool;
+    if (!function.is_object() || !function.contains("name") || !function["name"].is_string())
+      continue;
+    const std::string& name = function["name"].get_ref<const std::string&>();
+    if (chat.text.find(name) != std::string::npos) continue;
+    return Error(ErrorCode::kUnsupported,
+                 fmt::format("the chat template does not print the offered tool '{}'; choose a "
+                             "template that knows tools, or offer none",
+                             name));
+  }
+  return Ok();
+}
+
 }  // namespace
 
 ChatTemplate::Tokens TemplateTokens(const Tokenizer& tokenizer) {
@@ -126,6 +143,7 @@ Result<EncodedChat> EncodeChat(const Tokenizer& tokenizer, const ChatTemplate& c
   EncodedChat encoded;
   METIER_ASSIGN(encoded.chat,
                 chat_template.RenderWithSpans(normal, TemplateTokens(tokenizer), options));
+  METIER_TRY(CheckToolsArePrinted(options.tools, encoded.chat));
   METIER_TRY(CheckCallsArePrinted(normal, encoded.chat));
   Pieces pieces(tokenizer, encoded.chat, encoded.ids);
   for (const AssistantSpan& span : encoded.chat.assistant) {

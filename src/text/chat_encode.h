@@ -49,7 +49,8 @@ ChatTemplate::Tokens TemplateTokens(const Tokenizer& tokenizer);
 Result<Json> NormalizeMessages(const Json& messages);
 
 // Renders NormalizeMessages(messages) and encodes it. Errors of both; kUnsupported also: the
-// template prints an assistant's message without one of its tool calls.
+// template prints an assistant's message without one of its tool calls, or not the name of a tool
+// that is offered.
 Result<EncodedChat> EncodeChat(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
                                const Json& messages, const RenderOptions& options = {});
 

@@ -280,7 +280,7 @@ TEST_F(TrainServe, TheShopsTurnsAreTheirWordsAndTheMarker) {
 const std::map<int, std::string>& Refusals(Part part) {
   static const std::string alternate = "Conversation roles must alternate";
   static const std::string no_system = "System messages are not allowed";
-  static const std::string deaf = "does not print the tool call";
+  static const std::string deaf = "does not print the";
   static const std::map<int, std::string> all = {
       {11, alternate}, {12, no_system}, {13, alternate},
       {14, alternate}, {15, alternate}, {22, "System role not supported"},

@@ -163,6 +163,24 @@ TEST(EncodeChat, ATemplateThatDropsAToolCallIsRefused) {
   EXPECT_OK(EncodeChat(tokenizer, *knows, messages));
 }
 
+TEST(EncodeChat, RefusesATemplateThatHidesTheOfferedTools) {
+  const Tokenizer tokenizer = Bytes(Prefix::kNone);
+  const std::string turns =
+      "{% for m in messages %}{{ m.role + ':' + m.content }}<|end|>{% endfor %}";
+  const auto deaf = ChatTemplate::Parse(turns);
+  ASSERT_OK(deaf);
+  const Json messages = Json::array({Message("user", "find it")});
+  RenderOptions offered;
+  offered.tools =
+      *ParseJson(R"([{"type": "function", "function": {"name": "look_up", "parameters": {}}}])");
+  EXPECT_ERROR(EncodeChat(tokenizer, *deaf, messages, offered), ErrorCode::kUnsupported,
+               "the chat template does not print the offered tool 'look_up'");
+  EXPECT_OK(EncodeChat(tokenizer, *deaf, messages));
+  const auto knows = ChatTemplate::Parse("{{ tools | tojson }}" + turns);
+  ASSERT_OK(knows);
+  EXPECT_OK(EncodeChat(tokenizer, *knows, messages, offered));
+}
+
 // For every template: what serving encodes before turn k is the beginning of what training encodes.
 void ExpectServingIsAPrefix(const Tokenizer& tokenizer, const ChatTemplate& parsed,
                             const Json& messages, int& compared) {
