@@ -238,7 +238,8 @@ at::Tensor Network::Loss(const Batch& batch, double weight, std::uint64_t dropou
   const at::Tensor hidden = Hidden(batch, dropout_key);
   const at::Tensor rows = PickRows(hidden, batch.predicting);
   const at::Tensor weights =
-      at::full({rows.size(0)}, weight, rows.options().dtype(options_.precision.real));
+      at::zeros({rows.size(0)}, rows.options().dtype(options_.precision.real));
+  weights.narrow(0, 0, batch.counted).fill_(weight);
   return HeadLoss(rows, head_, batch.targets, weights, options_.precision);
 }
 

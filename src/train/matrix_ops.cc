@@ -7,7 +7,7 @@
 #include <memory>
 #include <utility>
 
-#include "train/cpu/kernels.h"
+#include "train/cpu_types.h"
 #include "train/ops.h"
 #include "train/reference_ops.h"
 
@@ -17,16 +17,6 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
-
-at::ScalarType RealOf(at::ScalarType act) { return act == at::kDouble ? at::kDouble : at::kFloat; }
-
-const cpu::KernelTable& KernelsFor(at::ScalarType act) {
-  return cpu::Kernels(act == at::kDouble ? cpu::Real::kF64 : cpu::Real::kF32);
-}
-
-cpu::Act ActOf(const at::Tensor& tensor) {
-  return tensor.scalar_type() == at::kBFloat16 ? cpu::Act::kBf16 : cpu::Act::kReal;
-}
 
 bool Trains(const at::Tensor& tensor) { return tensor.defined() && tensor.requires_grad(); }
 

@@ -250,27 +250,4 @@ Result<tensor::Tensor> Network::ReadParameter(const std::string& name) const {
   return out;
 }
 
-Batch MakeBatch(const std::vector<std::vector<std::int32_t>>& sequences,
-                const std::vector<std::vector<std::uint8_t>>& loss, at::Device device) {
-  std::vector<std::int64_t> tokens;
-  std::vector<std::int64_t> targets;
-  std::vector<std::int64_t> predicting;
-  Batch batch;
-  for (std::size_t s = 0; s < sequences.size(); ++s) {
-    for (std::size_t i = 0; i < sequences[s].size(); ++i) {
-      const bool counts = i > 0 && (loss.empty() || loss[s][i] != 0);
-      if (counts) {
-        predicting.push_back(static_cast<std::int64_t>(tokens.size()) - 1);
-        targets.push_back(sequences[s][i]);
-      }
-      tokens.push_back(sequences[s][i]);
-    }
-    batch.layout.starts.push_back(static_cast<std::int64_t>(tokens.size()));
-  }
-  batch.tokens = torch::tensor(tokens, at::kLong).to(device);
-  batch.targets = torch::tensor(targets, at::kLong).to(device);
-  batch.predicting = torch::tensor(predicting, at::kLong).to(device);
-  return batch;
-}
-
 }  // namespace metier::train

@@ -2,8 +2,7 @@
 //
 // Linears that read the same input are stored and computed as one (q, k and v; gate and up; the
 // same over all experts), so a parameter of ours is in general a slice of a stored tensor.
-// Everything is flat: a batch is [tokens], with the places where its sequences start, and nothing
-// is padded.
+// Everything is flat: a batch is [tokens], with the places where its sequences start (batch.h).
 #pragma once
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include "base/result.h"
 #include "model/model_files.h"
 #include "model/model_spec.h"
+#include "train/batch.h"
 #include "train/lora.h"
 #include "train/ops.h"
 #include "train/torch.h"
@@ -27,14 +27,6 @@ struct Trainable {
   at::Tensor value;    // real
   at::Tensor act;      // its copy for products, or undefined
   bool decays = true;  // norms and biases do not
-};
-
-struct Batch {
-  at::Tensor tokens;      // int64 [tokens]
-  at::Tensor types;       // int64 [tokens], encoders; undefined: 0
-  at::Tensor targets;     // int64 [rows]: what follows each of `predicting`
-  at::Tensor predicting;  // int64 [rows]: tokens whose prediction counts
-  Layout layout;
 };
 
 enum class Training { kFrozen, kAll };
@@ -162,10 +154,5 @@ class Network {
   at::Tensor sine_;
   at::Tensor slopes_;
 };
-
-// Sequences laid end to end. `loss` as long as `ids`: whether the token at i is to be predicted;
-// empty: all but the first of each sequence.
-Batch MakeBatch(const std::vector<std::vector<std::int32_t>>& sequences,
-                const std::vector<std::vector<std::uint8_t>>& loss, at::Device device);
 
 }  // namespace metier::train

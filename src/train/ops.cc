@@ -7,7 +7,7 @@
 #include <cmath>
 #include <utility>
 
-#include "train/cpu/kernels.h"
+#include "train/cpu_types.h"
 #include "train/reference_ops.h"
 
 namespace metier::train {
@@ -18,19 +18,6 @@ using torch::autograd::Function;
 using torch::autograd::variable_list;
 
 thread_local int reference_guards = 0;
-
-cpu::Act ActOf(const at::Tensor& tensor) {
-  return tensor.scalar_type() == at::kBFloat16 ? cpu::Act::kBf16 : cpu::Act::kReal;
-}
-
-const cpu::KernelTable& KernelsFor(at::ScalarType real) {
-  return cpu::Kernels(real == at::kDouble ? cpu::Real::kF64 : cpu::Real::kF32);
-}
-
-// The real type that goes with an activation's.
-at::ScalarType RealOf(const at::Tensor& tensor) {
-  return tensor.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-}
 
 void* DataOf(const at::Tensor& tensor) { return tensor.defined() ? tensor.data_ptr() : nullptr; }
 
@@ -173,7 +160,7 @@ struct GateFunction : public Function<GateFunction> {
     args.act = ActOf(in);
     args.in = in.data_ptr();
     args.out = out.data_ptr();
-    const auto& kernels = KernelsFor(RealOf(in));
+    const auto& kernels = KernelsFor(in.scalar_type());
     at::parallel_for(0, in.size(0), kRowGrain,
                      [&](std::int64_t begin, std::int64_t end) { kernels.gate(args, begin, end); });
     ctx->save_for_backward({in});
@@ -194,7 +181,7 @@ struct GateFunction : public Function<GateFunction> {
     args.in = in.data_ptr();
     args.dout = dout.data_ptr();
     args.din = din.data_ptr();
-    const auto& kernels = KernelsFor(RealOf(in));
+    const auto& kernels = KernelsFor(in.scalar_type());
     at::parallel_for(0, in.size(0), kRowGrain, [&](std::int64_t begin, std::int64_t end) {
       kernels.gate_grad(args, begin, end);
     });
@@ -212,7 +199,7 @@ struct DropoutFunction : public Function<DropoutFunction> {
     args.p = p;
     args.in = source.data_ptr();
     args.out = out.data_ptr();
-    const auto& kernels = KernelsFor(RealOf(source));
+    const auto& kernels = KernelsFor(source.scalar_type());
     at::parallel_for(0, source.numel(), kElementGrain, [&](std::int64_t begin, std::int64_t end) {
       kernels.dropout(args, begin, end);
     });

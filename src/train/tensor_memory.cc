@@ -1,8 +1,10 @@
 #include "train/tensor_memory.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <new>
 
@@ -16,8 +18,16 @@ struct alignas(64) Header {
 
 // Smaller ones fit the heap's bins.
 constexpr std::size_t kLargeBytes = 256 * 1024;
+constexpr int kHeapBytes = 32 << 20;  // larger ones are mapped; the most that glibc takes
+constexpr int kKeptBytes = 512 << 20;
 constexpr std::size_t kPageBytes = 4096;
 constexpr std::size_t kHugePageBytes = 2 * 1024 * 1024;
+
+// The next of eight sizes an octave: tensors of steps with a few tokens more or less share blocks.
+std::size_t SizeClass(std::size_t size) {
+  const std::size_t step = std::max(std::bit_floor(size) / 8, kPageBytes);
+  return (size + step - 1) / step * step;
+}
 
 void* MapBlock(std::size_t size) {
   void* start = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -36,6 +46,12 @@ TensorMemory& TensorMemory::Ours() {
 void TensorMemory::Install() {
   static const bool once = [] {
     c10::SetAllocator(c10::DeviceType::CPU, &Ours(), /*priority=*/1);
+    // oneDNN takes its scratch pads from the C library and gives them back after each product. By
+    // default the library maps and unmaps such sizes anew each time, which costs a tenth of a step.
+    ::mallopt(M_MMAP_THRESHOLD, kHeapBytes);
+    ::mallopt(M_TRIM_THRESHOLD, kKeptBytes);
+    // Products of the two dozen sizes that batches have (trainer.cc), forward and backward.
+    ::setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096", /*overwrite=*/0);
     return true;
   }();
   static_cast<void>(once);
@@ -53,7 +69,7 @@ c10::DataPtr TensorMemory::allocate(std::size_t bytes) const {
     size = 0;
   } else {
     // The interface is const; what it hands out is not part of an allocator's value.
-    size = (size + kPageBytes - 1) / kPageBytes * kPageBytes;
+    size = SizeClass(size);
     start = const_cast<TensorMemory*>(this)->TakeBlock(size);
   }
   if (start == nullptr) throw std::bad_alloc();

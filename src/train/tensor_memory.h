@@ -24,7 +24,8 @@ class TensorMemory : public c10::Allocator {
   };
 
   static TensorMemory& Ours();
-  // Makes LibTorch allocate from it; before the first tensor. Tests do without: AddressSanitizer
+  // Makes LibTorch allocate from it, and the C library keep what LibTorch's own libraries return to
+  // it; before the first tensor. Tests do without: AddressSanitizer
   // cannot look into it.
   static void Install();
 

@@ -1,0 +1,47 @@
+// train/batch.h - the tokens of one forward pass, flat: sequences end to end, with the places where
+// they start.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "train/ops.h"
+#include "train/torch.h"
+
+namespace metier::train {
+
+struct Batch {
+  at::Tensor tokens;      // int64 [tokens]
+  at::Tensor types;       // int64 [tokens], encoders; undefined: 0
+  at::Tensor targets;     // int64 [rows]: what follows each of `predicting`
+  at::Tensor predicting;  // int64 [rows]: tokens whose prediction is computed
+  Layout layout;
+  std::int64_t counted = 0;  // rows, from the first on, that are part of the loss
+  std::int64_t read = 0;     // tokens, from the first on, that come from the data
+};
+
+class BatchBuilder {
+ public:
+  enum class Role { kRead, kPredicted };
+
+  // The next token of the sequence; a predicted one is not its first.
+  void Add(std::int64_t id, Role role);
+  void EndSequence() { starts_.push_back(static_cast<std::int64_t>(tokens_.size())); }
+
+  // Tokens and rows are filled up to multiples of `multiple` with sequences of one token and rows
+  // that are no part of the loss: products of a size seen before need no new code from oneDNN.
+  Batch Build(const at::Device& device, std::int64_t multiple = 1) &&;
+
+ private:
+  std::vector<std::int64_t> tokens_;
+  std::vector<std::int64_t> targets_;
+  std::vector<std::int64_t> predicting_;
+  std::vector<std::int64_t> starts_ = {0};
+};
+
+// Whole sequences. `loss` as long as `ids`: whether the token at i is to be predicted; empty: all
+// but the first of each sequence.
+Batch MakeBatch(const std::vector<std::vector<std::int32_t>>& sequences,
+                const std::vector<std::vector<std::uint8_t>>& loss, at::Device device);
+
+}  // namespace metier::train
