@@ -1,6 +1,4 @@
-// The built program: how fast it starts, what it is linked with, what it computes.
-#include <sys/resource.h>
-
+// The built program: what it is linked with, what it loads, what it computes.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -20,37 +18,6 @@ using ::testing::Not;
 std::string Program() {
   const char* folder = std::getenv("METIER_BIN");
   return (folder != nullptr ? std::string(folder) : ProgramFolder()) + "/metier";
-}
-
-// Milliseconds of processor time that ended children of this process have taken.
-double ChildrenMilliseconds() {
-  rusage usage{};
-  getrusage(RUSAGE_CHILDREN, &usage);
-  const auto milliseconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_usec) * 1e-3;
-  };
-  return milliseconds(usage.ru_utime) + milliseconds(usage.ru_stime);
-}
-
-// Processor time, not the clock's: what else the machine does must not decide.
-TEST(Program, StartsWithinFifteenMilliseconds) {
-  const TempFolder folder;
-  ProcessOptions options;
-  options.arguments = {Program(), "--version"};
-  options.log = folder / "log";
-  double best = 1e9;
-  for (int i = 0; i < 20; ++i) {
-    const double before = ChildrenMilliseconds();
-    ASSERT_OK(RunProcess(options));
-    best = std::min(best, ChildrenMilliseconds() - before);
-  }
-  EXPECT_THAT(ReadAll(folder / "log"), ::testing::StartsWith("metier "));
-#if defined(__SANITIZE_ADDRESS__)
-  constexpr double kLimit = 150;  // the sanitizer's own start
-#else
-  constexpr double kLimit = 15;
-#endif
-  EXPECT_LT(best, kLimit) << "ms";
 }
 
 // ldd follows what the libraries need in their turn.
