@@ -1,5 +1,6 @@
 // retail/chats.h - conversations of the base corpus: the turns of a chat and who speaks in them,
-// small talk, questions about what was said, about records and about notes, without tool calls.
+// small talk, questions about what was said, records and notes, and notes of what letters are
+// about; no tool calls.
 #pragma once
 
 #include "base/json.h"

@@ -4,7 +4,7 @@
 // Nearly half of the documents are prose from the phrase banks (stories, product texts, letters,
 // chats). The others are exercises in which later words repeat earlier ones: a decoder learns from
 // them to copy ids, names and addresses it has never seen, to look values up, and the syntax of
-// JSON. Chats, written apart, teach whose turn it is.
+// JSON. Chats, written apart, teach whose turn it is, and to note what a letter is about.
 #pragma once
 
 #include <cstdint>

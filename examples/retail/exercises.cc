@@ -16,11 +16,6 @@ void Shuffle(std::vector<Element>& values, Rng& rng) {
   for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[rng.Below(i)]);
 }
 
-template <std::size_t size>
-std::string_view Any(const std::string_view (&options)[size], Scene& scene) {
-  return options[scene.rng().Below(size)];
-}
-
 std::string Join(const std::vector<std::string>& parts, std::string_view between) {
   return fmt::format("{}", fmt::join(parts, between));
 }
@@ -71,6 +66,7 @@ std::string ToJsonRecord(Scene& scene) {
   Shuffle(fields, scene.rng());
   fields.resize(static_cast<std::size_t>(scene.Number(1, 4)));
   std::string out;
+  const bool spaced = Chance(0.5, scene.rng());
   const int records = scene.Number(1, 3);
   for (int i = 0; i < records; ++i) {
     std::vector<std::string> said;
@@ -86,7 +82,7 @@ std::string ToJsonRecord(Scene& scene) {
     static constexpr std::string_view kLead[] = {"{}: {}.", "For {} we have {}.", "{} told us: {}.",
                                                  "I am {}, {}."};
     out += fmt::format(fmt::runtime(Any(kLead, scene)), person, Join(said, ", ")) + "\n" +
-           DumpCompact(object) + "\n";
+           (spaced ? DumpPython(object) : DumpCompact(object)) + "\n";
   }
   out.pop_back();
   return out;
@@ -242,19 +238,22 @@ std::string Repeat(Scene& scene) {
 }
 
 std::string Exercise(Scene& scene) {
-  switch (scene.rng().Below(13)) {
+  switch (scene.rng().Below(16)) {
     case 0:
     case 1:
     case 2: return LookUp(scene);
     case 3:
-    case 4: return ToJsonRecord(scene);
+    case 4:
     case 5:
-    case 6: return FromJsonRecord(scene);
-    case 7: return Lists(scene);
-    case 8: return Echo(scene);
-    case 9: return Correction(scene);
-    case 10: return Passage(scene);
-    case 11: return Repeat(scene);
+    case 6:
+    case 7: return ToJsonRecord(scene);
+    case 8:
+    case 9: return FromJsonRecord(scene);
+    case 10: return Lists(scene);
+    case 11: return Echo(scene);
+    case 12: return Correction(scene);
+    case 13: return Passage(scene);
+    case 14: return Repeat(scene);
     default: return OrderList(scene);
   }
 }

@@ -15,8 +15,8 @@ namespace metier::retail {
 struct WorldOptions {
   std::uint64_t seed = 1;
   int skus = 500;
-  int customers = 600;
-  int orders = 2000;
+  int customers = 3000;
+  int orders = 10000;
   int today = 20777;  // 2026-11-20
 };
 
@@ -51,6 +51,9 @@ const auto& PickOne(const List& list, Rng& rng) {
 
 // A uniform whole number of [low, high].
 int Between(int low, int high, Rng& rng);
+
+// Pronounceable, in small letters, and not rude.
+std::string InventedWord(Rng& rng);
 
 // True with the given probability.
 bool Chance(double probability, Rng& rng);

@@ -8,6 +8,7 @@
 #include "retail/catalogue.h"
 #include "retail/generate.h"
 #include "retail/phrasebook.h"
+#include "retail/toolbox.h"
 
 namespace metier::retail {
 namespace {
@@ -15,9 +16,6 @@ namespace {
 // How often each request comes first, in the order of Request.
 constexpr std::array<int, kRequests> kWeights = {12, 10, 8, 10, 8, 7, 5, 5, 5, 3, 6,
                                                  6,  5,  3, 2,  2, 2, 3, 2, 2, 2};
-
-// As many as list_orders shows.
-constexpr std::size_t kListedOrders = 3;
 
 bool NeedsOrder(Request request) { return request <= Request::kPriceDrop; }
 
@@ -193,7 +191,7 @@ bool GoalMaker::IsListed(const Place& place) const {
   const std::string& kind = world_.ProductOf(order.lines[place.line]).kind;
   const std::vector<std::size_t> all = world_.OrdersOf(order.customer);
   bool listed = false;
-  for (std::size_t i = 0; i < std::min(all.size(), kListedOrders); ++i) {
+  for (std::size_t i = 0; i < std::min(all.size(), ToolBox::kListedOrders); ++i) {
     listed = listed || all[i] == place.order;
     for (const OrderLine& line : world_.orders[all[i]].lines) {
       if (all[i] != place.order && world_.ProductOf(line).kind == kind) return false;

@@ -2,6 +2,7 @@
 #include <set>
 
 #include "fmt/format.h"
+#include "retail/catalogue.h"
 #include "retail/generate.h"
 #include "retail/phrasebook.h"
 
@@ -17,8 +18,11 @@ std::string Lower(std::string_view text) {
 }
 
 std::string MakeEmail(const Customer& customer, std::string_view domain, Rng& rng) {
-  const std::string first = Lower(customer.first_name);
-  const std::string last = Lower(customer.last_name);
+  // Many call themselves something that is not their name; what they call themselves is no word.
+  const bool handle = Chance(0.6, rng);
+  const std::string first = handle ? InventedWord(rng) : Lower(customer.first_name);
+  const std::string last =
+      handle && Chance(0.5, rng) ? InventedWord(rng) : Lower(customer.last_name);
   const int number = Between(1, 99, rng);
   switch (rng.Below(5)) {
     case 0: return fmt::format("{}.{}@{}", first, last, domain);
@@ -48,7 +52,7 @@ void MakeCustomers(const WorldOptions& options, World& world) {
     // Small lists of names (valid) may be exhausted by a large world: then namesakes are accepted.
     for (int attempt = 0; attempt < 20; ++attempt) {
       customer.first_name = words("people/first");
-      customer.last_name = words("people/last");
+      customer.last_name = Chance(0.4, rng) ? TitleCase(InventedWord(rng)) : words("people/last");
       if (names.insert(customer.FullName()).second) break;
     }
     do {

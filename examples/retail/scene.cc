@@ -23,16 +23,6 @@ constexpr Field kFields[] = {
     {"password", "word", &Scene::Word},
 };
 
-// Beginnings of words that syllables can make by chance and that nobody wants to read.
-bool Rude(std::string_view word) {
-  static constexpr std::string_view kParts[] = {"fag", "nig", "kike", "rape", "tit",  "cum", "pis",
-                                                "pee", "poo", "porn", "nazi", "fuc",  "fuk", "shi",
-                                                "coc", "kok", "dic",  "dik",  "hitl", "slu", "who"};
-  return std::any_of(std::begin(kParts), std::end(kParts), [word](std::string_view part) {
-    return word.find(part) != std::string_view::npos;
-  });
-}
-
 }  // namespace
 
 std::span<const Field> Fields() { return kFields; }
@@ -60,25 +50,7 @@ std::string Scene::Item() {
 }
 std::string Scene::Price() { return FormatMoney(Number(5, 250) * 100 + 5 * Number(0, 19)); }
 int Scene::Number(int low, int high) { return Between(low, high, rng_); }
-
-std::string Scene::Word() {
-  static constexpr std::string_view kStarts[] = {"b",  "br", "c",  "d", "f", "g", "h",
-                                                 "k",  "l",  "m",  "n", "p", "r", "s",
-                                                 "st", "t",  "tr", "v", "w", "z"};
-  static constexpr std::string_view kVowels[] = {"a", "e", "i", "o", "u", "ai", "ee", "ou"};
-  static constexpr std::string_view kEnds[] = {"", "n", "r", "l", "s", "nd", "m", "st"};
-  std::string out;
-  do {
-    out.clear();
-    const int syllables = Number(2, 3);
-    for (int i = 0; i < syllables; ++i) {
-      out += kStarts[rng_.Below(std::size(kStarts))];
-      out += kVowels[rng_.Below(std::size(kVowels))];
-    }
-    out += kEnds[rng_.Below(std::size(kEnds))];
-  } while (Rude(out));
-  return out;
-}
+std::string Scene::Word() { return InventedWord(rng_); }
 
 std::vector<std::string> Scene::People(int count) {
   std::vector<std::string> out;

@@ -1,6 +1,7 @@
 // retail/scene.h - invented people, things and numbers for the base corpus.
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
@@ -58,5 +59,11 @@ class Scene {
   Split split_;
   Rng& rng_;
 };
+
+// One of the options, each as likely as the others.
+template <class Element, std::size_t size>
+const Element& Any(const Element (&options)[size], Scene& scene) {
+  return options[scene.rng().Below(size)];
+}
 
 }  // namespace metier::retail

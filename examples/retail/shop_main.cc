@@ -10,6 +10,7 @@
 #include "fmt/format.h"
 #include "retail/corpus.h"
 #include "retail/database.h"
+#include "retail/desk.h"
 #include "retail/generate.h"
 #include "retail/simulator.h"
 #include "retail/statistics.h"
@@ -73,6 +74,7 @@ void AddGenerate(CLI::App& app, GenerateFlags& flags) {
 struct SimulateFlags {
   std::string database;
   std::string out;
+  std::string system;
   std::string split = "train";
   std::uint64_t seed = 1;
   int count = 4000;
@@ -100,6 +102,7 @@ Status Simulate(const SimulateFlags& flags, Json& summary) {
     progress.Update(index + 1);
   }
   METIER_TRY(file.Commit());
+  if (!flags.system.empty()) METIER_TRY(WriteFileAtomic(flags.system, simulator.SystemMessage()));
   summary = statistics.ToJson();
   summary["out"] = flags.out;
   return Ok();
@@ -110,6 +113,7 @@ void AddSimulate(CLI::App& app, SimulateFlags& flags) {
       app.add_subcommand("simulate", "play customers against the oracle agent: dialogues as JSONL");
   verb->add_option("--db", flags.database, "the shop, made by 'generate'")->required();
   verb->add_option("--out", flags.out, "JSONL file to write")->required();
+  verb->add_option("--system", flags.system, "write the system message of the dialogues here, too");
   verb->add_option("--split", flags.split, "whose customers, products and phrases")
       ->check(CLI::IsMember({"train", "valid", "test"}));
   verb->add_option("--count", flags.count, "dialogues")->check(CLI::Range(1, 10000000));
@@ -178,6 +182,22 @@ void AddCorpus(CLI::App& app, CorpusFlags& flags) {
   verb->add_option("--seed", flags.seed, "the same seed makes the same text");
 }
 
+struct DeskFlags {
+  std::string database;
+};
+
+Status Desk(const DeskFlags& flags) {
+  METIER_ASSIGN(const World world, ReadDatabase(flags.database));
+  return RunDesk(world, ToolSet::Ours(), stdin, stdout);
+}
+
+void AddDesk(CLI::App& app, DeskFlags& flags) {
+  CLI::App* verb = app.add_subcommand(
+      "desk", "execute an agent's tool calls: reads one a line, prints one result a line");
+  verb->add_option("--db", flags.database, "the shop, made by 'generate'; it is not changed")
+      ->required();
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("The shop that ships with Metier: its data and its simulated customers.",
                "retail_shop");
@@ -187,10 +207,12 @@ int Main(int argc, char** argv) {
   GenerateFlags generate;
   SimulateFlags simulate;
   CorpusFlags corpus;
+  DeskFlags desk;
   bool json = false;
   AddGenerate(app, generate);
   AddSimulate(app, simulate);
   AddCorpus(app, corpus);
+  AddDesk(app, desk);
   app.add_flag("--json", json, "print the summary as one line of JSON");
   try {
     app.parse(argc, argv);
@@ -199,6 +221,10 @@ int Main(int argc, char** argv) {
   }
   const Form form = json ? Form::kOneLine : Form::kIndented;
   Json summary;
+  if (app.got_subcommand("desk")) {
+    const Status done = Desk(desk);
+    return done.ok() ? 0 : Report(done, summary, form);
+  }
   if (app.got_subcommand("corpus")) return Report(Corpus(corpus, summary), summary, form);
   if (app.got_subcommand("simulate")) return Report(Simulate(simulate, summary), summary, form);
   return Report(Generate(generate, summary), summary, form);

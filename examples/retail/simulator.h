@@ -55,9 +55,11 @@ class Simulator {
   // has one entry per assistant message: "call" or "say".
   Json ToJson(const Dialogue& dialogue, std::uint64_t index) const;
 
+  // What every dialogue begins with.
+  std::string SystemMessage() const;
+
  private:
   Dialogue PlayPart(Part part, Rng& rng) const;
-  std::string SystemMessage() const;
 
   const World& world_;
   const ToolSet& tools_;

@@ -8,14 +8,7 @@
 namespace metier::retail {
 namespace {
 
-constexpr std::size_t kListedOrders = 3;   // list_orders
 constexpr std::size_t kSearchResults = 3;  // search_products
-
-Json Fail(std::string_view what) { return Json{{"error", std::string(what)}}; }
-
-std::string Text(const Json& arguments, const char* name) {
-  return arguments.at(name).get<std::string>();
-}
 
 }  // namespace
 

@@ -26,6 +26,8 @@ struct Effect {
 
 class ToolBox {
  public:
+  static constexpr std::size_t kListedOrders = 3;  // of list_orders, the newest
+
   // Borrows the world and the tools. With a view, products of other splits do not exist for this
   // conversation (a search must not show a training dialogue what the test holds).
   ToolBox(const World& world, const ToolSet& tools, std::optional<Split> view = std::nullopt)
@@ -48,6 +50,12 @@ class ToolBox {
     std::size_t order = 0;
     std::size_t line = 0;
   };
+
+  static Json Fail(std::string_view what) { return Json{{"error", std::string(what)}}; }
+  // An argument that the schema has found to be there and text.
+  static std::string Text(const Json& arguments, const char* name) {
+    return arguments.at(name).get<std::string>();
+  }
 
   Json FindCustomer(const Json& arguments);
   Json FindCustomerByOrder(const Json& arguments);

@@ -6,12 +6,6 @@
 namespace metier::retail {
 namespace {
 
-Json Fail(std::string_view what) { return Json{{"error", std::string(what)}}; }
-
-std::string Text(const Json& arguments, const char* name) {
-  return arguments.at(name).get<std::string>();
-}
-
 Json Refund(std::int64_t cents, Payment payment) {
   return Json{{"status", "ok"},
               {"refund", FormatMoney(cents)},

@@ -50,10 +50,9 @@ std::string Mistyped(std::string word, Rng& rng) {
   return word;
 }
 
-}  // namespace
-
-void AddTypos(double rate, Rng& rng, std::vector<Piece>& pieces) {
-  if (rate <= 0) return;
+// Each word of the pieces that are not fixed becomes change(word).
+template <class Change>
+void ChangeWords(std::vector<Piece>& pieces, Change change) {
   for (Piece& piece : pieces) {
     if (piece.fixed) continue;
     std::string out;
@@ -64,12 +63,26 @@ void AddTypos(double rate, Rng& rng, std::vector<Piece>& pieces) {
         out += piece.text[at++];
         continue;
       }
-      std::string word = piece.text.substr(at, end - at);
+      out += change(piece.text.substr(at, end - at));
       at = end;
-      out += rng.Uniform() < rate ? Mistyped(std::move(word), rng) : word;
     }
     piece.text = std::move(out);
   }
+}
+
+}  // namespace
+
+void AddTypos(double rate, Rng& rng, std::vector<Piece>& pieces) {
+  if (rate <= 0) return;
+  ChangeWords(pieces, [&](std::string word) {
+    return rng.Uniform() < rate ? Mistyped(std::move(word), rng) : word;
+  });
+}
+
+void DropWords(double rate, Rng& rng, std::vector<Piece>& pieces) {
+  ChangeWords(pieces, [&](std::string word) {
+    return rng.Uniform() < rate ? std::string() : std::move(word);
+  });
 }
 
 void MakeTerse(std::vector<Piece>& pieces) {

@@ -13,6 +13,9 @@ namespace metier::retail {
 // lost, one doubled, a neighbouring key, or a shortcut ("pls").
 void AddTypos(double rate, Rng& rng, std::vector<Piece>& pieces);
 
+// Leaves out about `rate` of the words of the pieces that are not fixed.
+void DropWords(double rate, Rng& rng, std::vector<Piece>& pieces);
+
 // Lower case and no full stop at the end; fixed pieces keep theirs.
 void MakeTerse(std::vector<Piece>& pieces);
 

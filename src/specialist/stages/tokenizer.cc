@@ -19,6 +19,7 @@ struct TokenizerSettings {
   std::vector<std::string> special_tokens = {"<|endoftext|>"};
   std::string bos_token;
   std::string eos_token = "<|endoftext|>";
+  std::string pattern;
   bool individual_digits = false;
   std::string chat_template;
 
@@ -32,6 +33,8 @@ struct TokenizerSettings {
     field("special_tokens", special_tokens, "control tokens, from id 0 on");
     field("bos_token", bos_token, "which of them begins a text; none by default");
     field("eos_token", eos_token, "which of them ends a text");
+    field("pattern", pattern,
+          "regular expression of the words that are never joined with each other; none: Llama 3's");
     field("individual_digits", individual_digits,
           "every digit is a token, so that numbers can be copied");
     field("chat_template", chat_template, "Jinja file to put beside the tokenizer");
@@ -47,6 +50,7 @@ Result<Json> Run(const StageContext& context) {
   options.special_tokens = settings.special_tokens;
   options.bos = settings.bos_token;
   options.eos = settings.eos_token;
+  options.pattern = settings.pattern;
   options.threads = context.threads;
   if (settings.individual_digits) options.digits = text::DigitSplit::kIndividually;
   METIER_ASSIGN(text::BpeTrainer trainer, text::BpeTrainer::Create(std::move(options)));

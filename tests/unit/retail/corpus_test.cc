@@ -62,6 +62,33 @@ TEST(Corpus, ChatsTakeTurnsAndEndWithTheAssistant) {
   EXPECT_GT(seen.size(), 490u);
 }
 
+// However rough the letter: what the note holds stands in it, letter by letter.
+TEST(Corpus, NotesHoldWhatTheirLettersSay) {
+  const CorpusWriter writer(Split::kTrain, 1);
+  std::set<std::string> subjects;
+  std::set<std::string> facts;
+  for (std::uint64_t i = 0; i < 2000; ++i) {
+    const Json messages = writer.Conversation(i);
+    for (std::size_t turn = 1; turn < messages.size(); ++turn) {
+      if (messages[turn]["role"] != "assistant") continue;
+      const auto note = ParseJson(messages[turn]["content"].get<std::string>());
+      if (!note.ok() || !(note->contains("about") || note->contains("why"))) continue;
+      const std::string letter = messages[turn - 1]["content"];
+      for (const auto& [key, value] : note->items()) {
+        if (key == "about") subjects.insert(value.get<std::string>());
+        if (key == "about" || key == "why") continue;
+        facts.insert(key);
+        EXPECT_THAT(letter, testing::HasSubstr(value.get<std::string>()));
+      }
+      if (!note->contains("email")) {
+        EXPECT_THAT(letter, testing::Not(testing::HasSubstr("@")));
+      }
+    }
+  }
+  EXPECT_EQ(subjects.size(), 24u);
+  EXPECT_THAT(facts, testing::ElementsAre("email", "number", "order", "postcode"));
+}
+
 TEST(Corpus, RepetitionsSayTheSameTwoToFourTimes) {
   const CorpusWriter writer(Split::kTrain, 1);
   std::set<std::size_t> times;

@@ -29,8 +29,8 @@ std::int64_t Count(const Sqlite& db, const std::string& sql) {
 
 TEST(World, HasTheSizesAskedFor) {
   EXPECT_EQ(Shop().variants.size(), 500u);
-  EXPECT_EQ(Shop().orders.size(), 2000u);
-  EXPECT_EQ(Shop().customers.size(), 600u);
+  EXPECT_EQ(Shop().orders.size(), 10000u);
+  EXPECT_EQ(Shop().customers.size(), 3000u);
   EXPECT_GT(Shop().returns.size(), 50u);
   EXPECT_GT(Shop().reviews.size(), 200u);
 }
