@@ -31,6 +31,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     target_compile_options(metier_settings INTERFACE -Wno-maybe-uninitialized)
   endif()
 endif()
+if(METIER_UNITY)
+  # gcc takes a source that another one includes for a header, whose types should not hold those of an unnamed namespace.
+  target_compile_options(metier_settings INTERFACE -Wno-subobject-linkage)
+endif()
 # The same bits on every machine of one instruction set: no contraction that the source does not spell.
 target_compile_options(metier_settings INTERFACE -ffp-contract=off)
 target_include_directories(metier_settings INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
@@ -55,6 +59,18 @@ function(metier_precompiled target owner)
   endif()
 endfunction()
 
+# metier_unity(TARGET): compiles its sources a dozen at a time where METIER_UNITY is on. Headers and templates, not our code,
+# are what a compiler reads longest. Sources of one folder therefore do not define one name twice in their unnamed
+# namespaces; folders with one file a kind do, and those stay apart.
+function(metier_unity target)
+  if(METIER_UNITY)
+    get_target_property(sources ${target} SOURCES)
+    list(FILTER sources INCLUDE REGEX "/model/families/|/specialist/stages/|/cli/verbs/")
+    set_source_files_properties(${sources} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
+  endif()
+endfunction()
+
 # metier_module(NAME PUBLIC ... PRIVATE ...): the static library metier_NAME of src/NAME/**/*.cc.
 function(metier_module name)
   cmake_parse_arguments(ARG "" "" "PUBLIC;PRIVATE" ${ARGN})
@@ -70,8 +86,10 @@ function(metier_module name)
   target_include_directories(metier_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
   if(name STREQUAL "base") # has definitions of its own
     metier_precompiled(metier_base base ${METIER_SLOW_HEADERS})
+    metier_unity(metier_base)
   elseif(NOT name MATCHES "^(tensor|kernels)$") # these are about numbers: quick to read
     metier_precompiled(metier_${name} modules ${METIER_SLOW_HEADERS})
+    metier_unity(metier_${name})
   endif()
   if(EXISTS ${CMAKE_SOURCE_DIR}/src/${name}/module.cmake)
     include(${CMAKE_SOURCE_DIR}/src/${name}/module.cmake) # what a folder needs beyond the rule (kernels/: flags per file)

@@ -17,9 +17,9 @@ namespace metier {
 namespace {
 
 // The parser's events, handed to the builder.
-class Reader : public nlohmann::json_sax<Json> {
+class JsonReader : public nlohmann::json_sax<Json> {
  public:
-  explicit Reader(const Limits& limits) : builder_(limits) {}
+  explicit JsonReader(const Limits& limits) : builder_(limits) {}
 
   bool null() override { return Add(Json(nullptr)); }
   bool boolean(bool value) override { return Add(Json(value)); }
@@ -123,7 +123,7 @@ Result<Json> ParseJson(std::string_view text, const Limits& limits) {
     return Error(ErrorCode::kResourceExhausted,
                  fmt::format("JSON: {} bytes, limit {}", text.size(), limits.max_json_bytes));
   }
-  Reader reader(limits);
+  JsonReader reader(limits);
   Json::sax_parse(text, &reader);
   return std::move(reader).Finish();
 }

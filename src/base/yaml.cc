@@ -89,9 +89,9 @@ Json PlainScalar(const std::string& text, const YAML::Mark& mark) {
   return number;
 }
 
-class Reader : public YAML::EventHandler {
+class YamlReader : public YAML::EventHandler {
  public:
-  explicit Reader(const Limits& limits) : limits_(limits), builder_(limits) {}
+  explicit YamlReader(const Limits& limits) : limits_(limits), builder_(limits) {}
 
   Json Take() && { return std::move(builder_).Take(); }
 
@@ -270,7 +270,7 @@ Result<Json> ParseYaml(std::string_view text, const Limits& limits) {
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
-    Reader reader(limits);
+    YamlReader reader(limits);
     while (parser.HandleNextDocument(reader)) {
     }
     return std::move(reader).Take();

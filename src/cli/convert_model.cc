@@ -35,7 +35,7 @@ constexpr const char* kTokenizerFiles[] = {"tokenizer.json",
                                            "chat_template.json",
                                            "generation_config.json"};
 
-constexpr std::uint64_t kMostBytes = 1ULL << 30;
+constexpr std::uint64_t kMostTokenizerBytes = 1ULL << 30;
 constexpr char kHuggingFaceKey[] = "tokenizer.huggingface.json";
 constexpr char kTemplateKey[] = "tokenizer.chat_template";
 
@@ -60,7 +60,7 @@ Result<Json> CopyTokenizerFiles(const std::string& from, const std::string& to) 
     const std::string source = from + "/" + name;
     std::error_code ignored;
     if (!fs::exists(source, ignored)) continue;
-    METIER_ASSIGN(const std::string text, ReadFile(source, kMostBytes));
+    METIER_ASSIGN(const std::string text, ReadFile(source, kMostTokenizerBytes));
     METIER_TRY(WriteFileAtomic(to + "/" + name, text));
     copied.push_back(name);
   }
@@ -69,7 +69,7 @@ Result<Json> CopyTokenizerFiles(const std::string& from, const std::string& to) 
 
 // The tokenizer of a directory as GGUF keys.
 Status AddVocabulary(const std::string& folder, GgufMetadata& metadata) {
-  auto json = ReadFile(folder + "/tokenizer.json", kMostBytes);
+  auto json = ReadFile(folder + "/tokenizer.json", kMostTokenizerBytes);
   if (!json.ok()) {
     if (json.error().code() == ErrorCode::kNotFound) return Ok();
     return std::move(json).error();

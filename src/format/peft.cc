@@ -16,7 +16,7 @@ constexpr std::string_view kPrefix = "base_model.model.";
 constexpr std::string_view kA = ".lora_A.weight";
 constexpr std::string_view kB = ".lora_B.weight";
 
-Error Corrupt(std::string_view tensor, std::string_view why) {
+Error CorruptAdapter(std::string_view tensor, std::string_view why) {
   return Error(ErrorCode::kDataCorrupt, fmt::format("adapter tensor '{}': {}", tensor, why));
 }
 
@@ -26,7 +26,7 @@ struct Pair {
 };
 
 // A refusal for tensors that belong to kinds of adapters that we do not compute.
-Status CheckKind(const std::string& name) {
+Status CheckTensorKind(const std::string& name) {
   for (const std::string_view part : {".lora_magnitude_vector", ".lora_embedding_A",
                                       ".lora_embedding_B", ".lora_A.bias", ".lora_B.bias"}) {
     if (name.find(part) != std::string::npos)
@@ -51,9 +51,9 @@ bool IsSaved(const PeftConfig& config, std::string_view name) {
 
 Status Sort(const SafetensorsFile& file, PeftAdapter& adapter, std::map<std::string, Pair>& pairs) {
   for (const std::string& name : file.Names()) {
-    METIER_TRY(CheckKind(name));
+    METIER_TRY(CheckTensorKind(name));
     if (!name.starts_with(kPrefix))
-      return Corrupt(name, fmt::format("names start with \"{}\"", kPrefix));
+      return CorruptAdapter(name, fmt::format("names start with \"{}\"", kPrefix));
     const std::string path = name.substr(kPrefix.size());
     if (path.ends_with(kA) && path.size() > kA.size()) {
       pairs[path.substr(0, path.size() - kA.size())].a = file.Find(name);
@@ -62,9 +62,9 @@ Status Sort(const SafetensorsFile& file, PeftAdapter& adapter, std::map<std::str
     } else if (IsSaved(adapter.config, path)) {
       adapter.saved.push_back({path, *file.Find(name)});
     } else {
-      return Corrupt(name, fmt::format("neither \"...{}\", \"...{}\" nor a weight of "
-                                       "modules_to_save",
-                                       kA, kB));
+      return CorruptAdapter(name, fmt::format("neither \"...{}\", \"...{}\" nor a weight of "
+                                              "modules_to_save",
+                                              kA, kB));
     }
   }
   return Ok();
@@ -72,16 +72,18 @@ Status Sort(const SafetensorsFile& file, PeftAdapter& adapter, std::map<std::str
 
 Status CheckPair(const PeftConfig& config, const std::string& path, const Pair& pair) {
   if (pair.a == nullptr || pair.b == nullptr) {
-    return Corrupt(path, fmt::format("has lora_{} but no lora_{}", pair.a != nullptr ? "A" : "B",
-                                     pair.a != nullptr ? "B" : "A"));
+    return CorruptAdapter(path,
+                          fmt::format("has lora_{} but no lora_{}", pair.a != nullptr ? "A" : "B",
+                                      pair.a != nullptr ? "B" : "A"));
   }
   const std::int64_t rank = config.RankOf(path);
   if (pair.a->shape.size() != 2 || pair.b->shape.size() != 2 || pair.a->shape[0] != rank ||
       pair.b->shape[1] != rank || pair.a->shape[1] < 1 || pair.b->shape[0] < 1) {
-    return Corrupt(path, fmt::format("A {} and B {}, but the config gives rank {}: [{}, in] and "
-                                     "[out, {}] expected",
-                                     tensor::FormatShape(pair.a->shape),
-                                     tensor::FormatShape(pair.b->shape), rank, rank, rank));
+    return CorruptAdapter(
+        path, fmt::format("A {} and B {}, but the config gives rank {}: [{}, in] and "
+                          "[out, {}] expected",
+                          tensor::FormatShape(pair.a->shape), tensor::FormatShape(pair.b->shape),
+                          rank, rank, rank));
   }
   return Ok();
 }

@@ -152,7 +152,7 @@ Status CheckInitialisation(const Json& value) {
                  "path_initial_model_for_weight_conversion");
 }
 
-Status CheckKind(std::string_view key, const Json& value) {
+Status CheckFieldKind(std::string_view key, const Json& value) {
   if (key == "peft_type" && value != "LORA")
     return Refused(key, value, "only \"LORA\" adapters are read");
   if (key == "bias" && value != "none")
@@ -165,7 +165,7 @@ Status CheckKind(std::string_view key, const Json& value) {
 
 // Reads one key into the config. False: the key is not known.
 Result<bool> ReadKey(std::string_view key, const Json& value, PeftConfig& config) {
-  METIER_TRY(CheckKind(key, value));
+  METIER_TRY(CheckFieldKind(key, value));
   if (key == "peft_type" || key == "bias") return true;
   if (key == "r") {
     METIER_ASSIGN(config.rank, WholeNumber(key, value, 1, kMaxRank));

@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kMetadataKey = "__metadata__";
 
-Error Corrupt(std::string_view tensor, std::string_view why) {
+Error CorruptTensor(std::string_view tensor, std::string_view why) {
   return Error(ErrorCode::kDataCorrupt, fmt::format("tensor '{}': {}", tensor, why));
 }
 
@@ -49,7 +49,7 @@ struct Entry {
 };
 
 Result<tensor::DType> ReadDType(const std::string& name, const Json& value) {
-  if (!value.is_string()) return Corrupt(name, "\"dtype\" is not a string");
+  if (!value.is_string()) return CorruptTensor(name, "\"dtype\" is not a string");
   const auto& text = value.get_ref<const std::string&>();
   const auto dtype = tensor::DTypeFromSafetensors(text);
   if (!dtype) {
@@ -65,12 +65,12 @@ Result<tensor::DType> ReadDType(const std::string& name, const Json& value) {
 }
 
 Result<tensor::Shape> ReadShape(const std::string& name, const Json& value, const Limits& limits) {
-  if (!value.is_array()) return Corrupt(name, "\"shape\" is not an array");
+  if (!value.is_array()) return CorruptTensor(name, "\"shape\" is not an array");
   tensor::Shape shape;
   std::uint64_t elements = 1;
   for (const Json& item : value) {
     if (!item.is_number_unsigned())
-      return Corrupt(
+      return CorruptTensor(
           name, fmt::format("\"shape\" holds {}, whole numbers are expected", DumpCompact(item)));
     const auto dimension = item.get<std::uint64_t>();
     const auto product = CheckedMul(elements, dimension);
@@ -87,7 +87,7 @@ Result<tensor::Shape> ReadShape(const std::string& name, const Json& value, cons
 }
 
 Result<Entry> ReadEntry(const std::string& name, const Json& value, const Limits& limits) {
-  if (!value.is_object()) return Corrupt(name, "its header entry is not an object");
+  if (!value.is_object()) return CorruptTensor(name, "its header entry is not an object");
   const Json* offsets = nullptr;
   const Json* dtype = nullptr;
   const Json* shape = nullptr;
@@ -99,18 +99,19 @@ Result<Entry> ReadEntry(const std::string& name, const Json& value, const Limits
     } else if (key == "data_offsets") {
       offsets = &item;
     } else {
-      return Corrupt(name, fmt::format("unknown key \"{}\"; dtype, shape and data_offsets are "
+      return CorruptTensor(name,
+                           fmt::format("unknown key \"{}\"; dtype, shape and data_offsets are "
                                        "expected",
                                        key));
     }
   }
-  if (dtype == nullptr) return Corrupt(name, "\"dtype\" is missing");
-  if (shape == nullptr) return Corrupt(name, "\"shape\" is missing");
-  if (offsets == nullptr) return Corrupt(name, "\"data_offsets\" is missing");
+  if (dtype == nullptr) return CorruptTensor(name, "\"dtype\" is missing");
+  if (shape == nullptr) return CorruptTensor(name, "\"shape\" is missing");
+  if (offsets == nullptr) return CorruptTensor(name, "\"data_offsets\" is missing");
   if (!offsets->is_array() || offsets->size() != 2 || !(*offsets)[0].is_number_unsigned() ||
       !(*offsets)[1].is_number_unsigned()) {
-    return Corrupt(name, fmt::format("\"data_offsets\" is {}, [begin, end] is expected",
-                                     DumpCompact(*offsets)));
+    return CorruptTensor(name, fmt::format("\"data_offsets\" is {}, [begin, end] is expected",
+                                           DumpCompact(*offsets)));
   }
   Entry entry;
   entry.name = name;
@@ -131,20 +132,22 @@ Status CheckLayout(std::vector<Entry>& entries, std::uint64_t data_bytes) {
     const auto elements = static_cast<std::uint64_t>(tensor::ElementCount(entry.shape));
     const auto bytes = tensor::BytesFor(entry.dtype, elements);
     if (entry.end < entry.begin || !bytes || entry.end - entry.begin != *bytes) {
-      return Corrupt(entry.name,
-                     fmt::format("data_offsets [{}, {}], but {} of shape {} takes {} bytes",
-                                 entry.begin, entry.end, tensor::InfoOf(entry.dtype).name,
-                                 tensor::FormatShape(entry.shape), bytes.value_or(0)));
+      return CorruptTensor(entry.name,
+                           fmt::format("data_offsets [{}, {}], but {} of shape {} takes {} bytes",
+                                       entry.begin, entry.end, tensor::InfoOf(entry.dtype).name,
+                                       tensor::FormatShape(entry.shape), bytes.value_or(0)));
     }
     if (entry.end > data_bytes) {
-      return Corrupt(entry.name, fmt::format("ends at byte {} of the data, of which there are {} "
-                                             "(file truncated?)",
-                                             entry.end, data_bytes));
+      return CorruptTensor(entry.name,
+                           fmt::format("ends at byte {} of the data, of which there are {} "
+                                       "(file truncated?)",
+                                       entry.end, data_bytes));
     }
     if (entry.begin != used) {
-      return Corrupt(entry.name, fmt::format("starts at byte {} of the data, expected {}: tensors "
-                                             "must neither overlap nor leave holes",
-                                             entry.begin, used));
+      return CorruptTensor(entry.name,
+                           fmt::format("starts at byte {} of the data, expected {}: tensors "
+                                       "must neither overlap nor leave holes",
+                                       entry.begin, used));
     }
     used = entry.end;
   }
@@ -235,11 +238,11 @@ class ShardedModel : public tensor::TensorSource {
 
   Status Place(const std::string& folder, const std::string& name, const Json& file,
                const Limits& limits) {
-    if (!file.is_string()) return Corrupt(name, "its shard is not a file name");
+    if (!file.is_string()) return CorruptTensor(name, "its shard is not a file name");
     const auto& shard = file.get_ref<const std::string&>();
     // A name with a slash could point outside of the model's folder.
     if (shard.empty() || shard.find('/') != std::string::npos || shard == "..") {
-      return Corrupt(name, fmt::format("its shard '{}' is not a plain file name", shard));
+      return CorruptTensor(name, fmt::format("its shard '{}' is not a plain file name", shard));
     }
     auto open = shards_.find(shard);
     if (open == shards_.end()) {
@@ -248,7 +251,7 @@ class ShardedModel : public tensor::TensorSource {
     }
     const tensor::TensorView* view = open->second->Find(name);
     if (view == nullptr)
-      return Corrupt(name, fmt::format("the index places it in '{}', which lacks it", shard));
+      return CorruptTensor(name, fmt::format("the index places it in '{}', which lacks it", shard));
     tensors_.emplace(name, view);
     return Ok();
   }
@@ -258,7 +261,7 @@ class ShardedModel : public tensor::TensorSource {
       for (const std::string& name : shard->Names()) {
         const auto found = tensors_.find(name);
         if (found == tensors_.end() || found->second != shard->Find(name))
-          return Corrupt(
+          return CorruptTensor(
               name, fmt::format("stands in '{}', but the index does not place it there", file));
       }
     }

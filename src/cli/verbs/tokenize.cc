@@ -36,15 +36,15 @@ struct TokenizeOptions {
   }
 };
 
-constexpr std::uint64_t kMostBytes = 1ULL << 30;
+constexpr std::uint64_t kMostTextBytes = 1ULL << 30;
 
 Result<std::string> ReadInput(const TokenizeOptions& options, Console& console) {
   if (!options.text.empty() && !options.file.empty()) {
     return Error(ErrorCode::kInvalidArgument, "found both TEXT and --file, expected one of them");
   }
   if (!options.text.empty()) return options.text;
-  if (options.file.empty() || options.file == "-") return console.ReadAll(kMostBytes);
-  return ReadFile(options.file, kMostBytes);
+  if (options.file.empty() || options.file == "-") return console.ReadAll(kMostTextBytes);
+  return ReadFile(options.file, kMostTextBytes);
 }
 
 // "[1, 2]" or "1 2".

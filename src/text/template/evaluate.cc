@@ -9,8 +9,6 @@
 namespace metier::text::jinja {
 namespace {
 
-constexpr int kMaxDepth = 800;
-
 // How an expression is named in errors.
 std::string Construct(const Expression& expression) {
   using Kind = Expression::Kind;

@@ -142,11 +142,11 @@ Result<Value> Round(Machine&, const Value& input, const Arguments& arguments) {
   return Value(scaled / scale);
 }
 
-constexpr std::array<Filter, 4> kFilters = {
+constexpr std::array<Filter, 4> kNumberFilters = {
     {{"abs", Abs}, {"float", Float}, {"int", Int}, {"round", Round}}};
 
 }  // namespace
 
-std::span<const Filter> NumberFilters() { return kFilters; }
+std::span<const Filter> NumberFilters() { return kNumberFilters; }
 
 }  // namespace metier::text::jinja

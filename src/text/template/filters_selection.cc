@@ -109,7 +109,7 @@ Result<Value> Attr(Machine& machine, const Value& input, const Arguments& argume
   return GetAttribute(machine, input, name->bytes);
 }
 
-constexpr std::array<Filter, 6> kFilters = {
+constexpr std::array<Filter, 6> kSelectionFilters = {
     {{"attr", Attr},
      {"map", Map},
      {"reject", Select<Keep::kFailing, Look::kItem>},
@@ -119,7 +119,7 @@ constexpr std::array<Filter, 6> kFilters = {
 
 }  // namespace
 
-std::span<const Filter> SelectionFilters() { return kFilters; }
+std::span<const Filter> SelectionFilters() { return kSelectionFilters; }
 
 Result<Value> AttributePath(Machine& machine, const Value& value, const Value& path) {
   return PathWithDefault(machine, value, path, nullptr);

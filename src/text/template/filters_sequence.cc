@@ -203,24 +203,24 @@ Result<Value> Sum(Machine& machine, const Value& input, const Arguments& argumen
   return total;
 }
 
-constexpr std::array<Filter, 15> kFilters = {{{"count", LengthOf},
-                                              {"d", Default},
-                                              {"default", Default},
-                                              {"dictsort", DictSort},
-                                              {"first", First},
-                                              {"items", ItemsOf},
-                                              {"last", Last},
-                                              {"length", LengthOf},
-                                              {"list", List},
-                                              {"max", Extreme<1>},
-                                              {"min", Extreme<-1>},
-                                              {"reverse", Reverse},
-                                              {"sort", Sort},
-                                              {"sum", Sum},
-                                              {"unique", Unique}}};
+constexpr std::array<Filter, 15> kSequenceFilters = {{{"count", LengthOf},
+                                                      {"d", Default},
+                                                      {"default", Default},
+                                                      {"dictsort", DictSort},
+                                                      {"first", First},
+                                                      {"items", ItemsOf},
+                                                      {"last", Last},
+                                                      {"length", LengthOf},
+                                                      {"list", List},
+                                                      {"max", Extreme<1>},
+                                                      {"min", Extreme<-1>},
+                                                      {"reverse", Reverse},
+                                                      {"sort", Sort},
+                                                      {"sum", Sum},
+                                                      {"unique", Unique}}};
 
 }  // namespace
 
-std::span<const Filter> SequenceFilters() { return kFilters; }
+std::span<const Filter> SequenceFilters() { return kSequenceFilters; }
 
 }  // namespace metier::text::jinja

@@ -14,7 +14,7 @@ namespace {
 
 // Filters of text take anything and turn it into text first.
 template <std::string (*kChange)(std::string_view)>
-Result<Value> Case(Machine& machine, const Value& input, const Arguments& arguments) {
+Result<Value> CaseFilter(Machine& machine, const Value& input, const Arguments& arguments) {
   METIER_TRY(Bind(arguments, {}));
   METIER_ASSIGN(const MarkedText text, ToText(input));
   return machine.Made(text.Rewritten(kChange(text.bytes)));
@@ -91,7 +91,7 @@ Result<Value> ReplaceFilter(Machine& machine, const Value& input, const Argument
   return machine.Made(Replace(text, from, to, count));
 }
 
-Result<Value> Join(Machine& machine, const Value& input, const Arguments& arguments) {
+Result<Value> JoinFilter(Machine& machine, const Value& input, const Arguments& arguments) {
   METIER_ASSIGN(const auto bound, Bind(arguments, {"d", "attribute"}));
   MarkedText separator;
   if (bound[0] != nullptr) {
@@ -176,23 +176,23 @@ Result<Value> ToJson(Machine& machine, const Value& input, const Arguments& argu
   return machine.Made(std::move(text));
 }
 
-constexpr std::array<Filter, 14> kFilters = {{{"capitalize", Case<Capitalize>},
-                                              {"e", Escape},
-                                              {"escape", Escape},
-                                              {"format", Format},
-                                              {"indent", Indent},
-                                              {"join", Join},
-                                              {"lower", Case<Lower>},
-                                              {"replace", ReplaceFilter},
-                                              {"safe", Safe},
-                                              {"string", String},
-                                              {"title", Case<TitleWords>},
-                                              {"tojson", ToJson},
-                                              {"trim", Trim},
-                                              {"upper", Case<Upper>}}};
+constexpr std::array<Filter, 14> kTextFilters = {{{"capitalize", CaseFilter<Capitalize>},
+                                                  {"e", Escape},
+                                                  {"escape", Escape},
+                                                  {"format", Format},
+                                                  {"indent", Indent},
+                                                  {"join", JoinFilter},
+                                                  {"lower", CaseFilter<Lower>},
+                                                  {"replace", ReplaceFilter},
+                                                  {"safe", Safe},
+                                                  {"string", String},
+                                                  {"title", CaseFilter<TitleWords>},
+                                                  {"tojson", ToJson},
+                                                  {"trim", Trim},
+                                                  {"upper", CaseFilter<Upper>}}};
 
 }  // namespace
 
-std::span<const Filter> TextFilters() { return kFilters; }
+std::span<const Filter> TextFilters() { return kTextFilters; }
 
 }  // namespace metier::text::jinja

@@ -11,8 +11,6 @@ namespace metier::text::jinja {
 namespace {
 
 constexpr std::string_view kPrefix = "chat template, line ";
-// Of statements, expressions and macro calls inside each other while running; the stack's limit.
-constexpr int kMaxDepth = 800;
 
 class DepthGuard {
  public:

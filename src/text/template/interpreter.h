@@ -22,6 +22,9 @@ struct Scope {
   bool captured = false;  // a macro was defined here and may outlive the block
 };
 
+// Of statements, expressions and macro calls inside each other while running; the stack's limit.
+constexpr int kMaxDepth = 800;
+
 class Interpreter {
  public:
   // Borrows the machine.

@@ -13,10 +13,10 @@
 namespace metier::text::jinja {
 namespace {
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsAsciiDigit(char c) { return c >= '0' && c <= '9'; }
 
 bool IsNameByte(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || IsDigit(c) ||
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || IsAsciiDigit(c) ||
          static_cast<unsigned char>(c) >= 0x80;
 }
 
@@ -212,7 +212,7 @@ class Lexer {
 
   Status One(std::vector<char>& brackets) {
     const char c = source_[at_];
-    if (IsDigit(c)) return Number();
+    if (IsAsciiDigit(c)) return Number();
     if (IsNameByte(c)) {
       std::size_t end = at_;
       while (end < source_.size() && IsNameByte(source_[end])) ++end;
@@ -249,8 +249,9 @@ class Lexer {
   // Digits with single underscores between them.
   std::size_t SkipDigits(std::size_t at) const {
     while (at < source_.size() &&
-           (IsDigit(source_[at]) || (source_[at] == '_' && at + 1 < source_.size() &&
-                                     IsDigit(source_[at + 1]) && IsDigit(source_[at - 1]))))
+           (IsAsciiDigit(source_[at]) ||
+            (source_[at] == '_' && at + 1 < source_.size() && IsAsciiDigit(source_[at + 1]) &&
+             IsAsciiDigit(source_[at - 1]))))
       ++at;
     return at;
   }
@@ -258,13 +259,13 @@ class Lexer {
   Status Number() {
     std::size_t end = SkipDigits(at_);
     bool is_float = false;
-    if (end + 1 < source_.size() && source_[end] == '.' && IsDigit(source_[end + 1])) {
+    if (end + 1 < source_.size() && source_[end] == '.' && IsAsciiDigit(source_[end + 1])) {
       is_float = true;
       end = SkipDigits(end + 1);
     }
     if (end < source_.size() && (source_[end] == 'e' || source_[end] == 'E')) {
       const std::size_t digits = end + 1 + (SignAt(end + 1) == '\0' ? 0 : 1);
-      if (digits < source_.size() && IsDigit(source_[digits])) {
+      if (digits < source_.size() && IsAsciiDigit(source_[digits])) {
         is_float = true;
         end = SkipDigits(digits);
       }

@@ -13,18 +13,6 @@
 namespace metier::text::jinja {
 namespace {
 
-double AsDouble(const Value& value) {
-  if (value.boolean() != nullptr) return *value.boolean() ? 1 : 0;
-  if (value.integer() != nullptr) return static_cast<double>(*value.integer());
-  return *value.real();
-}
-
-std::optional<std::int64_t> AsInteger(const Value& value) {
-  if (value.boolean() != nullptr) return *value.boolean() ? 1 : 0;
-  if (value.integer() != nullptr) return *value.integer();
-  return std::nullopt;
-}
-
 Error TooLarge() { return Error(ErrorCode::kUnsupported, "the result is an integer over 64 bits"); }
 
 // Python rounds quotients down, so that the remainder has the divisor's sign.

@@ -12,7 +12,7 @@ namespace metier::text::jinja {
 namespace {
 
 using Call = Result<Value> (*)(Machine&, const MarkedText& self, const Arguments&);
-struct Method {
+struct StringMethod {
   std::string_view name;
   Call call;
 };
@@ -238,7 +238,7 @@ Result<Value> Count(Machine&, const MarkedText& self, const Arguments& arguments
   return Value(count);
 }
 
-constexpr std::array<Method, 29> kMethods = {{
+constexpr std::array<StringMethod, 29> kMethods = {{
     {"capitalize", Case<Capitalize>},
     {"count", Count},
     {"endswith", Touches<End::kEnd>},
@@ -275,8 +275,8 @@ constexpr std::array<std::string_view, 18> kMissing = {
     "isascii",  "isdecimal", "isidentifier", "isnumeric",  "istitle",   "isprintable",
     "ljust",    "maketrans", "rjust",        "swapcase",   "translate", "zfill"};
 
-const Method* Lookup(std::string_view name) {
-  for (const Method& method : kMethods)
+const StringMethod* LookupString(std::string_view name) {
+  for (const StringMethod& method : kMethods)
     if (method.name == name) return &method;
   return nullptr;
 }
@@ -284,13 +284,13 @@ const Method* Lookup(std::string_view name) {
 }  // namespace
 
 bool FindStringMethod(std::string_view name) {
-  return Lookup(name) != nullptr ||
+  return LookupString(name) != nullptr ||
          std::find(kMissing.begin(), kMissing.end(), name) != kMissing.end();
 }
 
 Result<Value> CallStringMethod(Machine& machine, const MarkedText& self, std::string_view name,
                                const Arguments& arguments) {
-  const Method* method = Lookup(name);
+  const StringMethod* method = LookupString(name);
   if (method == nullptr) {
     return Error(ErrorCode::kUnsupported,
                  fmt::format("the method '{}' of str is not supported in templates", name));

@@ -44,7 +44,7 @@ bool IsSequence(const Value& v) {
 bool IsEscaped(const Value& v) { return v.text() != nullptr && v.text()->markup; }
 
 template <CharacterClass kClass>
-Result<bool> Case(Machine&, const Value& input, const Arguments& arguments) {
+Result<bool> CaseTest(Machine&, const Value& input, const Arguments& arguments) {
   METIER_TRY(Bind(arguments, {}));
   METIER_ASSIGN(const MarkedText text, ToText(input));
   return AllOf(text.bytes, kClass);
@@ -138,7 +138,7 @@ constexpr std::array<Test, 39> kTests = {{
     {"iterable", Kind<IsIterable>},
     {"le", Ordered<LessOrEqual>},
     {"lessthan", Ordered<Less>},
-    {"lower", Case<CharacterClass::kLower>},
+    {"lower", CaseTest<CharacterClass::kLower>},
     {"lt", Ordered<Less>},
     {"mapping", Kind<IsMapping>},
     {"ne", Unequal},
@@ -151,7 +151,7 @@ constexpr std::array<Test, 39> kTests = {{
     {"test", IsTest},
     {"true", Kind<IsTrue>},
     {"undefined", Kind<IsUndefined>},
-    {"upper", Case<CharacterClass::kUpper>},
+    {"upper", CaseTest<CharacterClass::kUpper>},
 }};
 
 }  // namespace

@@ -27,19 +27,6 @@ int Sign(const T& a, const T& b) {
   return a < b ? -1 : b < a ? 1 : 0;
 }
 
-// The value as a double, for comparing int with float. Exact up to 2^53, which is what templates
-// count to.
-double AsDouble(const Value& value) {
-  if (value.boolean() != nullptr) return *value.boolean() ? 1 : 0;
-  if (value.integer() != nullptr) return static_cast<double>(*value.integer());
-  return *value.real();
-}
-
-const std::int64_t* AsInteger(const Value& value, std::int64_t& room) {
-  if (value.boolean() != nullptr) room = *value.boolean() ? 1 : 0;
-  return value.boolean() != nullptr ? &room : value.integer();
-}
-
 std::string FloatText(double value) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
@@ -270,13 +257,23 @@ bool Truth(const Value& value) {
   return true;
 }
 
+double AsDouble(const Value& value) {
+  if (value.boolean() != nullptr) return *value.boolean() ? 1 : 0;
+  if (value.integer() != nullptr) return static_cast<double>(*value.integer());
+  return *value.real();
+}
+
+std::optional<std::int64_t> AsInteger(const Value& value) {
+  if (value.boolean() != nullptr) return *value.boolean() ? 1 : 0;
+  if (value.integer() != nullptr) return *value.integer();
+  return std::nullopt;
+}
+
 bool Equal(const Value& a, const Value& b) {
   if (a.is_number() && b.is_number()) {
-    std::int64_t room_a = 0;
-    std::int64_t room_b = 0;
-    const std::int64_t* integer_a = AsInteger(a, room_a);
-    const std::int64_t* integer_b = AsInteger(b, room_b);
-    if (integer_a != nullptr && integer_b != nullptr) return *integer_a == *integer_b;
+    const std::optional<std::int64_t> integer_a = AsInteger(a);
+    const std::optional<std::int64_t> integer_b = AsInteger(b);
+    if (integer_a && integer_b) return *integer_a == *integer_b;
     return AsDouble(a) == AsDouble(b);
   }
   if (a.undefined() != nullptr || a.is_none())
@@ -293,11 +290,9 @@ bool Equal(const Value& a, const Value& b) {
 
 Result<int> Order(const Value& a, const Value& b) {
   if (a.is_number() && b.is_number()) {
-    std::int64_t room_a = 0;
-    std::int64_t room_b = 0;
-    const std::int64_t* integer_a = AsInteger(a, room_a);
-    const std::int64_t* integer_b = AsInteger(b, room_b);
-    if (integer_a != nullptr && integer_b != nullptr) return Sign(*integer_a, *integer_b);
+    const std::optional<std::int64_t> integer_a = AsInteger(a);
+    const std::optional<std::int64_t> integer_b = AsInteger(b);
+    if (integer_a && integer_b) return Sign(*integer_a, *integer_b);
     return Sign(AsDouble(a), AsDouble(b));
   }
   // UTF-8 sorts by bytes as it does by code point.

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -157,6 +158,10 @@ Result<Value> MessageFromJson(const Json& message, std::int32_t index);
 std::string_view TypeName(const Value& value);
 
 bool Truth(const Value& value);
+// A number as a double, for int with float. Exact up to 2^53, which is what templates count to.
+double AsDouble(const Value& value);
+// Of integers and booleans; nothing for others.
+std::optional<std::int64_t> AsInteger(const Value& value);
 // ==. Never fails: different types are unequal, numbers compare by value.
 bool Equal(const Value& a, const Value& b);
 // -1, 0, 1. kInvalidArgument: no order between these types.

@@ -10,8 +10,6 @@
 namespace metier::text {
 namespace {
 
-bool IsContinuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
-
 // One unit of darts-clone: either a node (label, offset to its children, whether a value hangs on
 // it) or, with the top bit set, a value.
 bool HasLeaf(std::uint32_t unit) { return ((unit >> 8) & 1) != 0; }

@@ -13,7 +13,7 @@ namespace {
 
 // Up to here scanning for the lowest rank beats a heap (measured with Llama 3's vocabulary).
 constexpr std::size_t kShortWord = 48;
-constexpr std::uint32_t kNone = ~0U;
+constexpr std::uint32_t kNoSymbol = ~0U;
 
 std::string ByteToken(unsigned char byte) { return fmt::format("<0x{:02X}>", byte); }
 
@@ -195,9 +195,10 @@ void BpeModel::EncodeWord(std::string_view word, Scratch& scratch,
       return;
     }
   }
-  if (word.size() >= kNone) {
-    return scratch.Fail(Error(ErrorCode::kResourceExhausted,
-                              fmt::format("a word of {} bytes, limit {}", word.size(), kNone - 1)));
+  if (word.size() >= kNoSymbol) {
+    return scratch.Fail(
+        Error(ErrorCode::kResourceExhausted,
+              fmt::format("a word of {} bytes, limit {}", word.size(), kNoSymbol - 1)));
   }
   std::vector<std::uint32_t>& symbols = scratch.symbols;
   symbols.clear();
@@ -321,15 +322,15 @@ void BpeModel::MergeLong(Scratch& scratch) const {
   };
   const auto look = [&](std::uint32_t at) {  // false: nothing to join there
     const std::uint32_t right = next[at];
-    merges[at] =
-        right == kNone ? PairMap::kAbsent : merges_.Find(PairMap::Key(symbols[at], symbols[right]));
+    merges[at] = right == kNoSymbol ? PairMap::kAbsent
+                                    : merges_.Find(PairMap::Key(symbols[at], symbols[right]));
     if (merges[at] == PairMap::kAbsent) return false;
     heap.push_back({((merges[at] >> 32) << 32) | at, merges[at]});
     return true;
   };
   for (std::uint32_t i = 0; i < count; ++i) {
-    previous[i] = i == 0 ? kNone : i - 1;
-    next[i] = i + 1 == count ? kNone : i + 1;
+    previous[i] = i == 0 ? kNoSymbol : i - 1;
+    next[i] = i + 1 == count ? kNoSymbol : i + 1;
     look(i);
   }
   std::make_heap(heap.begin(), heap.end(), later);
@@ -343,14 +344,14 @@ void BpeModel::MergeLong(Scratch& scratch) const {
     symbols[at] = static_cast<std::uint32_t>(best.merge);
     merges[right] = PairMap::kAbsent;
     next[at] = next[right];
-    symbols[right] = kNone;
-    if (next[at] != kNone) previous[next[at]] = at;
+    symbols[right] = kNoSymbol;
+    if (next[at] != kNoSymbol) previous[next[at]] = at;
     if (look(at)) std::push_heap(heap.begin(), heap.end(), later);
-    if (previous[at] != kNone && look(previous[at])) {
+    if (previous[at] != kNoSymbol && look(previous[at])) {
       std::push_heap(heap.begin(), heap.end(), later);
     }
   }
-  symbols.erase(std::remove(symbols.begin(), symbols.end(), kNone), symbols.end());
+  symbols.erase(std::remove(symbols.begin(), symbols.end(), kNoSymbol), symbols.end());
 }
 
 void BpeModel::Emit(const std::vector<std::uint32_t>& symbols, std::vector<TokenId>& out) const {

@@ -12,8 +12,6 @@ namespace {
 
 constexpr std::uint32_t kBrokenByte = 0x110000;
 
-bool IsContinuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
-
 utf8proc_category_t Category(std::uint32_t code) {
   return utf8proc_category(static_cast<utf8proc_int32_t>(code));
 }

@@ -42,6 +42,8 @@ std::size_t FindInvalidUtf8(std::string_view text);
 // kDataCorrupt with the byte offset; `what` names the text.
 Status CheckUtf8(std::string_view text, std::string_view what);
 bool IsAscii(std::string_view text);
+// A byte of a character's UTF-8 that is not its first.
+inline bool IsContinuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
 
 // The property White_Space.
 bool IsWhitespace(std::uint32_t code);

@@ -10,9 +10,9 @@
 namespace metier::text {
 namespace {
 
-constexpr int kAny = -1;   // the space: belongs to every script
-constexpr int kHan = -2;   // Han, Hiragana, Katakana and the long-vowel mark count as one
-constexpr int kNone = -3;  // before the first character
+constexpr int kAny = -1;       // the space: belongs to every script
+constexpr int kHan = -2;       // Han, Hiragana, Katakana and the long-vowel mark count as one
+constexpr int kNoScript = -3;  // before the first character
 
 // Identity of a character's script: the general names do not matter, only whether two are equal. A
 // script is told by the first character (in code order) that PCRE2 says shares it.
@@ -152,7 +152,7 @@ class UnicodeScripts : public PreTokenizer {
   void Split(Piece piece, Scratch&, PieceSink& sink) const override {
     static ScriptTable& table = *new ScriptTable;  // never destroyed: threads may outlive main
     const std::string_view text = piece.text;
-    int last = kNone;
+    int last = kNoScript;
     std::size_t begin = std::string_view::npos;
     for (std::size_t i = 0; i < text.size();) {
       const DecodedChar c = DecodeChar(text, i);
