@@ -48,8 +48,13 @@ Result<Metadata> TokenizerEntries(const Flags& flags) {
 
 Status Write(const Flags& flags) {
   METIER_ASSIGN(const Json config, ReadJsonFile(flags.config));
-  if (!config.is_object() || !config.contains("model_type") || !config["model_type"].is_string())
-    return Error(ErrorCode::kDataCorrupt, flags.config + ": no model_type");
+  if (!config.is_object() || !config.contains("model_type") || !config["model_type"].is_string()) {
+    return Error(
+        ErrorCode::kDataCorrupt,
+        fmt::format("'{}' has no \"model_type\", expected a family such as \"qwen2\"; give "
+                    "the config.json of a Hugging Face model",
+                    flags.config));
+  }
   METIER_ASSIGN(const model::Family* family,
                 model::FindFamilyByModelType(config["model_type"].get<std::string>()));
   METIER_ASSIGN(const model::ModelSpec spec, family->from_config(config));
