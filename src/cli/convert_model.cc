@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "cli/model_path.h"
+#include "format/folder_files.h"
 #include "format/gguf.h"
 #include "format/peft.h"
 #include "model/adapter.h"
@@ -23,17 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 
 using GgufMetadata = std::map<std::string, format::GgufValue>;
-
-constexpr const char* kTokenizerFiles[] = {"tokenizer.json",
-                                           "tokenizer_config.json",
-                                           "special_tokens_map.json",
-                                           "added_tokens.json",
-                                           "vocab.json",
-                                           "merges.txt",
-                                           "tokenizer.model",
-                                           "chat_template.jinja",
-                                           "chat_template.json",
-                                           "generation_config.json"};
 
 constexpr std::uint64_t kMostTokenizerBytes = 1ULL << 30;
 constexpr char kHuggingFaceKey[] = "tokenizer.huggingface.json";
@@ -56,12 +46,12 @@ tensor::DType CommonType(const model::ModelFiles& files) {
 // Copies what is there; the names of the files.
 Result<Json> CopyTokenizerFiles(const std::string& from, const std::string& to) {
   Json copied = Json::array();
-  for (const char* name : kTokenizerFiles) {
-    const std::string source = from + "/" + name;
+  for (const std::string_view name : format::kCopiedTokenizerFiles) {
+    const std::string source = fmt::format("{}/{}", from, name);
     std::error_code ignored;
     if (!fs::exists(source, ignored)) continue;
     METIER_ASSIGN(const std::string text, ReadFile(source, kMostTokenizerBytes));
-    METIER_TRY(WriteFileAtomic(to + "/" + name, text));
+    METIER_TRY(WriteFileAtomic(fmt::format("{}/{}", to, name), text));
     copied.push_back(name);
   }
   return copied;

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "format/folder_files.h"
 #include "format/gguf.h"
 
 namespace metier::specialist {
@@ -18,10 +19,6 @@ namespace metier::specialist {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr std::string_view kTokenizerFiles[] = {
-    "added_tokens.json", "generation_config.json", "merges.txt", "special_tokens_map.json",
-    "tokenizer.json",    "tokenizer_config.json",  "vocab.json"};
 
 // Lengths in front, so that no two lists of values are written alike.
 struct HashValue {
@@ -62,7 +59,7 @@ Result<std::string> HashTokenizer(const std::string& path) {
   std::error_code ignored;
   if (!fs::is_directory(path, ignored)) return HashGgufTokenizer(path);
   std::string list;
-  for (const std::string_view name : kTokenizerFiles) {
+  for (const std::string_view name : format::kTokenizerFiles) {
     const std::string file = fmt::format("{}/{}", path, name);
     if (!fs::exists(file, ignored)) continue;
     METIER_ASSIGN(const std::string hash, Sha256OfFile(file));

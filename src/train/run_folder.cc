@@ -16,6 +16,7 @@
 
 #include "base/file.h"
 #include "base/svg_plot.h"
+#include "format/folder_files.h"
 
 namespace metier::train {
 namespace {
@@ -165,19 +166,8 @@ Status RunFolder::RewindLog(std::int64_t step) const {
 
 Result<std::vector<std::string>> CopyTokenizerFiles(const std::string& from,
                                                     const std::string& to) {
-  static constexpr const char* kNames[] = {"tokenizer.json",
-                                           "tokenizer_config.json",
-                                           "special_tokens_map.json",
-                                           "added_tokens.json",
-                                           "vocab.json",
-                                           "merges.txt",
-                                           "vocab.txt",
-                                           "tokenizer.model",
-                                           "chat_template.jinja",
-                                           "chat_template.json",
-                                           "generation_config.json"};
   std::vector<std::string> copied;
-  for (const char* name : kNames) {
+  for (const std::string_view name : format::kCopiedTokenizerFiles) {
     const std::string source = fmt::format("{}/{}", from, name);
     std::error_code failed;
     if (!fs::is_regular_file(source, failed)) continue;

@@ -1,9 +1,10 @@
 // train/run_folder.h - the output directory of a run: checkpoints, log, curve. Survives kill -9 and
 // a full disk.
 //
-//   OUT/checkpoint-<step>/   complete by construction: written as OUT/tmp-<pid>-..., flushed,
-//   renamed OUT/final/               the result, likewise OUT/trainer_log.jsonl    one line a
-//   logging step OUT/training_loss.svg
+//   OUT/checkpoint-<step>/     complete by construction: written as OUT/tmp-<pid>-..., then renamed
+//   OUT/final/                 the result, likewise
+//   OUT/trainer_log.jsonl      one line a logging step
+//   OUT/training_loss.svg
 #pragma once
 
 #include <cstdint>
