@@ -35,8 +35,11 @@ summary { cursor: pointer; }
 .turn.assistant { margin-left: auto; border-right: 3px solid var(--accent); }
 .turn.tool { border-left: 3px solid var(--line); color: var(--soft); }
 .turn .who { font-size: .75rem; color: var(--soft); text-transform: uppercase; letter-spacing: .04em; }
+.turn .who.good { color: var(--good); } .turn .who.bad { color: var(--bad); }
 figure { margin: 1rem 0; } figure svg { width: 100%; height: auto; }
 figcaption { color: var(--soft); font-size: .85rem; }
+@media (max-width: 30rem) {
+  th, td { padding: .4rem .25rem; } td { overflow-wrap: anywhere; } .turn { max-width: 96%; } }
 )css";
 
 std::string Lineage(const std::vector<StageRecord>& stages) {

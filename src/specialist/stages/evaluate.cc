@@ -9,8 +9,8 @@
 #include "evaluate/results.h"
 #include "evaluate/tool_calls.h"
 #include "specialist/chat_reply.h"
-#include "specialist/report.h"
 #include "specialist/runnable.h"
+#include "specialist/stages/evaluation_section.h"
 #include "specialist/stages/stages.h"
 
 namespace metier::specialist {
@@ -92,109 +92,6 @@ Result<Json> Run(const StageContext& context) {
       {"headline", headline}, {"gate", results["gate"]}, {"table", evaluate::FormatTable(table)}};
 }
 
-std::string TableHtml(const evaluate::Comparison& table) {
-  std::string html = "<div class=\"wide\"><table><tr><th>metric</th>";
-  for (const std::string& model : table.models) {
-    html += fmt::format("<th class=\"figure\">{}</th>", EscapeHtml(model));
-  }
-  html += "</tr>\n";
-  for (std::size_t row = 0; row < table.rows.size(); ++row) {
-    html += fmt::format("<tr{}><td>{}</td>", row == 0 ? " class=\"headline\"" : "",
-                        EscapeHtml(table.rows[row].metric));
-    for (const auto& value : table.rows[row].values) {
-      html +=
-          fmt::format("<td class=\"figure\">{}</td>", value ? evaluate::FormatFigure(*value) : "-");
-    }
-    html += "</tr>\n";
-  }
-  return html + "</table></div>\n";
-}
-
-std::string GateHtml(const Json& gate) {
-  if (!gate.is_object() || !gate.contains("rules") || gate["rules"].empty()) return {};
-  std::string html = "<h3>Gate</h3>\n<ul>\n";
-  for (const Json& rule : gate["rules"]) {
-    std::string bound;
-    if (rule.contains("at_least"))
-      bound += fmt::format(" at least {}", rule["at_least"].get<double>());
-    if (rule.contains("at_most"))
-      bound += fmt::format(" at most {}", rule["at_most"].get<double>());
-    const bool passed = rule.value("passed", false);
-    html += fmt::format("<li class=\"{}\">{}: {} of {} is {}, wanted{}</li>\n",
-                        passed ? "good" : "bad", passed ? "passed" : "failed",
-                        EscapeHtml(rule.value("metric", "")), EscapeHtml(rule.value("model", "")),
-                        evaluate::FormatFigure(rule.value("found", 0.0)), bound);
-  }
-  return html + "</ul>\n";
-}
-
-std::string TextOf(const Json& message, const char* key) {
-  return message.contains(key) && message[key].is_string() ? message[key].get<std::string>()
-                                                           : std::string();
-}
-
-// What a message says, tool calls as the model would write their essence.
-std::string MessageText(const Json& message) {
-  std::string text = TextOf(message, "content");
-  if (!message.contains("tool_calls") || !message["tool_calls"].is_array()) return text;
-  for (const Json& call : message["tool_calls"]) {
-    const Json function = call.is_object() && call.contains("function") ? call["function"] : call;
-    const Json arguments = function.contains("arguments") ? function["arguments"] : Json();
-    text +=
-        fmt::format("{}{} {}", text.empty() ? "" : "\n", TextOf(function, "name"),
-                    arguments.is_string() ? arguments.get<std::string>() : DumpCompact(arguments));
-  }
-  return text;
-}
-
-std::string SampleHtml(const Json& sample, std::size_t number) {
-  std::string turns;
-  std::size_t right = 0;
-  for (const Json& reply : sample["replies"]) right += reply.value("right", false) ? 1 : 0;
-  std::size_t next = 0;
-  for (std::size_t i = 0; i < sample["messages"].size(); ++i) {
-    const Json& message = sample["messages"][i];
-    const std::string role = TextOf(message, "role");
-    if (role == "system") continue;
-    turns += fmt::format("<div class=\"turn {}\"><div class=\"who\">{}</div><pre>{}</pre>",
-                         EscapeHtml(role), role == "assistant" ? "should be" : EscapeHtml(role),
-                         EscapeHtml(MessageText(message)));
-    if (next < sample["replies"].size() &&
-        sample["replies"][next].value("turn", std::size_t{0}) == i) {
-      const Json& reply = sample["replies"][next++];
-      const bool good = reply.value("right", false);
-      turns += fmt::format("<div class=\"who {}\">{}</div><pre>{}</pre>", good ? "good" : "bad",
-                           good ? "written, right" : "written, wrong",
-                           EscapeHtml(TextOf(reply, "found")));
-    }
-    turns += "</div>\n";
-  }
-  return fmt::format(
-      "<details{}><summary>Conversation {}: {} of {} turns right</summary>\n{}</details>\n",
-      number == 1 ? " open" : "", number, right, sample["replies"].size(), turns);
-}
-
-std::string Section(const StageRecord& record) {
-  const auto results = ReadJsonFile(record.folder + "/results.json");
-  if (!results.ok())
-    return fmt::format("<p class=\"bad\">{}</p>\n", EscapeHtml(results.error().message()));
-  std::vector<std::string> headline;
-  for (const auto& [metric, ignored] : (*results)["headline"].items()) headline.push_back(metric);
-  std::string html = "<h2>Before and after</h2>\n" +
-                     TableHtml(evaluate::Compare(*results, headline)) +
-                     GateHtml((*results)["gate"]);
-  for (const auto& [model, suites] : (*results)["models"].items()) {
-    for (const auto& [suite, values] : suites.items()) {
-      if (!values.contains("samples") || values["samples"].empty()) continue;
-      html += fmt::format("<h3>Held-out conversations: {}, {}</h3>\n", EscapeHtml(model),
-                          EscapeHtml(suite));
-      std::size_t number = 0;
-      for (const Json& sample : values["samples"]) html += SampleHtml(sample, ++number);
-    }
-  }
-  return html;
-}
-
 }  // namespace
 
 const StageKind kEvaluateStage = {"evaluate",
@@ -202,7 +99,7 @@ const StageKind kEvaluateStage = {"evaluate",
                                   StageKind::Leftovers::kClear,
                                   &CheckSettings<EvaluateSettings>,
                                   &Run,
-                                  &Section,
+                                  &EvaluationSection,
                                   &SettingsSchema<EvaluateSettings>};
 
 }  // namespace metier::specialist
