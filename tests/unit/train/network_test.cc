@@ -46,6 +46,17 @@ at::Tensor Objective(const Network& network, const Batch& batch) {
   return (hidden.flatten() * weights).sum();
 }
 
+// Gradients of the objective, by name; nobody's are left behind.
+std::map<std::string, at::Tensor> Gradients(const Network& network, const Batch& batch) {
+  std::map<std::string, at::Tensor> found;
+  Objective(network, batch).backward();
+  for (const Trainable& trainable : network.Trainables()) {
+    found[trainable.name] = trainable.value.grad();
+    trainable.value.mutable_grad().reset();
+  }
+  return found;
+}
+
 // Linears that PEFT calls "all": every one but the head.
 std::size_t LinearsOf(const ModelSpec& spec) {
   std::size_t count = 0;
@@ -144,28 +155,53 @@ TEST_P(EveryFamily, FusedAndReferenceOperationsAgree) {
   ASSERT_OK_AND_ASSIGN(const Network network, TinyNetwork(spec_));
   const Batch batch = MakeBatch(
       {Tokens(spec_.max_positions, spec_.vocab, 1), Tokens(5, spec_.vocab, 2)}, {}, at::kCPU);
-  // Gradients of what the network gives, by name; nobody's are left behind.
-  const auto gradients = [&] {
-    std::map<std::string, at::Tensor> found;
-    Objective(network, batch).backward();
-    for (const Trainable& trainable : network.Trainables()) {
-      found[trainable.name] = trainable.value.grad();
-      trainable.value.mutable_grad().reset();
-    }
-    return found;
-  };
   const at::Tensor fused = network.Hidden(batch).detach();
-  const std::map<std::string, at::Tensor> fused_gradients = gradients();
+  const std::map<std::string, at::Tensor> fused_gradients = Gradients(network, batch);
   const ReferenceOps guard;
   const at::Tensor reference = network.Hidden(batch).detach();
   // Two orders of summation in double over at most a few thousand terms of size 1.
   EXPECT_LT((fused - reference).abs().max().item<double>(), 1e-10);
-  for (const auto& [name, gradient] : gradients()) {
+  for (const auto& [name, gradient] : Gradients(network, batch)) {
     const at::Tensor& other = fused_gradients.at(name);
     ASSERT_EQ(gradient.defined(), other.defined()) << name;
     if (!gradient.defined()) continue;
     const double size = std::max(1.0, gradient.abs().max().item<double>());
     EXPECT_LT((gradient - other).abs().max().item<double>(), 1e-10 * size) << name;
+  }
+}
+
+// Filled up to a multiple, a batch reads and predicts more; the loss does not see it.
+TEST_P(EveryFamily, FillingChangesNeitherLossNorGradients) {
+  if (!spec_.head) return;  // an encoder has no predictions to fill
+  ASSERT_OK_AND_ASSIGN(const Network network, TinyNetwork(spec_));
+  const std::vector<std::int32_t> sequence = Tokens(11, spec_.vocab, 1);
+  const auto build = [&sequence](std::int64_t multiple) {
+    BatchBuilder builder;
+    for (std::size_t i = 0; i < sequence.size(); ++i) {
+      builder.Add(sequence[i],
+                  i % 3 == 1 ? BatchBuilder::Role::kPredicted : BatchBuilder::Role::kRead);
+    }
+    builder.EndSequence();
+    return std::move(builder).Build(at::kCPU, multiple);
+  };
+  const Batch plain = build(1);
+  const Batch filled = build(8);
+  EXPECT_EQ(plain.tokens.numel(), 11);
+  EXPECT_EQ(plain.targets.numel(), 4);
+  EXPECT_EQ(filled.tokens.numel(), 16);
+  EXPECT_EQ(filled.targets.numel(), 8);
+  EXPECT_EQ(filled.read, 11);
+  EXPECT_EQ(filled.counted, 4);
+  const double loss = Objective(network, plain).item<double>();
+  EXPECT_NEAR(Objective(network, filled).item<double>(), loss, 1e-12 * std::max(1.0, loss));
+  const std::map<std::string, at::Tensor> expected = Gradients(network, plain);
+  for (const auto& [name, gradient] : Gradients(network, filled)) {
+    const at::Tensor& other = expected.at(name);
+    ASSERT_EQ(gradient.defined(), other.defined()) << name;
+    if (!gradient.defined()) continue;
+    // Sums over 16 tokens instead of 11, in double.
+    const double size = std::max(1.0, other.abs().max().item<double>());
+    EXPECT_LT((gradient - other).abs().max().item<double>(), 1e-12 * size) << name;
   }
 }
 
