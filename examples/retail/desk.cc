@@ -14,18 +14,28 @@ namespace {
 
 constexpr std::size_t kLongestLine = 1 << 16;
 
-// The next line without its end; nothing at the end of the input. Longer lines are cut.
-std::optional<std::string> NextLine(std::FILE* in) {
-  std::string line;
+struct Line {
+  std::string text;  // without its end, and without what is beyond kLongestLine
+  bool whole = true;
+};
+
+// Nothing at the end of the input.
+std::optional<Line> NextLine(std::FILE* in) {
+  Line line;
   int c = std::fgetc(in);
   if (c == EOF) return std::nullopt;
   for (; c != EOF && c != '\n'; c = std::fgetc(in)) {
-    if (line.size() < kLongestLine) line += static_cast<char>(c);
+    line.whole = line.whole && line.text.size() < kLongestLine;
+    if (line.whole) line.text += static_cast<char>(c);
   }
   return line;
 }
 
-Json Answer(ToolBox& tools, const std::string& line) {
+Json Answer(ToolBox& tools, const Line& read) {
+  if (!read.whole) {
+    return {{"error", fmt::format("the line is longer than {} bytes", kLongestLine)}};
+  }
+  const std::string& line = read.text;
   const std::size_t begin = line.find('{');
   const std::size_t end = line.rfind('}');
   if (begin == std::string::npos || end == std::string::npos || end < begin) {
@@ -55,9 +65,9 @@ Status RunDesk(const World& world, const ToolSet& tools, std::FILE* in, std::FIL
   std::optional<ToolBox> box;
   box.emplace(world, tools);
   fmt::print(stderr, "the desk is open; a customer to play: {}\n", SomebodyToPlay(world));
-  while (const std::optional<std::string> line = NextLine(in)) {
-    if (line->empty()) continue;
-    if (*line == "new") {
+  while (const std::optional<Line> line = NextLine(in)) {
+    if (line->text.empty()) continue;
+    if (line->text == "new") {
       box.emplace(world, tools);
       continue;
     }

@@ -58,6 +58,14 @@ TEST_F(Desk, AnswersEveryLineThatIsNoCall) {
   EXPECT_EQ(Ask(""), "");
 }
 
+// Nothing is cut in silence: half a call may be another call.
+TEST_F(Desk, RefusesLinesThatAreTooLongAndGoesOn) {
+  const std::string answers = Ask("{\"name\": \"" + std::string(70000, 'x') + "\"}\nhello\n");
+  EXPECT_EQ(answers,
+            "{\"error\":\"the line is longer than 65536 bytes\"}\n"
+            "{\"error\":\"no call in this line\"}\n");
+}
+
 TEST_F(Desk, NamesAHeldOutCustomer) {
   const std::string text = SomebodyToPlay(world_);
   bool found = false;
