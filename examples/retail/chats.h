@@ -1,6 +1,6 @@
-// retail/chats.h - conversations of the base corpus: the turns of a chat and who speaks in them,
-// small talk, questions about what was said, records and notes, and notes of what letters are
-// about; no tool calls.
+// retail/chats.h - conversations of the base corpus: small talk, notes and records that are asked
+// for at once or much later, forms, cases (cases.h); no tool calls. Several follow each other in
+// one conversation, so that a model learns to find what was said long ago.
 #pragma once
 
 #include "base/json.h"

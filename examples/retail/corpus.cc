@@ -1,7 +1,5 @@
 #include "retail/corpus.h"
 
-#include <cctype>
-
 #include "retail/chats.h"
 #include "retail/exercises.h"
 #include "retail/generate.h"
@@ -67,22 +65,6 @@ Json CorpusWriter::Conversation(std::uint64_t index) const {
   Rng rng(seed_, /*stream=*/(index * 4 + static_cast<std::uint64_t>(split_)) ^ (1ULL << 63));
   Scene scene(split_, rng);
   return Chat(scene);
-}
-
-std::uint64_t RoughTokens(const std::string& text) {
-  std::uint64_t tokens = 0;
-  std::size_t letters = 0;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (std::isalpha(byte) != 0) {
-      // A word of a small vocabulary is about five letters; longer ones are cut.
-      if (letters++ % 5 == 0) ++tokens;
-      continue;
-    }
-    letters = 0;
-    if (std::isspace(byte) == 0) ++tokens;
-  }
-  return tokens;
 }
 
 }  // namespace metier::retail

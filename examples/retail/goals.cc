@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 
 #include "base/check.h"
 #include "fmt/format.h"
@@ -13,7 +14,9 @@
 namespace metier::retail {
 namespace {
 
-// How often each request comes first, in the order of Request.
+// How often each request comes first, in the order of Request. Those who learn see the rare ones
+// more often, at least kLeastWeight of about a hundred.
+constexpr int kLeastWeight = 5;
 constexpr std::array<int, kRequests> kWeights = {12, 10, 8, 10, 8, 7, 5, 5, 5, 3, 6,
                                                  6,  5,  3, 2,  2, 2, 3, 2, 2, 2};
 
@@ -273,11 +276,13 @@ void GoalMaker::AddSecondGoal(Part& part, const Place& first, Rng& rng) const {
 }
 
 Part GoalMaker::Draw(Rng& rng) const {
-  int total = 0;
-  for (const int weight : kWeights) total += weight;
-  int place = Between(0, total - 1, rng);
+  std::array<int, kRequests> weights = kWeights;
+  if (split_ == Split::kTrain) {
+    for (int& weight : weights) weight = std::max(weight, kLeastWeight);
+  }
+  int place = Between(0, std::accumulate(weights.begin(), weights.end(), 0) - 1, rng);
   std::size_t request = 0;
-  while (place >= kWeights[request]) place -= kWeights[request++];
+  while (place >= weights[request]) place -= weights[request++];
   return Draw(static_cast<Request>(request), rng);
 }
 

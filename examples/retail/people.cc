@@ -1,4 +1,5 @@
 // retail/people.cc - the customers: names, e-mail addresses and homes, partitioned by split.
+#include <map>
 #include <set>
 
 #include "fmt/format.h"
@@ -41,6 +42,7 @@ void MakeCustomers(const WorldOptions& options, World& world) {
   IdPool ids("C", 4);
   IdPool postcodes("", 5);
   std::set<std::string> names;
+  std::map<std::string, Split> invented;  // whose it is: splits share no last name
   std::set<std::string> emails;
   for (int i = 0; i < options.customers; ++i) {
     Customer customer;
@@ -52,7 +54,10 @@ void MakeCustomers(const WorldOptions& options, World& world) {
     // Small lists of names (valid) may be exhausted by a large world: then namesakes are accepted.
     for (int attempt = 0; attempt < 20; ++attempt) {
       customer.first_name = words("people/first");
-      customer.last_name = Chance(0.4, rng) ? TitleCase(InventedWord(rng)) : words("people/last");
+      customer.last_name = words("people/last");
+      const std::string word = TitleCase(InventedWord(rng));
+      const bool ours = invented.emplace(word, customer.split).first->second == customer.split;
+      if (ours && Chance(0.4, rng)) customer.last_name = word;
       if (names.insert(customer.FullName()).second) break;
     }
     do {

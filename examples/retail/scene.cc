@@ -1,6 +1,7 @@
 #include "retail/scene.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "fmt/format.h"
 #include "retail/catalogue.h"
@@ -21,6 +22,7 @@ constexpr Field kFields[] = {
     {"favourite thing", "thing", &Scene::Item},
     {"price", "price", &Scene::Price},
     {"password", "word", &Scene::Word},
+    {"code name", "code", &Scene::Identifier},
 };
 
 }  // namespace
@@ -51,6 +53,22 @@ std::string Scene::Item() {
 std::string Scene::Price() { return FormatMoney(Number(5, 250) * 100 + 5 * Number(0, 19)); }
 int Scene::Number(int low, int high) { return Between(low, high, rng_); }
 std::string Scene::Word() { return InventedWord(rng_); }
+
+std::string Scene::Identifier() {
+  static constexpr std::string_view kWords[] = {
+      "set",  "get",   "new",   "old",  "by",    "id",    "to",    "from", "find", "list", "send",
+      "name", "first", "last",  "open", "close", "total", "count", "date", "day",  "type", "state",
+      "end",  "item",  "note",  "data", "max",   "min",   "is",    "on",   "off",  "re",   "de",
+      "make", "add",   "check", "mail", "page",  "form",  "text",  "box",  "key",  "sum",  "time",
+      "rest", "part",  "line",  "log",  "user",  "in",    "out",   "not",  "as",   "for",  "of"};
+  std::string out;
+  const int words = Number(2, 4);
+  for (int i = 0; i < words; ++i) {
+    if (i > 0) out += '_';
+    out += Chance(0.7, rng_) ? std::string(kWords[rng_.Below(std::size(kWords))]) : Word();
+  }
+  return out;
+}
 
 std::vector<std::string> Scene::People(int count) {
   std::vector<std::string> out;

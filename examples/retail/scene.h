@@ -41,6 +41,7 @@ class Scene {
   std::string Item();  // "Alder Kettle"
   std::string Price();
   std::string Word();                          // invented, pronounceable, and not rude
+  std::string Identifier();                    // as programs have them: "list_by_day"
   std::vector<std::string> People(int count);  // first names, all different
   const Field& AnyField();
   std::string Value(const Field& field);

@@ -12,6 +12,7 @@
 #include "retail/database.h"
 #include "retail/desk.h"
 #include "retail/generate.h"
+#include "retail/rough_tokens.h"
 #include "retail/simulator.h"
 #include "retail/statistics.h"
 

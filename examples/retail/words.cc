@@ -37,7 +37,7 @@ std::string InventedWord(Rng& rng) {
   std::string out;
   do {
     out.clear();
-    const int syllables = Between(1, 3, rng);
+    const int syllables = Between(1, 2, rng);
     for (int i = 0; i < syllables; ++i) {
       out += kStarts[rng.Below(std::size(kStarts))];
       out += kVowels[rng.Below(std::size(kVowels))];

@@ -5,10 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <cctype>
+#include <cstring>
+#include <map>
 #include <set>
 
 #include "retail/generate.h"
 #include "retail/phrasebook.h"
+#include "retail/rough_tokens.h"
 #include "retail/scene.h"
 #include "retail/simulator.h"
 
@@ -62,31 +65,90 @@ TEST(Corpus, ChatsTakeTurnsAndEndWithTheAssistant) {
   EXPECT_GT(seen.size(), 490u);
 }
 
-// However rough the letter: what the note holds stands in it, letter by letter.
-TEST(Corpus, NotesHoldWhatTheirLettersSay) {
+// The JSON of an assistant's note; empty where a message is none.
+Json NoteOf(const Json& message) {
+  std::string text = message["content"];
+  if (message["role"] != "assistant" || text.rfind("<note>", 0) != 0) return Json::object();
+  text = text.substr(std::strlen("<note>"), text.rfind("</note>") - std::strlen("<note>"));
+  return ParseJson(text).value();
+}
+
+// However rough the letters and however long ago: what a note holds was said, letter by letter.
+TEST(Corpus, NotesHoldWhatWasSaid) {
   const CorpusWriter writer(Split::kTrain, 1);
-  std::set<std::string> subjects;
+  const std::set<std::string> judged = {"/about", "/why", "/wants", "/lacks", "/answer"};
+  std::map<std::string, std::set<std::string>> judgements;
   std::set<std::string> facts;
+  std::size_t from_afar = 0;
+  for (std::uint64_t i = 0; i < 1000; ++i) {
+    const Json messages = writer.Conversation(i);
+    std::string said;
+    std::string latest;
+    for (const Json& message : messages) {
+      const Json note = NoteOf(message).empty() ? Json::object() : NoteOf(message).flatten();
+      for (const auto& [key, value] : note.items()) {
+        if (judged.count(key) != 0) {
+          judgements[key].insert(value.get<std::string>());
+          continue;
+        }
+        facts.insert(key);
+        const std::string fact = value.is_string() ? value.get<std::string>() : DumpCompact(value);
+        ASSERT_THAT(said, testing::HasSubstr(fact)) << DumpCompact(messages);
+        if (latest.find(fact) == std::string::npos) ++from_afar;
+      }
+      if (message["role"] == "assistant") continue;
+      latest = message["content"];
+      said += latest + "\n";
+    }
+  }
+  EXPECT_EQ(judgements["/about"].size(), 24u);
+  EXPECT_EQ(judgements["/why"].size(), 7u);
+  EXPECT_THAT(judgements["/answer"], testing::ElementsAre("no", "yes"));
+  EXPECT_THAT(facts, testing::IsSupersetOf({"/email", "/postcode", "/order", "/number",
+                                            "/other_number", "/option", "/kind", "/colour",
+                                            "/max_price", "/to/street", "/to/city"}));
+  EXPECT_GT(from_afar, 2000u);
+}
+
+// Of several things in a record the note holds the number of the one that the customer named.
+TEST(Corpus, NotesNameTheThingThatIsMeant) {
+  const CorpusWriter writer(Split::kTrain, 1);
+  std::size_t found = 0;
   for (std::uint64_t i = 0; i < 2000; ++i) {
     const Json messages = writer.Conversation(i);
-    for (std::size_t turn = 1; turn < messages.size(); ++turn) {
-      if (messages[turn]["role"] != "assistant") continue;
-      const auto note = ParseJson(messages[turn]["content"].get<std::string>());
-      if (!note.ok() || !(note->contains("about") || note->contains("why"))) continue;
-      const std::string letter = messages[turn - 1]["content"];
-      for (const auto& [key, value] : note->items()) {
-        if (key == "about") subjects.insert(value.get<std::string>());
-        if (key == "about" || key == "why") continue;
-        facts.insert(key);
-        EXPECT_THAT(letter, testing::HasSubstr(value.get<std::string>()));
-      }
-      if (!note->contains("email")) {
-        EXPECT_THAT(letter, testing::Not(testing::HasSubstr("@")));
+    for (std::size_t turn = 2; turn + 1 < messages.size(); ++turn) {
+      const auto record = ParseJson(messages[turn]["content"].get<std::string>());
+      const Json note = NoteOf(messages[turn + 1]);
+      const bool is_case = messages[turn]["role"] == "tool" && record.ok() && record->is_object();
+      if (!is_case || !note.contains("number") || !record->contains("things")) continue;
+      // Answered at once, so the letter before the record names it.
+      const std::string letter = messages[turn - 2]["content"];
+      for (const Json& thing : (*record)["things"]) {
+        const std::string name = thing["thing"];
+        if (letter.find(name) == std::string::npos) continue;
+        EXPECT_EQ(note["number"], thing["number"]) << letter << DumpCompact(*record);
+        ++found;
       }
     }
   }
-  EXPECT_EQ(subjects.size(), 24u);
-  EXPECT_THAT(facts, testing::ElementsAre("email", "number", "order", "postcode"));
+  EXPECT_GT(found, 50u);
+}
+
+TEST(Corpus, ChatsAreShortAndLong) {
+  const CorpusWriter writer(Split::kTrain, 1);
+  std::size_t shorter = 0;
+  std::size_t longer = 0;
+  for (std::uint64_t i = 0; i < 300; ++i) {
+    std::uint64_t tokens = 0;
+    for (const Json& message : writer.Conversation(i)) {
+      tokens += RoughTokens(message["content"].get<std::string>());
+    }
+    shorter += tokens < 150 ? 1 : 0;
+    longer += tokens > 500 ? 1 : 0;
+    EXPECT_LT(tokens, 1500u);
+  }
+  EXPECT_GT(shorter, 10u);
+  EXPECT_GT(longer, 60u);
 }
 
 TEST(Corpus, RepetitionsSayTheSameTwoToFourTimes) {

@@ -91,5 +91,34 @@ TEST(PhraseBook, NoPhraseStandsTwiceInTheCustomersBanks) {
   }
 }
 
+// Not in another section either: reasons to cancel are often reasons to return.
+TEST(PhraseBook, NoPhraseOfTheTestIsOneOfTraining) {
+  const PhraseBook& book = PhraseBook::Ours();
+  std::map<std::string, std::set<std::string>> sections;  // of each training phrase
+  const auto customers = [](const std::string& section) {
+    const std::string bank = section.substr(0, section.find('/'));
+    static const std::set<std::string> banks = {
+        "open", "info",   "search",  "say",   "cancel_reason", "return_reason",
+        "wish", "option", "address", "topic", "mood"};
+    return banks.count(bank) != 0;
+  };
+  std::size_t tested = 0;
+  for (const Split split : {Split::kTrain, Split::kTest}) {
+    for (const std::string& section : book.SectionNames()) {
+      if (!customers(section)) continue;
+      for (const std::string_view line : book.Lines(section, split)) {
+        std::set<std::string>& owners = sections[std::string(line)];
+        if (split == Split::kTrain) {
+          owners.insert(section);
+          continue;
+        }
+        EXPECT_TRUE(owners.empty()) << section << " and " << *owners.begin() << ": " << line;
+        ++tested;
+      }
+    }
+  }
+  EXPECT_GT(tested, 300u);
+}
+
 }  // namespace
 }  // namespace metier::retail
