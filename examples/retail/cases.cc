@@ -1,31 +1,28 @@
 #include "retail/cases.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "retail/catalogue.h"
 #include "retail/generate.h"
 #include "retail/letters.h"
+#include "retail/records.h"
 
 namespace metier::retail {
 namespace {
 
 struct Given {
-  const char* key;   // in notes
-  const char* slot;  // in phrases
+  const char* key;  // in notes, and the slot in phrases
   const char* section;
   const char* words;
 };
 
-// Notes hold the facts in this order, whatever the order of the letters.
-constexpr Given kGiven[] = {{"email", "email", "say/email", "e-mail address"},
-                            {"postcode", "postcode", "say/postcode", "postcode"},
-                            {"order", "order_id", "say/order_id", "order number"},
-                            {"number", "sku", "say/sku_corrected", "item number"}};
+constexpr Given kGiven[] = {{"email", "say/email", "e-mail address"},
+                            {"postcode", "say/postcode", "postcode"},
+                            {"order_id", "say/order_id", "order number"},
+                            {"sku", "say/sku_corrected", "item number"}};
 
 constexpr std::uint64_t kLongEnough = 600;  // tokens of a talk: no more letters then
 
@@ -36,19 +33,22 @@ class Case {
   void Letter() {
     if (letters_++ > 0) NextLetter();
     const retail::Letter letter = WriteLetter(slots_, scene_);
-    note_ = letter.note;
+    judged_ = letter.judged;
+    details_ = letter.details;
     Hear(letter.text);
     if (Chance(0.3, scene_.rng())) AskFor(Any(kGiven, scene_));
-    WriteNote();
+    NoteOrNod();
   }
 
   // Things of an order; one of them is meant.
   void Things() {
-    const std::size_t meant = DrawThings();
-    talk_.Say("tool", Record());
-    note_ = Json::object();
-    const Thing& thing = things_[meant];
+    std::size_t place = 0;
+    const std::vector<Thing> things = DrawThings(AThing(slots_["kind"], slots_["thing"], scene_),
+                                                 scene_.Number(1, 5), scene_, place);
+    talk_.Say("tool", ThingsRecord(things, with_prices_, scene_));
+    const Thing& thing = things[place];
     bool right = true;
+    Json judged = judged_;
     if (!thing_said_) {
       talk_.Say("assistant", talk_.Phrase("chat/which"));
       Slots words = slots_;
@@ -61,10 +61,11 @@ class Case {
       talk_.Say("assistant", talk_.Phrase("chat/shall", words));
       right = Chance(0.6, scene_.rng());
       talk_.Say("user", Typed(right ? "say/yes" : "say/no", words, scene_));
-      note_["answer"] = right ? "yes" : "no";
+      judged["answer"] = right ? "yes" : "no";
     }
-    if (right) known_["number"] = thing.number;
-    WriteNote();
+    if (right) known_["sku"] = thing.number;
+    WriteNote(std::move(judged));
+    AskForThings(things, scene_.Number(0, 3), slots_, talk_);
   }
 
   // Where something is to be sent, said in a turn of its own.
@@ -74,44 +75,36 @@ class Case {
     words["field"] = "new address";
     talk_.Say("assistant", talk_.Phrase("chat/wanted", words));
     Hear(Typed("address/new", slots_, scene_));
-    note_ = {{"to", AddressNote(slots_)}};
-    WriteNote();
+    details_.update(AddressDetails(slots_));
+    NoteOrNod();
   }
 
   // The versions of one thing, and the number of the one that is wanted.
   void Versions() {
-    const std::vector<Version> versions = DrawVersions();
+    const std::vector<Version> versions = DrawVersions(slots_["kind"], scene_);
     const Version& wanted = versions[scene_.rng().Below(versions.size())];
     slots_["option"] = wanted.option;
     Hear(Typed("option/want", slots_, scene_));
+    details_["option"] = wanted.option;
+    details_.erase("new_sku");
+    NoteOrNod();
+    talk_.Say("tool", VersionsRecord(slots_["thing"], versions, scene_));
+    details_["new_sku"] = wanted.number;
     if (Chance(0.5, scene_.rng())) {
-      note_ = {{"option", wanted.option}};
-      WriteNote();
-    } else {
-      talk_.Say("assistant", talk_.Phrase("chat/noted"));
+      Slots words = slots_;
+      words["item"] = slots_.at("thing") + " in " + wanted.option;
+      talk_.Say("assistant", talk_.Phrase("chat/shall", words));
+      talk_.Say("user", Typed("say/yes", words, scene_));
     }
-    talk_.Say("tool", Record(versions));
-    note_ = {{"option", wanted.option}, {"other_number", wanted.number}};
-    WriteNote();
+    WriteNote(judged_);
+    AskForVersions(versions, scene_.Number(0, 3), slots_, talk_);
   }
 
  private:
-  struct Thing {
-    std::string name;
-    std::string option;
-    std::string number;
-    std::string price;
-  };
-
-  struct Version {
-    std::string option;
-    std::string number;
-    int left;
-  };
-
   // The same person about the same or another thing.
   void NextLetter() {
     const Slots other = LetterSlots(scene_);
+    known_.erase("sku");
     for (const char* slot :
          {"sku", "street", "city", "new_postcode", "friend", "max_price", "full_name"}) {
       slots_[slot] = other.at(slot);
@@ -129,7 +122,7 @@ class Case {
   void Hear(const std::string& text) {
     talk_.Say("user", text);
     for (const Given& given : kGiven) {
-      const std::string& value = slots_.at(given.slot);
+      const std::string& value = slots_.at(given.key);
       if (text.find(value) != std::string::npos) known_[given.key] = value;
     }
     thing_said_ = text.find(slots_.at("kind")) != std::string::npos ||
@@ -145,78 +138,29 @@ class Case {
     thing_said_ = thing_said_ || thing_said;
   }
 
-  void WriteNote() {
-    Json note = note_;
-    for (const Given& given : kGiven) {
-      const auto found = known_.find(given.key);
-      if (found != known_.end()) note[given.key] = *found;
-    }
-    talk_.Say("assistant", "<note>" + DumpPython(note) + "</note>");
+  // Much is noted only after something else was said.
+  void NoteOrNod() {
+    if (Chance(0.6, scene_.rng())) return WriteNote(judged_);
+    talk_.Say("assistant", talk_.Phrase("chat/noted"));
   }
 
-  // The place among things_ of the one that the writer means.
-  std::size_t DrawThings() {
-    things_.clear();
-    const auto count = static_cast<std::size_t>(scene_.Number(1, 5));
-    const std::size_t meant = scene_.rng().Below(count);
-    while (things_.size() < count) {
-      const Slots other = scene_.Draw();
-      Thing thing{other.at("item"), AnyOption(other.at("kind"), scene_), other.at("sku"),
-                  other.at("price")};
-      if (things_.size() == meant) {
-        thing.name = slots_.at("thing");
-        thing.option = AnyOption(slots_.at("kind"), scene_);
-      } else if (other.at("kind") == slots_.at("kind")) {
-        continue;  // "the kettle" must be one thing
-      }
-      things_.push_back(std::move(thing));
+  void WriteNote(Json note) {
+    std::vector<std::pair<std::string, Json>> facts;
+    for (const Json* some : {&known_, &details_}) {
+      for (const auto& [key, value] : some->items()) facts.emplace_back(key, value);
     }
-    return meant;
-  }
-
-  std::string Record() {
-    Json things = Json::array();
-    for (const Thing& thing : things_) {
-      Json entry = {{"thing", thing.name}, {"option", thing.option}, {"number", thing.number}};
-      if (with_prices_) entry["price"] = thing.price;
-      things.push_back(std::move(entry));
-    }
-    Json record = {{"city", scene_.City()}, {"days", scene_.Number(1, 90)}, {"things", things}};
-    return DumpCompact(record);
-  }
-
-  std::vector<Version> DrawVersions() {
-    std::vector<Version> versions;
-    const int tries = scene_.Number(2, 8);
-    for (int i = 0; i < tries; ++i) {
-      Version version{AnyOption(slots_.at("kind"), scene_), scene_.Sku(), scene_.Number(0, 40)};
-      const auto same = [&version](const Version& other) { return other.option == version.option; };
-      if (std::none_of(versions.begin(), versions.end(), same)) {
-        versions.push_back(std::move(version));
-      }
-    }
-    return versions;
-  }
-
-  std::string Record(const std::vector<Version>& versions) {
-    Json list = Json::array();
-    for (const Version& version : versions) {
-      list.push_back(
-          {{"option", version.option}, {"number", version.number}, {"left", version.left}});
-    }
-    const Slots words = scene_.Draw();
-    return DumpCompact({{"thing", slots_.at("thing")},
-                        {"material", words.at("material")},
-                        {"price", words.at("price")},
-                        {"options", list}});
+    // In any order: a value belongs to its key, not to its place.
+    Shuffle(facts, scene_.rng());
+    for (const auto& [key, value] : facts) note["known"][key] = value;
+    talk_.Say("assistant", Note(note));
   }
 
   Talk& talk_;
   Scene& scene_;
   Slots slots_;
   Json known_ = Json::object();
-  Json note_ = Json::object();
-  std::vector<Thing> things_;
+  Json judged_ = Json::object();   // what the last letter is about
+  Json details_ = Json::object();  // for which reason, what it looks for, or where to
   bool with_prices_ = Chance(0.5, scene_.rng());
   bool thing_said_ = false;
   int letters_ = 0;
@@ -232,6 +176,18 @@ void HandleCase(Talk& talk) {
     if (Chance(0.5, talk.scene().rng())) handled.Things();
     if (Chance(0.2, talk.scene().rng())) handled.Versions();
     if (Chance(0.1, talk.scene().rng())) handled.Address();
+  }
+}
+
+// Of letters that say only one thing, what it is.
+void SortMail(Talk& talk) {
+  const int letters = talk.scene().Number(3, 9);
+  for (int i = 0; i < letters; ++i) {
+    const Letter letter = WriteLine(LetterSlots(talk.scene()), talk.scene());
+    talk.Say("user", letter.text);
+    Json note = letter.judged;
+    if (!letter.details.empty()) note["known"] = letter.details;
+    talk.Say("assistant", Note(note));
   }
 }
 

@@ -120,11 +120,10 @@ void MakeCatalogue(const WorldOptions& options, World& world) {
     const std::vector<std::string_view> series = book.Lines("catalogue/series", product.split);
     do {
       product.material = PickOne(kind.materials, rng);
-      product.name = std::string(PickOne(series, rng)) + " " + TitleCase(kind.name);
+      product.name = std::string(PickOne(series, rng)) + " " + kind.name;
       // A large catalogue runs out of series words: the material then tells two products apart.
       if (names.count(product.name) != 0) {
-        product.name =
-            std::string(PickOne(series, rng)) + " " + TitleCase(product.material + " " + kind.name);
+        product.name = std::string(PickOne(series, rng)) + " " + product.material + " " + kind.name;
       }
     } while (!names.insert(product.name).second);
     product.list_price_cents = PriceIn(kind.low_price, kind.high_price, rng);

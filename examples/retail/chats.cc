@@ -8,6 +8,7 @@
 #include "retail/cases.h"
 #include "retail/generate.h"
 #include "retail/phrasebook.h"
+#include "retail/records.h"
 #include "retail/talk.h"
 
 namespace metier::retail {
@@ -91,12 +92,15 @@ void SmallTalk(Talk& talk) {
 }
 
 void AnyScene(Talk& talk) {
-  const std::uint64_t chosen = talk.scene().rng().Below(10);
+  const std::uint64_t chosen = talk.scene().rng().Below(13);
   if (chosen < 6) return HandleCase(talk);
   switch (chosen) {
-    case 6: return Notes(talk);
-    case 7: return Record(talk);
-    case 8: return FillForm(talk);
+    case 6:
+    case 7: return SortMail(talk);
+    case 8: return Notes(talk);
+    case 9: return Record(talk);
+    case 10: return FillForm(talk);
+    case 11: return LookUpNumbers(talk);
     default: return SmallTalk(talk);
   }
 }
@@ -110,6 +114,13 @@ Json Chat(Scene& scene) {
     AnyScene(talk);
     if (talk.facts() > 0 && Chance(0.5, scene.rng())) talk.AskBack(/*latest=*/0);
   } while (talk.tokens() < wanted);
+  return talk.messages();
+}
+
+Json LookUpChat(Scene& scene) {
+  Talk talk(scene);
+  const int records = scene.Number(1, 2);
+  for (int i = 0; i < records; ++i) LookUpNumbers(talk);
   return talk.messages();
 }
 

@@ -11,4 +11,8 @@ namespace metier::retail {
 // Messages [{"role", "content"}, ...], the last one the assistant's.
 Json Chat(Scene& scene);
 
+// Nothing but records and questions about them, likewise. What Repeat is for copying (exercises.h),
+// this is for looking up: alone it is learned soon, among other things late.
+Json LookUpChat(Scene& scene);
+
 }  // namespace metier::retail

@@ -51,20 +51,26 @@ std::string Prose(Scene& scene) {
 
 std::string CorpusWriter::Document(std::uint64_t index) const {
   Rng rng(seed_, /*stream=*/index * 4 + static_cast<std::uint64_t>(split_));
-  Scene scene(split_, rng);
+  Scene scene(split_, rng, spellings_);
   return Chance(0.45, rng) ? Prose(scene) : Exercise(scene);
 }
 
 std::string CorpusWriter::Repetition(std::uint64_t index) const {
   Rng rng(seed_, /*stream=*/(index * 4 + static_cast<std::uint64_t>(split_)) ^ (1ULL << 62));
-  Scene scene(split_, rng);
+  Scene scene(split_, rng, spellings_);
   return Repeat(scene);
 }
 
 Json CorpusWriter::Conversation(std::uint64_t index) const {
   Rng rng(seed_, /*stream=*/(index * 4 + static_cast<std::uint64_t>(split_)) ^ (1ULL << 63));
-  Scene scene(split_, rng);
+  Scene scene(split_, rng, spellings_);
   return Chat(scene);
+}
+
+Json CorpusWriter::LookingUp(std::uint64_t index) const {
+  Rng rng(seed_, /*stream=*/(index * 4 + static_cast<std::uint64_t>(split_)) ^ (3ULL << 62));
+  Scene scene(split_, rng, spellings_);
+  return LookUpChat(scene);
 }
 
 }  // namespace metier::retail

@@ -12,14 +12,17 @@
 
 #include "base/json.h"
 #include "base/rng.h"
+#include "retail/spellings.h"
 #include "retail/world.h"
 
 namespace metier::retail {
 
 class CorpusWriter {
  public:
-  // Names, products and phrases of the split only.
-  CorpusWriter(Split split, std::uint64_t seed) : split_(split), seed_(seed) {}
+  // Names, products and phrases of the split only, and words of the spellings where there are any
+  // (borrowed).
+  CorpusWriter(Split split, std::uint64_t seed, const Spellings* spellings = nullptr)
+      : split_(split), seed_(seed), spellings_(spellings) {}
 
   // Document number `index`: the same for the same split and seed, in any order.
   std::string Document(std::uint64_t index) const;
@@ -27,10 +30,13 @@ class CorpusWriter {
   std::string Repetition(std::uint64_t index) const;
   // Chat number `index`, likewise: messages, see chats.h.
   Json Conversation(std::uint64_t index) const;
+  // Records and questions about them, likewise.
+  Json LookingUp(std::uint64_t index) const;
 
  private:
   Split split_;
   std::uint64_t seed_;
+  const Spellings* spellings_;
 };
 
 }  // namespace metier::retail

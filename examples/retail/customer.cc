@@ -5,10 +5,13 @@
 
 #include "base/check.h"
 #include "retail/generate.h"
+#include "retail/synonyms.h"
 #include "retail/typos.h"
 
 namespace metier::retail {
 namespace {
+
+constexpr double kOtherWords = 0.3;  // of those that have a synonym
 
 bool Contains(const std::string& text, const std::string& part) {
   return !part.empty() && text.find(part) != std::string::npos;
@@ -321,6 +324,7 @@ Utterance CustomerPlayer::Finish(Utterance utterance) {
       after[0] = static_cast<char>(after[0] - 'A' + 'a');
     }
   }
+  if (split_ == Split::kTrain) SwapSynonyms(kOtherWords, rng_, pieces_);
   AddTypos(persona_.typo_rate, rng_, pieces_);
   if (persona_.temper == Temper::kTerse) MakeTerse(pieces_);
   utterance.text.clear();

@@ -11,11 +11,6 @@
 namespace metier::retail {
 namespace {
 
-template <class Element>
-void Shuffle(std::vector<Element>& values, Rng& rng) {
-  for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[rng.Below(i)]);
-}
-
 std::string Join(const std::vector<std::string>& parts, std::string_view between) {
   return fmt::format("{}", fmt::join(parts, between));
 }
@@ -96,7 +91,7 @@ std::string FromJsonRecord(Scene& scene) {
   for (int i = 0; i < size; ++i) {
     const std::string item = scene.Item();
     const std::string number = Chance(0.5, scene.rng()) ? scene.Sku() : scene.OrderId();
-    list.push_back(Json{{"thing", item}, {"number", number}, {"price", scene.Price()}});
+    list.push_back(Json{{"item", item}, {"number", number}, {"price", scene.Price()}});
     known.emplace_back(item, number);
   }
   std::string out = DumpCompact(list);

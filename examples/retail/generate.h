@@ -5,6 +5,9 @@
 #include <cstdint>
 #include <set>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/result.h"
 #include "base/rng.h"
@@ -49,11 +52,20 @@ const auto& PickOne(const List& list, Rng& rng) {
   return list[rng.Below(list.size())];
 }
 
+template <class Element>
+void Shuffle(std::vector<Element>& values, Rng& rng) {
+  for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[rng.Below(i)]);
+}
+
 // A uniform whole number of [low, high].
 int Between(int low, int high, Rng& rng);
 
 // Pronounceable, in small letters, and not rude.
 std::string InventedWord(Rng& rng);
+// Whether it has something in it that nobody wants to read. The word is in small letters.
+bool Rude(std::string_view word);
+// ASCII letters made small.
+std::string Lower(std::string_view text);
 
 // True with the given probability.
 bool Chance(double probability, Rng& rng);

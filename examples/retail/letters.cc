@@ -6,6 +6,7 @@
 
 #include "retail/catalogue.h"
 #include "retail/generate.h"
+#include "retail/synonyms.h"
 #include "retail/typos.h"
 
 namespace metier::retail {
@@ -67,12 +68,13 @@ void Append(std::string_view section, const Slots& slots, Scene& scene,
   for (Piece& piece : phrase.pieces) letter.push_back(std::move(piece));
 }
 
-// Phrases learnt by heart are of no use: what a letter is about must be found in what is left of
-// them, mistyped and in small letters.
+// Phrases learnt by heart are of no use: what a letter is about must be found in other words for
+// the same, and in what is left of them, mistyped and in small letters.
 void Roughen(Scene& scene, std::vector<Piece>& letter) {
-  if (Chance(0.3, scene.rng())) return;
+  SwapSynonyms(0.4 * scene.rng().Uniform(), scene.rng(), letter);
+  if (Chance(0.4, scene.rng())) return;
   std::vector<Piece> rough = letter;
-  DropWords(0.3 * scene.rng().Uniform(), scene.rng(), rough);
+  DropWords(0.2 * scene.rng().Uniform(), scene.rng(), rough);
   AddTypos(0.1 * scene.rng().Uniform(), scene.rng(), rough);
   if (Chance(0.2, scene.rng())) MakeTerse(rough);
   const bool says_something = std::any_of(rough.begin(), rough.end(), [](const Piece& piece) {
@@ -83,19 +85,24 @@ void Roughen(Scene& scene, std::vector<Piece>& letter) {
 
 // What belongs to some subjects: where to, in which version, what to look for.
 void Details(std::string_view section, const Slots& slots, Scene& scene, std::vector<Piece>& letter,
-             Json& note) {
+             Json& details) {
   if (section == "open/change_address" && Chance(0.5, scene.rng())) {
     Append("address/new", slots, scene, letter);
-    note["to"] = AddressNote(slots);
+    details = AddressDetails(slots);
+  }
+  for (const std::string_view reason : {"damaged", "missing", "faulty", "price_drop"}) {
+    if (section == "open/" + std::string(reason)) details["reason"] = reason;
   }
   if (section == "open/exchange" && Chance(0.5, scene.rng())) {
     Append("option/want", slots, scene, letter);
-    note["option"] = slots.at("option");
+    details["option"] = slots.at("option");
   }
-  if (section.substr(0, section.find('/')) == "search") note["kind"] = slots.at("kind");
-  if (section == "search/colour" || section == "search/both") note["colour"] = slots.at("colour");
+  if (section.substr(0, section.find('/')) == "search") details["kind"] = slots.at("kind");
+  if (section == "search/colour" || section == "search/both") {
+    details["colour"] = slots.at("colour");
+  }
   if (section == "search/price" || section == "search/both") {
-    note["max_price"] = std::stoi(slots.at("max_price"));
+    details["max_price"] = std::stoi(slots.at("max_price"));
   }
 }
 
@@ -107,10 +114,10 @@ std::string Join(const std::vector<Piece>& pieces) {
 
 }  // namespace
 
-Json AddressNote(const Slots& slots) {
+Json AddressDetails(const Slots& slots) {
   return {{"street", slots.at("street")},
           {"city", slots.at("city")},
-          {"postcode", slots.at("new_postcode")}};
+          {"new_postcode", slots.at("new_postcode")}};
 }
 
 std::string AnyOption(std::string_view kind_name, Scene& scene) {
@@ -147,26 +154,39 @@ std::string Typed(std::string_view section, const Slots& slots, Scene& scene) {
   return Join(pieces);
 }
 
+Letter WriteLine(const Slots& slots, Scene& scene) {
+  const std::uint64_t kind = scene.rng().Below(10);
+  if (kind >= 5 && kind < 9) {
+    const Subject& why = Any(kWhy, scene);
+    return {Typed(why.section, slots, scene), Json::object(), {{"reason", why.words}}};
+  }
+  const Subject& subject = kind < 5 ? Any(kSubjects, scene) : Any(kWants, scene);
+  const char* key = kind < 5 ? "about" : "wants";
+  return {Typed(subject.section, slots, scene), {{key, subject.words}}, Json::object()};
+}
+
 Letter WriteLetter(const Slots& slots, Scene& scene) {
   static constexpr std::string_view kMoods[] = {"mood/polite", "mood/upset", "mood/chatty",
                                                 "mood/hurried"};
   Letter letter;
   std::vector<Piece> pieces;
-  const auto add = [&](const char* key, const Subject& subject) {
-    letter.note[key] = subject.words;
+  const auto add = [&](Json& to, const char* key, const Subject& subject) {
+    to[key] = subject.words;
     Append(subject.section, slots, scene, pieces);
   };
   if (Chance(0.25, scene.rng())) Append(Any(kMoods, scene), slots, scene, pieces);
   const bool subject = Chance(0.75, scene.rng());
   if (subject) {
     const Subject& about = Any(kSubjects, scene);
-    add("about", about);
-    Details(about.section, slots, scene, pieces, letter.note);
+    add(letter.judged, "about", about);
+    Details(about.section, slots, scene, pieces, letter.details);
   }
-  if (!subject || Chance(0.25, scene.rng())) add("why", Any(kWhy, scene));
-  if (Chance(0.15, scene.rng())) add("wants", Any(kWants, scene));
+  if (!subject || Chance(0.25, scene.rng())) {
+    add(letter.details, "reason", Any(kWhy, scene));
+  }
+  if (Chance(0.15, scene.rng())) add(letter.judged, "wants", Any(kWants, scene));
   if (Chance(0.1, scene.rng())) {
-    add("lacks", Any(kLacks, scene));
+    add(letter.judged, "lacks", Any(kLacks, scene));
   } else if (Chance(0.4, scene.rng())) {
     Append("say/identity", slots, scene, pieces);
   }

@@ -10,14 +10,6 @@
 namespace metier::retail {
 namespace {
 
-std::string Lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
 std::string MakeEmail(const Customer& customer, std::string_view domain, Rng& rng) {
   // Many call themselves something that is not their name; what they call themselves is no word.
   const bool handle = Chance(0.6, rng);

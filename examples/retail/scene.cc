@@ -13,17 +13,19 @@ namespace {
 constexpr Field kFields[] = {
     {"e-mail address", "email", &Scene::Email},
     {"postcode", "postcode", &Scene::Postcode},
-    {"order number", "order", &Scene::OrderId},
-    {"item number", "number", &Scene::Sku},
-    {"customer number", "customer", &Scene::CustomerId},
+    {"order number", "order_id", &Scene::OrderId},
+    {"item number", "sku", &Scene::Sku},
+    {"customer number", "customer_id", &Scene::CustomerId},
     {"city", "city", &Scene::City},
     {"street", "street", &Scene::Street},
     {"last name", "name", &Scene::Last},
-    {"favourite thing", "thing", &Scene::Item},
+    {"favourite thing", "item", &Scene::Item},
     {"price", "price", &Scene::Price},
     {"password", "word", &Scene::Word},
     {"code name", "code", &Scene::Identifier},
 };
+
+constexpr double kInvented = 0.4;  // of the names, where there are spellings for them
 
 }  // namespace
 
@@ -33,10 +35,20 @@ std::string Scene::From(std::string_view section) {
   return std::string(PickOne(PhraseBook::Ours().Lines(section, split_), rng_));
 }
 
+std::string Scene::Name(std::string_view section) {
+  return spellings_ != nullptr && Chance(kInvented, rng_) ? TitleCase(Word()) : From(section);
+}
+
 std::string Scene::First() { return From("people/first"); }
-std::string Scene::Last() { return From("people/last"); }
-std::string Scene::City() { return From("people/city"); }
-std::string Scene::Street() { return fmt::format("{} {}", Number(1, 240), From("people/street")); }
+std::string Scene::Last() { return Name("people/last"); }
+std::string Scene::City() { return Name("people/city"); }
+std::string Scene::Street() {
+  std::string street = From("people/street");
+  if (spellings_ != nullptr && Chance(kInvented, rng_)) {
+    street.replace(0, street.find(' '), TitleCase(Word()));
+  }
+  return fmt::format("{} {}", Number(1, 240), street);
+}
 std::string Scene::Postcode() { return std::to_string(Number(10000, 99999)); }
 // Any letter but those of the shop's own numbers (W, K, C, P): the corpus holds no number of the
 // shop, whichever shop was generated, and the shape of a number is learned without its letter.
@@ -47,12 +59,15 @@ std::string Scene::Id(int low, int high) {
 std::string Scene::OrderId() { return Id(10000, 99999); }
 std::string Scene::Sku() { return Id(1000, 9999); }
 std::string Scene::CustomerId() { return Id(1000, 9999); }
-std::string Scene::Item() {
-  return From("catalogue/series") + " " + TitleCase(PickOne(Kinds(), rng_).name);
+std::string Scene::Item(std::string_view kind) {
+  return Name("catalogue/series") + " " + std::string(kind);
 }
+std::string Scene::Item() { return Item(PickOne(Kinds(), rng_).name); }
 std::string Scene::Price() { return FormatMoney(Number(5, 250) * 100 + 5 * Number(0, 19)); }
 int Scene::Number(int low, int high) { return Between(low, high, rng_); }
-std::string Scene::Word() { return InventedWord(rng_); }
+std::string Scene::Word() {
+  return spellings_ != nullptr && Chance(0.7, rng_) ? spellings_->Word(rng_) : InventedWord(rng_);
+}
 
 std::string Scene::Identifier() {
   static constexpr std::string_view kWords[] = {
@@ -89,13 +104,8 @@ std::string Scene::Value(const Field& field) {
 std::string Scene::Email() {
   const std::string domain = From("people/domain");
   // Half of the names are invented, so that addresses are copied letter by letter.
-  std::string first = Chance(0.5, rng_) ? First() : Word();
-  std::string last = Chance(0.5, rng_) ? Last() : Word();
-  for (std::string* name : {&first, &last}) {
-    for (char& c : *name) {
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    }
-  }
+  const std::string first = Lower(Chance(0.5, rng_) ? First() : Word());
+  const std::string last = Lower(Chance(0.5, rng_) ? Last() : Word());
   const int number = Number(1, 99);
   switch (rng_.Below(5)) {
     case 0: return fmt::format("{}.{}@{}", first, last, domain);
@@ -113,7 +123,7 @@ Slots Scene::Draw() {
   const bool plural = kind.name.back() == 's';
   const bool vowel = std::string_view("aeiou").find(kind.name[0]) != std::string_view::npos;
   slots["a_kind"] = plural ? kind.name : (vowel ? "an " : "a ") + kind.name;
-  slots["item"] = From("catalogue/series") + " " + TitleCase(kind.name);
+  slots["item"] = Item(kind.name);
   slots["colour"] = PickOne(kind.colours, rng_);
   slots["material"] = PickOne(kind.materials, rng_);
   slots["first"] = First();

@@ -9,6 +9,7 @@
 
 #include "base/rng.h"
 #include "retail/phrasebook.h"
+#include "retail/spellings.h"
 #include "retail/world.h"
 
 namespace metier::retail {
@@ -26,8 +27,10 @@ std::span<const Field> Fields();
 // Draws names from a split's banks, and ids, prices and e-mail addresses that are new each time.
 class Scene {
  public:
-  // Borrows the generator.
-  Scene(Split split, Rng& rng) : split_(split), rng_(rng) {}
+  // Borrows the generator, and the spellings if there are any: then many words and names are
+  // invented of them.
+  Scene(Split split, Rng& rng, const Spellings* spellings = nullptr)
+      : split_(split), rng_(rng), spellings_(spellings) {}
 
   std::string First();
   std::string Last();
@@ -38,9 +41,9 @@ class Scene {
   std::string OrderId();
   std::string Sku();
   std::string CustomerId();
-  std::string Item();  // "Alder Kettle"
+  std::string Item();  // "Alder kettle"
   std::string Price();
-  std::string Word();                          // invented, pronounceable, and not rude
+  std::string Word();                          // invented, and not rude
   std::string Identifier();                    // as programs have them: "list_by_day"
   std::vector<std::string> People(int count);  // first names, all different
   const Field& AnyField();
@@ -55,10 +58,13 @@ class Scene {
 
  private:
   std::string From(std::string_view section);
+  std::string Name(std::string_view section);
+  std::string Item(std::string_view kind);
   std::string Id(int low, int high);
 
   Split split_;
   Rng& rng_;
+  const Spellings* spellings_;
 };
 
 // One of the options, each as likely as the others.

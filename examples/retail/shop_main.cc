@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <string>
 
 #include "base/file.h"
@@ -14,6 +15,7 @@
 #include "retail/generate.h"
 #include "retail/rough_tokens.h"
 #include "retail/simulator.h"
+#include "retail/spellings.h"
 #include "retail/statistics.h"
 
 namespace metier::retail {
@@ -132,6 +134,7 @@ struct CorpusFlags {
   std::uint64_t seed = 1;
   std::uint64_t tokens = 2000000;
   std::string form = "text";
+  std::string spellings;
 };
 
 void Count(const Json& text, std::uint64_t& tokens, std::uint64_t& bytes) {
@@ -142,11 +145,17 @@ void Count(const Json& text, std::uint64_t& tokens, std::uint64_t& bytes) {
 
 Json CorpusRow(const CorpusWriter& writer, const std::string& form, std::uint64_t index) {
   if (form == "chat") return {{"messages", writer.Conversation(index)}};
+  if (form == "lookup") return {{"messages", writer.LookingUp(index)}};
   return {{"text", form == "repeat" ? writer.Repetition(index) : writer.Document(index)}};
 }
 
 Status Corpus(const CorpusFlags& flags, Json& summary) {
-  const CorpusWriter writer(ParseSplit(flags.split).value_or(Split::kTrain), flags.seed);
+  std::optional<Spellings> spellings;
+  if (!flags.spellings.empty()) {
+    METIER_ASSIGN(spellings, Spellings::Read(flags.spellings));
+  }
+  const CorpusWriter writer(ParseSplit(flags.split).value_or(Split::kTrain), flags.seed,
+                            spellings ? &*spellings : nullptr);
   METIER_ASSIGN(AtomicFile file, AtomicFile::Create(flags.out));
   Progress progress("corpus", flags.tokens);
   std::uint64_t documents = 0;
@@ -174,13 +183,16 @@ void AddCorpus(CLI::App& app, CorpusFlags& flags) {
   verb->add_option("--out", flags.out, "JSONL file to write")->required();
   verb->add_option("--form", flags.form,
                    "text: prose and exercises; repeat: values and their "
-                   "repetition; chat: {\"messages\"}")
-      ->check(CLI::IsMember({"text", "repeat", "chat"}));
+                   "repetition; chat: {\"messages\"}; lookup: chats about records")
+      ->check(CLI::IsMember({"text", "repeat", "chat", "lookup"}));
   verb->add_option("--tokens", flags.tokens, "about how many tokens to write")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1000000000}));
   verb->add_option("--split", flags.split, "whose names and phrases")
       ->check(CLI::IsMember({"train", "valid", "test"}));
   verb->add_option("--seed", flags.seed, "the same seed makes the same text");
+  verb->add_option("--spellings", flags.spellings,
+                   "tokenizer.json whose entries make up many of the names, so that the text "
+                   "holds all of them");
 }
 
 struct DeskFlags {

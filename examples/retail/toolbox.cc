@@ -136,8 +136,8 @@ Json ToolBox::GetOrder(const Json& arguments) {
   for (const OrderLine& line : order.lines) {
     const Variant& variant = world_.variants[line.variant];
     Json item = {{"item", world_.ProductOf(line).name},
-                 {"option", variant.Option()},
                  {"sku", variant.sku},
+                 {"option", variant.Option()},
                  {"price", FormatMoney(line.price_cents)},
                  {"return", Name(ReturnStateOf(world_, order, line))}};
     if (order.DayOf(OrderStatus::kDelivered)) {
@@ -203,8 +203,8 @@ Json ToolBox::SearchProducts(const Json& arguments) {
   for (const std::size_t i : found) {
     const Product& product = world_.products[world_.variants[i].product];
     results.push_back(Json{{"item", product.name},
-                           {"option", world_.variants[i].Option()},
                            {"sku", world_.variants[i].sku},
+                           {"option", world_.variants[i].Option()},
                            {"price", FormatMoney(product.price_cents)}});
   }
   return Json{{"results", results}};

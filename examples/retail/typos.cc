@@ -7,8 +7,6 @@
 namespace metier::retail {
 namespace {
 
-bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-
 char LowerOf(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 // The key to the right on the keyboard, or the letter itself.
@@ -50,15 +48,17 @@ std::string Mistyped(std::string word, Rng& rng) {
   return word;
 }
 
-// Each word of the pieces that are not fixed becomes change(word).
-template <class Change>
-void ChangeWords(std::vector<Piece>& pieces, Change change) {
+}  // namespace
+
+void ChangeWords(std::vector<Piece>& pieces,
+                 const std::function<std::string(std::string word)>& change) {
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
   for (Piece& piece : pieces) {
     if (piece.fixed) continue;
     std::string out;
     for (std::size_t at = 0; at < piece.text.size();) {
       std::size_t end = at;
-      while (end < piece.text.size() && IsLetter(piece.text[end])) ++end;
+      while (end < piece.text.size() && is_letter(piece.text[end])) ++end;
       if (end == at) {
         out += piece.text[at++];
         continue;
@@ -69,8 +69,6 @@ void ChangeWords(std::vector<Piece>& pieces, Change change) {
     piece.text = std::move(out);
   }
 }
-
-}  // namespace
 
 void AddTypos(double rate, Rng& rng, std::vector<Piece>& pieces) {
   if (rate <= 0) return;

@@ -1,6 +1,7 @@
 // retail/typos.h - how people type: slips of the finger, shortcuts, no capitals.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,10 @@
 #include "retail/phrasebook.h"
 
 namespace metier::retail {
+
+// Each word of the pieces that are not fixed becomes change(word).
+void ChangeWords(std::vector<Piece>& pieces,
+                 const std::function<std::string(std::string word)>& change);
 
 // Changes about `rate` of the words of the pieces that are not fixed: two letters swapped, one
 // lost, one doubled, a neighbouring key, or a shortcut ("pls").

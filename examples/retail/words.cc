@@ -6,7 +6,6 @@
 #include "retail/generate.h"
 
 namespace metier::retail {
-namespace {
 
 // Beginnings of words that syllables can make by chance and that nobody wants to read.
 bool Rude(std::string_view word) {
@@ -19,7 +18,13 @@ bool Rude(std::string_view word) {
   });
 }
 
-}  // namespace
+std::string Lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
 
 std::string InventedWord(Rng& rng) {
   static constexpr std::string_view kStarts[] = {

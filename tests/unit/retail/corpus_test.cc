@@ -14,6 +14,8 @@
 #include "retail/rough_tokens.h"
 #include "retail/scene.h"
 #include "retail/simulator.h"
+#include "retail/spellings.h"
+#include "support/fixtures.h"
 
 namespace metier::retail {
 namespace {
@@ -76,7 +78,7 @@ Json NoteOf(const Json& message) {
 // However rough the letters and however long ago: what a note holds was said, letter by letter.
 TEST(Corpus, NotesHoldWhatWasSaid) {
   const CorpusWriter writer(Split::kTrain, 1);
-  const std::set<std::string> judged = {"/about", "/why", "/wants", "/lacks", "/answer"};
+  const std::set<std::string> judged = {"/about", "/known/reason", "/wants", "/lacks", "/answer"};
   std::map<std::string, std::set<std::string>> judgements;
   std::set<std::string> facts;
   std::size_t from_afar = 0;
@@ -102,11 +104,13 @@ TEST(Corpus, NotesHoldWhatWasSaid) {
     }
   }
   EXPECT_EQ(judgements["/about"].size(), 24u);
-  EXPECT_EQ(judgements["/why"].size(), 7u);
+  EXPECT_EQ(judgements["/known/reason"].size(), 11u);
   EXPECT_THAT(judgements["/answer"], testing::ElementsAre("no", "yes"));
-  EXPECT_THAT(facts, testing::IsSupersetOf({"/email", "/postcode", "/order", "/number",
-                                            "/other_number", "/option", "/kind", "/colour",
-                                            "/max_price", "/to/street", "/to/city"}));
+  EXPECT_THAT(facts,
+              testing::ElementsAre("/known/city", "/known/colour", "/known/email", "/known/item",
+                                   "/known/kind", "/known/max_price", "/known/new_postcode",
+                                   "/known/new_sku", "/known/option", "/known/order_id",
+                                   "/known/postcode", "/known/sku", "/known/street"));
   EXPECT_GT(from_afar, 2000u);
 }
 
@@ -120,18 +124,88 @@ TEST(Corpus, NotesNameTheThingThatIsMeant) {
       const auto record = ParseJson(messages[turn]["content"].get<std::string>());
       const Json note = NoteOf(messages[turn + 1]);
       const bool is_case = messages[turn]["role"] == "tool" && record.ok() && record->is_object();
-      if (!is_case || !note.contains("number") || !record->contains("things")) continue;
+      if (!is_case || !note.contains("known") || !record->contains("items")) continue;
       // Answered at once, so the letter before the record names it.
       const std::string letter = messages[turn - 2]["content"];
-      for (const Json& thing : (*record)["things"]) {
-        const std::string name = thing["thing"];
+      for (const Json& thing : (*record)["items"]) {
+        const std::string name = thing["item"];
         if (letter.find(name) == std::string::npos) continue;
-        EXPECT_EQ(note["number"], thing["number"]) << letter << DumpCompact(*record);
+        EXPECT_EQ(note["known"]["sku"], thing["sku"]) << letter << DumpCompact(*record);
         ++found;
       }
     }
   }
   EXPECT_GT(found, 50u);
+}
+
+// Further questions about the same record: each names one thing, and the note holds its number.
+TEST(Corpus, ShortNotesNameTheThingThatIsMeant) {
+  const CorpusWriter writer(Split::kTrain, 1);
+  std::size_t found = 0;
+  for (std::uint64_t i = 0; i < 1000; ++i) {
+    const Json messages = writer.Conversation(i);
+    Json things;
+    for (std::size_t turn = 0; turn + 1 < messages.size(); ++turn) {
+      const std::string text = messages[turn]["content"];
+      if (messages[turn]["role"] == "tool") {
+        const Json record = ParseJson(text).value();
+        things = record.is_object() ? record.value("items", Json()) : Json();
+      }
+      const Json note = NoteOf(messages[turn + 1]);
+      if (things.empty() || note.size() != 1 || !note.contains("known")) continue;
+      if (note["known"].size() > 2 || !note["known"].contains("sku")) continue;
+      for (const Json& thing : things) {
+        const std::string name = thing["item"];
+        const std::string kind = Lower(name.substr(name.find(' ') + 1));
+        if (text.find(name) == std::string::npos && text.find("the " + kind) == std::string::npos) {
+          continue;
+        }
+        EXPECT_EQ(note["known"]["sku"], thing["sku"]) << text << DumpCompact(things);
+        ++found;
+      }
+    }
+  }
+  EXPECT_GT(found, 200u);
+}
+
+class SpellingsTest : public ::testing::Test {
+ protected:
+  std::string Write(const std::string& text) {
+    const std::string path = folder_ / "tokenizer.json";
+    test::WriteAll(path, text);
+    return path;
+  }
+  const test::TempFolder folder_;
+};
+
+TEST_F(SpellingsTest, WordsAreMadeOfTheEntries) {
+  const std::string path = Write(
+      R"({"model": {"vocab": {"Ġan": 0, "Ber": 1, "q": 2, "ss": 3, "9": 4, "\"}": 5, "shi": 6}}})");
+  const Spellings spellings = Spellings::Read(path).value();
+  Rng rng(1);
+  std::set<char> letters;
+  for (int i = 0; i < 2000; ++i) {
+    const std::string word = spellings.Word(rng);
+    EXPECT_TRUE(word.size() >= 3 && word.size() <= 12) << word;
+    EXPECT_EQ(word.find("shi"), std::string::npos) << word;
+    letters.insert(word.begin(), word.end());
+  }
+  EXPECT_THAT(letters, testing::ElementsAre('a', 'b', 'e', 'n', 'q', 'r', 's'));
+  const CorpusWriter with(Split::kTrain, 1, &spellings);
+  const CorpusWriter without(Split::kTrain, 1);
+  EXPECT_NE(with.Repetition(3), without.Repetition(3));
+  EXPECT_EQ(with.Repetition(3), with.Repetition(3));
+}
+
+TEST_F(SpellingsTest, RefusesWhatIsNoVocabulary) {
+  EXPECT_FALSE(Spellings::Read(folder_ / "absent.json").ok());
+  EXPECT_FALSE(Spellings::Read(Write("{")).ok());
+  for (const char* text :
+       {"[]", "{}", R"({"model": {"vocab": []}})", R"({"model": {"vocab": {"a": 1, "12": 2}}})"}) {
+    const auto read = Spellings::Read(Write(text));
+    ASSERT_FALSE(read.ok()) << text;
+    EXPECT_THAT(read.error().message(), testing::HasSubstr("expected a tokenizer.json")) << text;
+  }
 }
 
 TEST(Corpus, ChatsAreShortAndLong) {
@@ -193,8 +267,7 @@ TEST(Corpus, HoldsNoToolAndNoSupportDialogue) {
   for (const std::string& tool : ToolSet::Ours().Names()) {
     EXPECT_EQ(text.find(tool), std::string::npos) << tool;
   }
-  for (const char* part :
-       {"tool_call", "\"arguments\"", "<|im_start|>", "order_id", "\"sku\"", "Ferngate"}) {
+  for (const char* part : {"tool_call", "\"arguments\"", "<|im_start|>", "Ferngate"}) {
     EXPECT_EQ(text.find(part), std::string::npos) << part;
   }
 }

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "retail/embedded.h"
+#include "retail/synonyms.h"
 #include "support/fixtures.h"
 
 namespace metier::retail {
@@ -118,6 +119,46 @@ TEST(PhraseBook, NoPhraseOfTheTestIsOneOfTraining) {
     }
   }
   EXPECT_GT(tested, 300u);
+}
+
+std::string Swapped(std::string_view line, double rate, Rng& rng) {
+  std::vector<Piece> pieces = {{std::string(line), false}};
+  SwapSynonyms(rate, rng, pieces);
+  return pieces[0].text;
+}
+
+TEST(Synonyms, ReplaceWordsAndKeepCapitalsAndSlots) {
+  Rng rng(1);
+  std::set<std::string> seen;
+  for (int i = 0; i < 200; ++i) seen.insert(Swapped("Parcel and swaps", 1.0, rng));
+  EXPECT_EQ(seen,
+            (std::set<std::string>{"Package and swaps", "Delivery and swaps", "Box and swaps"}));
+  EXPECT_EQ(Swapped("Parcel", 0.0, rng), "Parcel");
+  std::vector<Piece> pieces = {{"parcel", true}};
+  SwapSynonyms(1.0, rng, pieces);
+  EXPECT_EQ(pieces[0].text, "parcel");
+}
+
+// Those who learn in other words must not be told the test that way.
+TEST(Synonyms, MakeNoPhraseOfTheTest) {
+  const PhraseBook& book = PhraseBook::Ours();
+  std::set<std::string> tested;
+  for (const std::string& section : book.SectionNames()) {
+    const auto train = book.Lines(section, Split::kTrain);
+    const auto test = book.Lines(section, Split::kTest);
+    if (train != test) tested.insert(test.begin(), test.end());
+  }
+  Rng rng(1);
+  for (const std::string& section : book.SectionNames()) {
+    const auto lines = book.Lines(section, Split::kTrain);
+    if (lines == book.Lines(section, Split::kTest)) continue;
+    for (const std::string_view line : lines) {
+      for (int i = 0; i < 100; ++i) {
+        const std::string other = Swapped(line, 0.5, rng);
+        ASSERT_TRUE(other == line || tested.count(other) == 0) << section << ": " << other;
+      }
+    }
+  }
 }
 
 }  // namespace
