@@ -31,10 +31,10 @@ Result<Spellings> Spellings::Read(const std::string& path) {
     }
   }
   const auto fits = [](const std::string& entry) {
-    return entry.size() >= kShortest && entry.size() <= kLongest;
+    return entry.size() >= kShortest && entry.size() <= kLongest && !Rude(entry);
   };
   if (std::none_of(entries.begin(), entries.end(), fits)) {
-    return Error(ErrorCode::kInvalidArgument,
+    return Error(ErrorCode::kDataCorrupt,
                  fmt::format("{}: no words in it; expected a tokenizer.json with model.vocab, as "
                              "the stage 'tokenizer' of a recipe writes it",
                              path));

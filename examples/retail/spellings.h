@@ -17,7 +17,7 @@ namespace metier::retail {
 class Spellings {
  public:
   // The entries of a byte-level tokenizer.json that are ASCII letters, a space before them or not.
-  // kIo: the file cannot be read; kParse: it is no JSON; kInvalidArgument: it has no such entries.
+  // Errors of ReadJsonFile; kDataCorrupt: none of them is a word that may be read.
   static Result<Spellings> Read(const std::string& path);
 
   // One to three entries, three to twelve small letters together, and not rude.

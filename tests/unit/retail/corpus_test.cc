@@ -201,7 +201,8 @@ TEST_F(SpellingsTest, RefusesWhatIsNoVocabulary) {
   EXPECT_FALSE(Spellings::Read(folder_ / "absent.json").ok());
   EXPECT_FALSE(Spellings::Read(Write("{")).ok());
   for (const char* text :
-       {"[]", "{}", R"({"model": {"vocab": []}})", R"({"model": {"vocab": {"a": 1, "12": 2}}})"}) {
+       {"[]", "{}", R"({"model": {"vocab": []}})", R"({"model": {"vocab": {"a": 1, "12": 2}}})",
+        R"({"model": {"vocab": {"shit": 1}}})"}) {
     const auto read = Spellings::Read(Write(text));
     ASSERT_FALSE(read.ok()) << text;
     EXPECT_THAT(read.error().message(), testing::HasSubstr("expected a tokenizer.json")) << text;
