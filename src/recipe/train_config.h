@@ -26,6 +26,7 @@ struct LoraConfig {
   double alpha = 32;
   double dropout = 0;
   bool rslora = false;
+  double loraplus_lr_ratio = 1;
   std::vector<std::string> target_modules = {"all-linear"};
   std::map<std::string, std::int64_t> rank_pattern;
   std::map<std::string, double> alpha_pattern;
@@ -39,6 +40,9 @@ struct LoraConfig {
         .AtLeast(0)
         .AtMost(0.99);
     field("rslora", rslora, "scale by alpha / sqrt(rank) instead");
+    field("loraplus_lr_ratio", loraplus_lr_ratio,
+          "B learns so many times as fast as A (LoRA+); learning_rate is A's")
+        .Above(0);
     field("target_modules", target_modules,
           "endings of module paths (q_proj, c_attn), or all-linear: every linear but the head");
     field("rank_pattern", rank_pattern, "another rank for modules whose path ends so");

@@ -27,6 +27,7 @@ struct Trainable {
   at::Tensor value;    // real
   at::Tensor act;      // its copy for products, or undefined
   bool decays = true;  // norms and biases do not
+  bool lora_b = false;
 };
 
 enum class Training { kFrozen, kAll };

@@ -27,6 +27,7 @@ Optimizer::Optimizer(std::vector<Trainable> trainables, const recipe::TrainConfi
   settings_.beta1 = config.adam_beta1;
   settings_.beta2 = config.adam_beta2;
   settings_.epsilon = config.adam_epsilon;
+  if (config.lora) lora_b_rate_ = config.lora->loraplus_lr_ratio;
   for (const Trainable& trainable : trainables_) {
     first_.push_back(at::zeros_like(trainable.value.detach()));
     second_.push_back(at::zeros_like(trainable.value.detach()));
@@ -44,12 +45,12 @@ void Optimizer::Step(std::int64_t step, double learning_rate, double gradient_sc
   const torch::NoGradGuard no_grad;
   AdamStep settings = settings_;
   settings.step = step;
-  settings.learning_rate = learning_rate;
   settings.gradient_scale = gradient_scale;
   for (std::size_t i = 0; i < trainables_.size(); ++i) {
     const Trainable& trainable = trainables_[i];
     at::Tensor gradient = trainable.value.grad();
     if (!gradient.defined()) gradient = at::zeros_like(trainable.value);
+    settings.learning_rate = learning_rate * (trainable.lora_b ? lora_b_rate_ : 1);
     settings.decay = trainable.decays ? decay_ : 0;
     AdamUpdate(trainable.value.detach(), gradient, first_[i], second_[i], trainable.act, settings);
   }

@@ -39,6 +39,7 @@ class Optimizer {
   std::vector<at::Tensor> second_;
   AdamStep settings_;
   double decay_ = 0;
+  double lora_b_rate_ = 1;  // of the learning rate: LoRA+ (Hayou et al. 2024, section 4)
 };
 
 }  // namespace metier::train
