@@ -85,9 +85,11 @@ Status TextsOfLine(const Json& line, const std::function<Status(std::string_view
   }
   for (const Json& message : *messages) {
     if (!message.is_object()) return Error(ErrorCode::kDataCorrupt, "a message is no object");
-    const auto content = message.find("content");
-    if (content != message.end() && content->is_string()) {
-      METIER_TRY(add(content->get_ref<const std::string&>()));
+    // Most templates spell the role out, before every message.
+    for (const char* key : {"role", "content"}) {
+      const auto part = message.find(key);
+      if (part == message.end() || !part->is_string()) continue;
+      METIER_TRY(add(part->get_ref<const std::string&>()));
     }
     if (const auto calls = message.find("tool_calls"); calls != message.end()) {
       METIER_TRY(add(DumpPython(*calls)));

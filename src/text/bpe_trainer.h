@@ -80,7 +80,8 @@ class BpeTrainer {
   Status AddTexts(const std::function<Result<std::optional<std::string>>()>& next);
   // A file of any size. Plain text is cut before each line that does not begin with white space,
   // and lines of more than batch_bytes at the nearest character. JSON lines have "text" (a string)
-  // or "messages" (whose contents and tool calls count). kDataCorrupt: with the line's number.
+  // or "messages" (whose roles, contents and tool calls count). kDataCorrupt: with the line's
+  // number.
   Status AddFile(const std::string& path, CorpusFormat format = CorpusFormat::kByName);
 
   // Learns the merges from everything added so far. May be called once.

@@ -154,24 +154,31 @@ TEST(BpeTrainer, FilesGiveWhatTheirTextsGive) {
   test::WriteAll(folder / "a.txt", text);
   std::string lines;
   std::vector<std::string> texts;
+  std::vector<std::string> with_roles;
   for (std::size_t i = 0; i < text.size();) {
     const std::size_t end = std::min(text.find('\n', i), text.size() - 1) + 1;
     texts.push_back(text.substr(i, end - i));
-    lines += texts.size() % 2 == 0
-                 ? DumpCompact({{"text", texts.back()}})
-                 : DumpCompact({{"messages",
-                                 Json::array({{{"role", "user"}, {"content", texts.back()}}})}});
+    lines +=
+        texts.size() % 2 == 0
+            ? DumpCompact({{"text", texts.back()}})
+            : DumpCompact(
+                  {{"messages", Json::array({{{"role", "customer"}, {"content", texts.back()}}})}});
     lines += "\n";
+    with_roles.push_back(texts.back());
+    if (texts.size() % 2 != 0) with_roles.emplace_back("customer");
     i = end;
   }
   test::WriteAll(folder / "a.jsonl", lines);
   ASSERT_OK_AND_ASSIGN(const TrainedBpe expected, TrainOn(texts, Small()));
+  ASSERT_OK_AND_ASSIGN(const TrainedBpe expected_of_chats, TrainOn(with_roles, Small()));
   for (const std::string name : {"a.txt", "a.jsonl"}) {
     ASSERT_OK_AND_ASSIGN(BpeTrainer trainer, BpeTrainer::Create(Small()));
     ASSERT_OK(trainer.AddFile(folder / name));
     ASSERT_OK_AND_ASSIGN(const TrainedBpe trained, std::move(trainer).Train());
-    EXPECT_EQ(trained.tokenizer, expected.tokenizer) << name;
+    EXPECT_EQ(trained.tokenizer, (name == "a.txt" ? expected : expected_of_chats).tokenizer)
+        << name;
   }
+  EXPECT_NE(expected.tokenizer, expected_of_chats.tokenizer);
   ASSERT_OK_AND_ASSIGN(BpeTrainer trainer, BpeTrainer::Create(Small()));
   std::size_t next = 0;
   ASSERT_OK(trainer.AddTexts([&]() -> Result<std::optional<std::string>> {
