@@ -26,6 +26,17 @@ constexpr Given kGiven[] = {{"email", "say/email", "e-mail address"},
 
 constexpr std::uint64_t kLongEnough = 600;  // tokens of a talk: no more letters then
 
+// Asks whether it shall be so, and hears an answer.
+bool Agrees(const std::string& item, Slots words, Talk& talk) {
+  words["item"] = item;
+  talk.Say("assistant", talk.Phrase("chat/shall", words));
+  const bool agrees = Chance(0.5, talk.scene().rng());
+  talk.Say("user", Typed(agrees ? "say/yes" : "say/no", words, talk.scene()));
+  return agrees;
+}
+
+const char* YesOrNo(bool agrees) { return agrees ? "yes" : "no"; }
+
 class Case {
  public:
   explicit Case(Talk& talk) : talk_(talk), scene_(talk.scene()), slots_(LetterSlots(scene_)) {}
@@ -45,7 +56,8 @@ class Case {
     std::size_t place = 0;
     const std::vector<Thing> things = DrawThings(AThing(slots_["kind"], slots_["thing"], scene_),
                                                  scene_.Number(1, 5), scene_, place);
-    talk_.Say("tool", ThingsRecord(things, with_prices_, scene_));
+    const std::string status = AnyStatus(scene_);
+    talk_.Say("tool", OrderRecord({slots_["order_id"], things}, status, scene_));
     const Thing& thing = things[place];
     bool right = true;
     Json judged = judged_;
@@ -56,13 +68,11 @@ class Case {
       words["item"] = talk_.Phrase("ref/item", words);
       talk_.Say("user", Typed("say/item", words, scene_));
     } else if (Chance(0.3, scene_.rng())) {
-      Slots words = slots_;
-      words["item"] = thing.name;
-      talk_.Say("assistant", talk_.Phrase("chat/shall", words));
-      right = Chance(0.6, scene_.rng());
-      talk_.Say("user", Typed(right ? "say/yes" : "say/no", words, scene_));
-      judged["answer"] = right ? "yes" : "no";
+      right = Agrees(thing.name, slots_, talk_);
+      judged["answer"] = YesOrNo(right);
     }
+    known_["order_id"] = slots_["order_id"];
+    known_["status"] = status;
     if (right) known_["sku"] = thing.number;
     WriteNote(std::move(judged));
     AskForThings(things, scene_.Number(0, 3), slots_, talk_);
@@ -90,13 +100,12 @@ class Case {
     NoteOrNod();
     talk_.Say("tool", VersionsRecord(slots_["thing"], versions, scene_));
     details_["new_sku"] = wanted.number;
+    Json judged = judged_;
     if (Chance(0.5, scene_.rng())) {
-      Slots words = slots_;
-      words["item"] = slots_.at("thing") + " in " + wanted.option;
-      talk_.Say("assistant", talk_.Phrase("chat/shall", words));
-      talk_.Say("user", Typed("say/yes", words, scene_));
+      judged["answer"] =
+          YesOrNo(Agrees(slots_.at("thing") + " in " + wanted.option, slots_, talk_));
     }
-    WriteNote(judged_);
+    WriteNote(std::move(judged));
     AskForVersions(versions, scene_.Number(0, 3), slots_, talk_);
   }
 
@@ -105,6 +114,7 @@ class Case {
   void NextLetter() {
     const Slots other = LetterSlots(scene_);
     known_.erase("sku");
+    known_.erase("status");
     for (const char* slot :
          {"sku", "street", "city", "new_postcode", "friend", "max_price", "full_name"}) {
       slots_[slot] = other.at(slot);
@@ -161,7 +171,6 @@ class Case {
   Json known_ = Json::object();
   Json judged_ = Json::object();   // what the last letter is about
   Json details_ = Json::object();  // for which reason, what it looks for, or where to
-  bool with_prices_ = Chance(0.5, scene_.rng());
   bool thing_said_ = false;
   int letters_ = 0;
 };
@@ -179,13 +188,17 @@ void HandleCase(Talk& talk) {
   }
 }
 
-// Of letters that say only one thing, what it is.
+// Of letters that say only one thing, what it is; some are asked back.
 void SortMail(Talk& talk) {
   const int letters = talk.scene().Number(3, 9);
   for (int i = 0; i < letters; ++i) {
-    const Letter letter = WriteLine(LetterSlots(talk.scene()), talk.scene());
+    const Slots slots = LetterSlots(talk.scene());
+    const Letter letter = WriteLine(slots, talk.scene());
     talk.Say("user", letter.text);
     Json note = letter.judged;
+    if (Chance(0.3, talk.scene().rng())) {
+      note["answer"] = YesOrNo(Agrees(slots.at("thing"), slots, talk));
+    }
     if (!letter.details.empty()) note["known"] = letter.details;
     talk.Say("assistant", Note(note));
   }

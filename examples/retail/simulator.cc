@@ -78,11 +78,9 @@ Simulator::Simulator(const World& world, const ToolSet& tools, SimulationOptions
     : world_(world), tools_(tools), options_(options), goals_(world, options.split) {}
 
 std::string Simulator::SystemMessage() const {
-  std::string text = fmt::format(
-      "You are the support agent of Ferngate, an online shop. Today is {}. Verify the customer, "
-      "look "
-      "things up before you decide, and ask before you change anything.",
-      FormatDay(world_.today));
+  std::string text =
+      fmt::format("You are the support agent of Ferngate, an online shop. Today is {}.",
+                  FormatDay(world_.today));
   if (options_.policy == PolicyText::kDigest) text += kDigest;
   return text;
 }

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <map>
 #include <set>
+#include <sstream>
+#include <vector>
 
 #include "retail/generate.h"
 #include "retail/phrasebook.h"
@@ -106,11 +108,11 @@ TEST(Corpus, NotesHoldWhatWasSaid) {
   EXPECT_EQ(judgements["/about"].size(), 24u);
   EXPECT_EQ(judgements["/known/reason"].size(), 11u);
   EXPECT_THAT(judgements["/answer"], testing::ElementsAre("no", "yes"));
-  EXPECT_THAT(facts,
-              testing::ElementsAre("/known/city", "/known/colour", "/known/email", "/known/item",
-                                   "/known/kind", "/known/max_price", "/known/new_postcode",
-                                   "/known/new_sku", "/known/option", "/known/order_id",
-                                   "/known/postcode", "/known/sku", "/known/street"));
+  EXPECT_THAT(facts, testing::ElementsAre("/known/city", "/known/colour", "/known/email",
+                                          "/known/item", "/known/kind", "/known/max_price",
+                                          "/known/new_postcode", "/known/new_sku", "/known/option",
+                                          "/known/order_id", "/known/postcode", "/known/sku",
+                                          "/known/status", "/known/street"));
   EXPECT_GT(from_afar, 2000u);
 }
 
@@ -138,34 +140,55 @@ TEST(Corpus, NotesNameTheThingThatIsMeant) {
   EXPECT_GT(found, 50u);
 }
 
-// Further questions about the same record: each names one thing, and the note holds its number.
+// What a record says of the things in it: its name, and the key and value that a note has of it.
+struct Answer {
+  std::string name;
+  std::string key;
+  std::string value;
+};
+
+std::vector<Answer> AnswersOf(const Json& record) {
+  std::vector<Answer> answers;
+  if (!record.is_object()) return answers;
+  for (const Json& thing : record.value("items", Json::array())) {
+    answers.push_back({thing["item"], "sku", thing["sku"]});
+  }
+  for (const Json& order : record.value("orders", Json::array())) {
+    std::istringstream names(order["items"].get<std::string>());
+    for (std::string name; std::getline(names >> std::ws, name, ',');) {
+      answers.push_back({name, "order_id", order["order_id"]});
+    }
+  }
+  return answers;
+}
+
+// Further questions about the same record: each names one thing, and the note holds its number, or
+// that of the order which it came with.
 TEST(Corpus, ShortNotesNameTheThingThatIsMeant) {
   const CorpusWriter writer(Split::kTrain, 1);
-  std::size_t found = 0;
+  std::map<std::string, int> found;
   for (std::uint64_t i = 0; i < 1000; ++i) {
     const Json messages = writer.Conversation(i);
-    Json things;
+    std::vector<Answer> answers;
     for (std::size_t turn = 0; turn + 1 < messages.size(); ++turn) {
       const std::string text = messages[turn]["content"];
-      if (messages[turn]["role"] == "tool") {
-        const Json record = ParseJson(text).value();
-        things = record.is_object() ? record.value("items", Json()) : Json();
-      }
+      if (messages[turn]["role"] == "tool") answers = AnswersOf(ParseJson(text).value());
       const Json note = NoteOf(messages[turn + 1]);
-      if (things.empty() || note.size() != 1 || !note.contains("known")) continue;
-      if (note["known"].size() > 2 || !note["known"].contains("sku")) continue;
-      for (const Json& thing : things) {
-        const std::string name = thing["item"];
-        const std::string kind = Lower(name.substr(name.find(' ') + 1));
-        if (text.find(name) == std::string::npos && text.find("the " + kind) == std::string::npos) {
+      if (note.size() != 1 || !note.contains("known") || note["known"].size() > 2) continue;
+      for (const Answer& answer : answers) {
+        if (!note["known"].contains(answer.key)) continue;
+        const std::string kind = Lower(answer.name.substr(answer.name.find(' ') + 1));
+        if (text.find(answer.name) == std::string::npos &&
+            text.find("the " + kind) == std::string::npos) {
           continue;
         }
-        EXPECT_EQ(note["known"]["sku"], thing["sku"]) << text << DumpCompact(things);
-        ++found;
+        EXPECT_EQ(note["known"][answer.key], answer.value) << text << DumpCompact(messages);
+        ++found[answer.key];
       }
     }
   }
-  EXPECT_GT(found, 200u);
+  EXPECT_GT(found["sku"], 200);
+  EXPECT_GT(found["order_id"], 30);
 }
 
 class SpellingsTest : public ::testing::Test {
