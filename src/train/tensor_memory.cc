@@ -20,6 +20,7 @@ struct alignas(64) Header {
 constexpr std::size_t kLargeBytes = 256 * 1024;
 constexpr int kHeapBytes = 32 << 20;  // larger ones are mapped; the most that glibc takes
 constexpr int kKeptBytes = 512 << 20;
+constexpr std::uint64_t kLeastSpare = 256 << 20;
 constexpr std::size_t kPageBytes = 4096;
 constexpr std::size_t kHugePageBytes = 2 * 1024 * 1024;
 
@@ -104,8 +105,10 @@ void* TensorMemory::TakeBlock(std::size_t size) {
     waiting_.erase(best);
     statistics_.waiting -= taken.size;
   } else {
-    // All in all never more than a quarter above the most that was ever needed at once.
-    const std::uint64_t most = statistics_.peak + statistics_.peak / 4;
+    // All in all never more than a quarter above the most that was ever needed at once, where that
+    // is much: small models have few blocks of a size, and pages from the kernel cost them a tenth
+    // of a step.
+    const std::uint64_t most = statistics_.peak + std::max(statistics_.peak / 4, kLeastSpare);
     const std::uint64_t wanted = statistics_.in_use + size;
     DropOldest(most > wanted ? most - wanted : 0);
     taken = {MapBlock(size), size};

@@ -50,7 +50,19 @@ TEST(TensorMemory, SizesThatNeverRepeatDoNotAddUp) {
       step.push_back(memory.allocate((tensor + 1) * kMega + (i * 7919 + tensor * 104729) % kMega));
     }
     const TensorMemory::Statistics now = memory.statistics();
-    ASSERT_LE(now.in_use + now.waiting, now.peak + now.peak / 4 + 8 * kMega) << "step " << i;
+    ASSERT_LE(now.in_use + now.waiting, now.peak + 256 * kMega) << "step " << i;
+  }
+  memory.Release();
+}
+
+// No block serves another size here.
+TEST(TensorMemory, WhatWaitsIsReturnedBeforeItIsTooMuch) {
+  TensorMemory& memory = TensorMemory::Ours();
+  memory.Release();
+  for (std::size_t i = 0; i < 40; ++i) {
+    const c10::DataPtr tensor = memory.allocate(kMega << (i % 10));
+    const TensorMemory::Statistics now = memory.statistics();
+    ASSERT_LE(now.in_use + now.waiting, now.peak + 256 * kMega) << "tensor " << i;
   }
   memory.Release();
 }
