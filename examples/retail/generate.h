@@ -64,6 +64,7 @@ int Between(int low, int high, Rng& rng);
 std::string InventedWord(Rng& rng);
 // Whether it has something in it that nobody wants to read. The word is in small letters.
 bool Rude(std::string_view word);
+bool IsLetter(char c);  // of ASCII
 // ASCII letters made small.
 std::string Lower(std::string_view text);
 

@@ -15,8 +15,6 @@ constexpr std::string_view kSpace = "\u0120";  // how byte-level vocabularies wr
 constexpr std::size_t kShortest = 3;
 constexpr std::size_t kLongest = 12;
 
-bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-
 }  // namespace
 
 Result<Spellings> Spellings::Read(const std::string& path) {

@@ -4,6 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include "retail/generate.h"
+
 namespace metier::retail {
 namespace {
 
@@ -52,13 +54,12 @@ std::string Mistyped(std::string word, Rng& rng) {
 
 void ChangeWords(std::vector<Piece>& pieces,
                  const std::function<std::string(std::string word)>& change) {
-  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
   for (Piece& piece : pieces) {
     if (piece.fixed) continue;
     std::string out;
     for (std::size_t at = 0; at < piece.text.size();) {
       std::size_t end = at;
-      while (end < piece.text.size() && is_letter(piece.text[end])) ++end;
+      while (end < piece.text.size() && IsLetter(piece.text[end])) ++end;
       if (end == at) {
         out += piece.text[at++];
         continue;

@@ -18,6 +18,8 @@ bool Rude(std::string_view word) {
   });
 }
 
+bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
 std::string Lower(std::string_view text) {
   std::string out(text);
   for (char& c : out) {

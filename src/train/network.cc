@@ -229,7 +229,8 @@ std::vector<Trainable> Network::Trainables() const {
   std::vector<Trainable> trainables;
   for (const LoraModule& lora : lora_.modules()) {
     trainables.push_back({lora.module.path + ".lora_A.weight", lora.a, at::Tensor(), true});
-    trainables.push_back({lora.module.path + ".lora_B.weight", lora.b, at::Tensor(), true, true});
+    trainables.push_back({lora.module.path + ".lora_B.weight", lora.b, at::Tensor(), true});
+    trainables.back().lora_b = true;
   }
   if (!trainables.empty() || options_.training == Training::kFrozen) return trainables;
   for (const std::string& name : order_) {

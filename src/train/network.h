@@ -23,11 +23,11 @@ namespace metier::train {
 
 // What the optimiser moves: a leaf of the autograd graph.
 struct Trainable {
-  std::string name;    // of the stored tensor: "layers.0.attn.qkv.weight"
-  at::Tensor value;    // real
-  at::Tensor act;      // its copy for products, or undefined
-  bool decays = true;  // norms and biases do not
-  bool lora_b = false;
+  std::string name;     // of the stored tensor: "layers.0.attn.qkv.weight"
+  at::Tensor value;     // real
+  at::Tensor act;       // its copy for products, or undefined
+  bool decays = true;   // norms and biases do not
+  bool lora_b = false;  // has a rate of its own
 };
 
 enum class Training { kFrozen, kAll };

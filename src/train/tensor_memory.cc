@@ -145,6 +145,7 @@ void TensorMemory::DropOldest(std::uint64_t most_waiting) {
 void TensorMemory::Release() {
   const std::lock_guard lock(mutex_);
   DropOldest(0);
+  statistics_.peak = statistics_.in_use;
 }
 
 TensorMemory::Statistics TensorMemory::statistics() const {

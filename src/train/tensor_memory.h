@@ -33,7 +33,7 @@ class TensorMemory : public c10::Allocator {
   c10::DataPtr allocate(std::size_t bytes) const override;
   c10::DeleterFnPtr raw_deleter() const override { return &Free; }
 
-  // Returns what waits to the kernel.
+  // Returns what waits to the kernel, and forgets the peak: the next run has its own.
   void Release();
   Statistics statistics() const;
 

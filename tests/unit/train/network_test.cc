@@ -217,8 +217,10 @@ TEST_P(EveryFamily, OptimiserMovesEveryAdapterAndNotOneBitOfTheBase) {
   network.SetLora(std::move(lora));
   Optimizer optimizer(network.Trainables(), config);
   std::vector<at::Tensor> before;
-  for (const Trainable& adapter : optimizer.trainables())
+  for (const Trainable& adapter : optimizer.trainables()) {
+    EXPECT_EQ(adapter.lora_b, adapter.name.ends_with(".lora_B.weight")) << adapter.name;
     before.push_back(adapter.value.detach().clone());
+  }
   // Long enough that every expert gets a token.
   const Batch batch = MakeBatch(
       {Tokens(spec_.max_positions, spec_.vocab, 1), Tokens(spec_.max_positions, spec_.vocab, 2)},
