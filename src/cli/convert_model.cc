@@ -94,22 +94,22 @@ GgufMetadata TokenizerKeys(const format::GgufFile& file) {
 }
 
 Result<Json> WriteGguf(const model::ModelFiles& files, tensor::DType dtype,
-                       const model::ParameterReader& read, const std::string& out) {
+                       const model::MergedModel& model, const std::string& out) {
   GgufMetadata metadata;
   if (files.gguf() != nullptr) {
     metadata = TokenizerKeys(*files.gguf());
   } else {
     METIER_TRY(AddVocabulary(files.path(), metadata));
   }
-  METIER_TRY(model::WriteGgufModel(out, files.spec(), dtype, metadata, read));
+  METIER_TRY(model::WriteGgufModel(out, model.spec, dtype, metadata, model.read));
   if (metadata.count(kHuggingFaceKey) != 0) return Json(kHuggingFaceKey);
   if (metadata.count("tokenizer.ggml.model") != 0) return Json("tokenizer.ggml.*");
   return Json(nullptr);
 }
 
 Result<Json> WriteFolder(const model::ModelFiles& files, tensor::DType dtype,
-                         const model::ParameterReader& read, const std::string& out) {
-  METIER_TRY(model::WriteHuggingFaceModel(out, files.spec(), dtype, read));
+                         const model::MergedModel& model, const std::string& out) {
+  METIER_TRY(model::WriteHuggingFaceModel(out, model.spec, dtype, model.read));
   if (files.gguf() == nullptr) return CopyTokenizerFiles(files.path(), out);
   const auto text_of = [&files](const char* key) -> const std::string* {
     const format::GgufValue* value = files.gguf()->Metadata(key);
@@ -149,13 +149,12 @@ class FolderInTheMaking {
   std::string part_;
 };
 
-Result<model::ParameterReader> ReaderOf(const model::ModelFiles& files,
-                                        const std::string& adapter) {
+Result<model::MergedModel> WithAdapter(const model::ModelFiles& files, const std::string& adapter) {
   model::ParameterReader plain = [files](const std::string& name) { return files.LoadF32(name); };
-  if (adapter.empty()) return plain;
+  if (adapter.empty()) return model::MergedModel{files.spec(), std::move(plain)};
   METIER_ASSIGN(const format::PeftAdapter peft, format::OpenPeftAdapter(adapter));
   METIER_ASSIGN(model::Adapter deltas, model::ToAdapter(files.spec(), peft));
-  return model::MergedReader(files.spec(), std::move(plain), std::move(deltas));
+  return model::Merge(files.spec(), std::move(plain), std::move(deltas));
 }
 
 }  // namespace
@@ -176,19 +175,19 @@ Result<Json> ConvertModel(const Conversion& conversion) {
   if (conversion.dtype != "auto") {
     dtype = tensor::DTypeFromName(conversion.dtype).value_or(dtype);
   }
-  METIER_ASSIGN(const model::ParameterReader read, ReaderOf(files, place.adapter));
+  METIER_ASSIGN(const model::MergedModel merged, WithAdapter(files, place.adapter));
   Json tokenizer;
   if (gguf) {
-    METIER_ASSIGN(tokenizer, WriteGguf(files, dtype, read, out));
+    METIER_ASSIGN(tokenizer, WriteGguf(files, dtype, merged, out));
   } else {
     FolderInTheMaking folder(out);
-    METIER_ASSIGN(tokenizer, WriteFolder(files, dtype, read, folder.path()));
+    METIER_ASSIGN(tokenizer, WriteFolder(files, dtype, merged, folder.path()));
     METIER_TRY(folder.Finish());
   }
   return Json{{"out", out},
               {"format", gguf ? "gguf" : "huggingface"},
               {"dtype", tensor::InfoOf(dtype).name},
-              {"parameters", model::ParameterCount(files.spec())},
+              {"parameters", model::ParameterCount(merged.spec)},
               {"merged", place.adapter.empty() ? Json(nullptr) : Json(place.adapter)},
               {"tokenizer", std::move(tokenizer)}};
 }

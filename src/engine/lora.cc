@@ -59,7 +59,38 @@ Result<LoadedAdapter> LoadedAdapter::Create(const model::Adapter& adapter, const
     slot = static_cast<std::int32_t>(loaded.deltas_.size());
     loaded.deltas_.push_back(delta);
   }
+  for (const model::ReplacedWeight& weight : adapter.replaced)
+    METIER_TRY(loaded.Replace(weight, weights));
   return loaded;
+}
+
+Status LoadedAdapter::Replace(const model::ReplacedWeight& weight, const Weights& weights) {
+  const auto found = weights.linears().find("head");
+  const bool head = weight.parameter == "head.weight" && found != weights.linears().end();
+  if (!head && weight.parameter != "embed.tokens")
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("adapter: the model has no '{}' to replace", weight.parameter));
+  const Matrix& base = head ? found->second.w : weights.tokens;
+  const tensor::Shape expected = {base.rows, base.columns};
+  if (weight.value.shape() != expected || weight.value.dtype() != tensor::DType::kF32) {
+    return Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("adapter: '{}' is {} {}, expected F32 {}", weight.parameter,
+                    tensor::InfoOf(weight.value.dtype()).name,
+                    tensor::FormatShape(weight.value.shape()), tensor::FormatShape(expected)));
+  }
+  replaced_.push_back(weight.value);
+  if (!head) {
+    tokens_ = MatrixOf(replaced_.back());
+    return Ok();
+  }
+  if (Find(found->second) != nullptr) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "adapter: 'head' has a delta and a weight of its own; expected one of them");
+  }
+  head_ = MatrixOf(replaced_.back());
+  head_index_ = found->second.index;
+  return Ok();
 }
 
 const LoraDelta* LoadedAdapter::Find(const Linear& linear) const {
@@ -69,9 +100,22 @@ const LoraDelta* LoadedAdapter::Find(const Linear& linear) const {
 
 void MultiplyAdapted(Compute& compute, const Linear& linear, std::span<const AdapterRun> runs,
                      const float* x, std::size_t rows, float* out) {
-  compute.Multiply(linear, x, rows, out);
   const auto in = static_cast<std::size_t>(linear.w.columns);
   const auto outputs = static_cast<std::size_t>(linear.w.rows);
+  std::size_t done = 0;  // rows that have been multiplied
+  const auto multiply_until = [&](std::size_t end) {
+    if (end > done) compute.Multiply(linear, x + done * in, end - done, out + done * outputs);
+    done = end;
+  };
+  for (const AdapterRun& run : runs) {
+    const Matrix* own = run.adapter == nullptr ? nullptr : run.adapter->Replacement(linear);
+    if (own == nullptr || run.begin == run.end) continue;
+    multiply_until(run.begin);
+    compute.Multiply(*own, linear.bias, x + run.begin * in, run.end - run.begin,
+                     out + run.begin * outputs);
+    done = run.end;
+  }
+  multiply_until(rows);
   for (const AdapterRun& run : runs) {
     const LoraDelta* delta = run.adapter == nullptr ? nullptr : run.adapter->Find(linear);
     if (delta == nullptr || run.begin == run.end) continue;

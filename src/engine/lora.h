@@ -1,9 +1,10 @@
-// engine/lora.h - adapters applied while computing: y += scale * B (A x), on the rows of the
-// sequences that use them.
+// engine/lora.h - adapters applied while computing: y += scale * B (A x), or with a weight of their
+// own instead of the base's, on the rows of the sequences that use them.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -24,9 +25,21 @@ class LoadedAdapter {
   // nullptr: this adapter leaves the linear alone.
   const model::LoraDelta* Find(const Linear& linear) const;
 
+  // The weight to use instead of the linear's, or of the table of tokens; nullptr: the base's.
+  const Matrix* Replacement(const Linear& linear) const {
+    return head_ && linear.index == head_index_ ? &*head_ : nullptr;
+  }
+  const Matrix* tokens() const { return tokens_ ? &*tokens_ : nullptr; }
+
  private:
+  Status Replace(const model::ReplacedWeight& weight, const Weights& weights);
+
   std::vector<model::LoraDelta> deltas_;
-  std::vector<std::int32_t> by_linear_;  // index into deltas_, or -1
+  std::vector<std::int32_t> by_linear_;   // index into deltas_, or -1
+  std::vector<tensor::Tensor> replaced_;  // what the matrices borrow
+  std::optional<Matrix> tokens_;
+  std::optional<Matrix> head_;
+  std::size_t head_index_ = 0;
 };
 
 // Consecutive rows that share an adapter (or none).
@@ -36,8 +49,8 @@ struct AdapterRun {
   std::size_t end = 0;
 };
 
-// Multiplies with the base weights, then adds each run's delta. x: [rows, in], out: [rows, out],
-// both contiguous.
+// Multiplies with the base's weight or the run's own, then adds each run's delta. x: [rows, in],
+// out: [rows, out], both contiguous; runs in the order of the rows.
 void MultiplyAdapted(Compute& compute, const Linear& linear, std::span<const AdapterRun> runs,
                      const float* x, std::size_t rows, float* out);
 

@@ -60,9 +60,11 @@ void Network::Embed(std::span<const Segment> segments) {
     for (std::size_t i = 0; i < width; ++i) x[i] += row[i];
   };
   for (const Segment& segment : segments) {
+    const Matrix* own = segment.adapter == nullptr ? nullptr : segment.adapter->tokens();
+    const Matrix& table = own == nullptr ? weights_.tokens : *own;
     for (std::size_t i = 0; i < segment.tokens.size(); ++i) {
       float* x = x_.data() + (segment.row + i) * width;
-      DecodeRow(weights_.tokens, segment.tokens[i], {x, width});
+      DecodeRow(table, segment.tokens[i], {x, width});
       if (spec_.embed_scale != 1.0) {
         for (std::size_t d = 0; d < width; ++d) x[d] *= static_cast<float>(spec_.embed_scale);
       }

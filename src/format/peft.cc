@@ -118,7 +118,8 @@ Result<PeftAdapter> OpenPeftAdapter(const std::string& folder, const Limits& lim
 }
 
 Status WritePeftAdapter(const std::string& folder, const PeftConfig& config,
-                        const std::vector<PeftModule>& modules) {
+                        const std::vector<PeftModule>& modules,
+                        const std::vector<NamedTensor>& saved) {
   std::vector<NamedTensor> tensors;
   for (const PeftModule& module : modules) {
     METIER_TRY(CheckPair(config, module.path, {&module.a, &module.b}));
@@ -132,6 +133,13 @@ Status WritePeftAdapter(const std::string& folder, const PeftConfig& config,
     }
     tensors.push_back({fmt::format("{}{}{}", kPrefix, module.path, kA), module.a});
     tensors.push_back({fmt::format("{}{}{}", kPrefix, module.path, kB), module.b});
+  }
+  for (const NamedTensor& weight : saved) {
+    if (!IsSaved(config, weight.name)) {
+      return Error(ErrorCode::kInvalidArgument,
+                   fmt::format("adapter weight '{}': no module of modules_to_save", weight.name));
+    }
+    tensors.push_back({fmt::format("{}{}", kPrefix, weight.name), weight.tensor});
   }
   METIER_TRY(MakeDirectories(folder));
   METIER_TRY(WriteSafetensors(folder + "/adapter_model.safetensors", tensors, {{"format", "pt"}}));

@@ -36,6 +36,7 @@ struct PeftConfig {
   std::vector<std::string> exclude_modules;       // suffixes
   std::string exclude_pattern;                    // regular expression over whole module paths
   std::vector<std::string> modules_to_save;       // replaced as a whole: plain weights in the file
+  bool ensure_weight_tying = false;               // a tied head is replaced with its embedding
   std::vector<std::int64_t> layers_to_transform;  // empty: all
   std::vector<std::string> layers_pattern;        // the list of layers, "layers" or "h"; empty: any
   ModulePatterns<std::int64_t> rank_pattern;
@@ -83,9 +84,11 @@ struct PeftAdapter {
 // that no key explains. kUnsupported: DoRA magnitudes, LoRA on embeddings.
 Result<PeftAdapter> OpenPeftAdapter(const std::string& folder, const Limits& limits = {});
 
-// Writes both files atomically into `folder` (created), the config last. Tensor names follow PEFT.
-// kInvalidArgument: a rank or scale that the config does not give the module.
+// Writes both files atomically into `folder` (created), the config last. Tensor names follow PEFT;
+// `saved` are weights of the config's modules_to_save, named as in PeftAdapter. kInvalidArgument: a
+// rank or scale that the config does not give the module, a saved weight that it does not name.
 Status WritePeftAdapter(const std::string& folder, const PeftConfig& config,
-                        const std::vector<PeftModule>& modules);
+                        const std::vector<PeftModule>& modules,
+                        const std::vector<NamedTensor>& saved = {});
 
 }  // namespace metier::format

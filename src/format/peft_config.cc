@@ -125,16 +125,11 @@ constexpr std::array kOffKeys = {
 };
 
 // Keys that concern training, memory or record-keeping only: kept and written back.
-constexpr std::array<std::string_view, 18> kHarmlessKeys = {
-    "auto_mapping",       "revision",
-    "inference_mode",     "peft_version",
-    "megatron_config",    "megatron_core",
-    "eva_config",         "corda_config",
-    "lora_ga_config",     "loftq_config",
-    "velora_config",      "qalora_group_size",
-    "runtime_config",     "ensure_weight_tying",
-    "is_prompt_learning", "model_config",
-    "layer_pattern",      "task_type",
+constexpr std::array<std::string_view, 17> kHarmlessKeys = {
+    "auto_mapping",  "revision",          "inference_mode", "peft_version",       "megatron_config",
+    "megatron_core", "eva_config",        "corda_config",   "lora_ga_config",     "loftq_config",
+    "velora_config", "qalora_group_size", "runtime_config", "is_prompt_learning", "model_config",
+    "layer_pattern", "task_type",
 };
 
 // Initialisations that change the base weights too (they subtract what the adapter starts with): on
@@ -184,6 +179,8 @@ Result<bool> ReadKey(std::string_view key, const Json& value, PeftConfig& config
     METIER_TRY(NamesOrPattern(key, value, config.exclude_modules, config.exclude_pattern));
   } else if (key == "modules_to_save") {
     METIER_ASSIGN(config.modules_to_save, Strings(key, value));
+  } else if (key == "ensure_weight_tying") {
+    METIER_ASSIGN(config.ensure_weight_tying, Flag(key, value));
   } else if (key == "layers_to_transform") {
     METIER_TRY(LayerIndices(key, value, config.layers_to_transform));
   } else if (key == "layers_pattern") {
@@ -346,6 +343,7 @@ Json PeftConfigToJson(const PeftConfig& config) {
   out["target_modules"] = NamesToJson(config.target_modules, config.target_pattern);
   out["exclude_modules"] = NamesToJson(config.exclude_modules, config.exclude_pattern);
   out["modules_to_save"] = NamesToJson(config.modules_to_save, {});
+  if (config.ensure_weight_tying) out["ensure_weight_tying"] = true;
   out["layers_to_transform"] =
       config.layers_to_transform.empty() ? Json(nullptr) : Json(config.layers_to_transform);
   out["layers_pattern"] = NamesToJson(config.layers_pattern, {});

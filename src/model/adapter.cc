@@ -20,6 +20,8 @@ using tensor::DType;
 using tensor::Tensor;
 
 constexpr std::string_view kWeight = ".weight";
+constexpr std::string_view kEmbedding = "embed.tokens";
+constexpr std::string_view kHead = "head.weight";
 
 bool IsLinear(const Parameter& parameter) {
   return parameter.shape.size() == 2 && parameter.name.ends_with(kWeight) &&
@@ -36,17 +38,19 @@ const Family& FamilyOf(const ModelSpec& spec) {
   return **family;
 }
 
-std::vector<std::string> Paths(const std::vector<LinearModule>& modules) {
+template <class Module>
+std::vector<std::string> Paths(const std::vector<Module>& modules) {
   std::vector<std::string> paths;
-  for (const LinearModule& module : modules) paths.push_back(module.path);
+  for (const Module& module : modules) paths.push_back(module.path);
   return paths;
 }
 
 // The module that PEFT's path names. Paths are those of the class that was adapted: LlamaModel
 // alone lacks "model.", which LlamaForCausalLM puts in front.
-const LinearModule* FindModule(const std::vector<LinearModule>& modules, const Family& family,
-                               const std::string& path) {
-  for (const LinearModule& module : modules) {
+template <class Module>
+const Module* FindModule(const std::vector<Module>& modules, const Family& family,
+                         const std::string& path) {
+  for (const Module& module : modules) {
     if (module.path == path) return &module;
   }
   if (family.hf_prefixes.empty()) return nullptr;
@@ -54,7 +58,7 @@ const LinearModule* FindModule(const std::vector<LinearModule>& modules, const F
   for (const std::string_view prefix : family.hf_prefixes) {
     if (!path.starts_with(prefix)) continue;
     const std::string other = std::string(written) + path.substr(prefix.size());
-    for (const LinearModule& module : modules) {
+    for (const Module& module : modules) {
       if (module.path == other) return &module;
     }
   }
@@ -88,23 +92,24 @@ Status CheckShapes(const LinearModule& module, const format::PeftModule& peft) {
                            tensor::FormatShape(peft.b.shape), module.in, module.out));
 }
 
-// Names of target_modules (a list) that choose nothing.
-Status CheckEveryTargetChose(const std::vector<LinearModule>& all,
-                             const format::PeftConfig& config) {
-  for (const std::string& target : config.target_modules) {
-    const bool chose = std::any_of(all.begin(), all.end(), [&](const LinearModule& module) {
-      return format::HasModuleSuffix(module.path, target);
+// Names of target_modules (a list) or modules_to_save that choose nothing.
+template <class Module>
+Status CheckEveryNameChose(std::string_view what, const std::vector<std::string>& names,
+                           const std::vector<Module>& all) {
+  for (const std::string& name : names) {
+    const bool chose = std::any_of(all.begin(), all.end(), [&](const Module& module) {
+      return format::HasModuleSuffix(module.path, name);
     });
     if (chose) continue;
     std::vector<std::string> ends;  // the names that could have been meant
-    for (const LinearModule& module : all) {
+    for (const Module& module : all) {
       ends.push_back(module.path.substr(module.path.rfind('.') + 1));
     }
     std::sort(ends.begin(), ends.end());
     ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
-    const std::string nearest = NearestName(target, ends);
+    const std::string nearest = NearestName(name, ends);
     return Error(ErrorCode::kInvalidArgument,
-                 fmt::format("target module '{}' matches no layer{}; layers: {}", target,
+                 fmt::format("{} '{}' matches no layer{}; layers: {}", what, name,
                              nearest.empty() ? "" : fmt::format(" (did you mean '{}'?)", nearest),
                              fmt::join(ends, " ")));
   }
@@ -133,16 +138,78 @@ std::vector<LinearModule> LinearModules(const ModelSpec& spec) {
   return modules;
 }
 
+std::vector<WholeModule> WholeModules(const ModelSpec& spec) {
+  ModelSpec untied = spec;
+  untied.tied_head = false;
+  const std::vector<Parameter> parameters = Parameters(untied);
+  std::vector<WholeModule> modules;
+  for (const StoredTensor& tensor : StoredTensors(untied, FamilyOf(spec).hf_rules(untied))) {
+    const std::string& ours = parameters[tensor.parts.front()].name;
+    if (ours == kEmbedding || ours == kHead) modules.push_back({WithoutWeight(tensor.name), ours});
+  }
+  return modules;
+}
+
+Result<std::vector<WholeModule>> SelectWholeModules(const ModelSpec& spec,
+                                                    const std::vector<std::string>& names) {
+  const std::vector<WholeModule> all = WholeModules(spec);
+  METIER_TRY(CheckEveryNameChose("module to save", names, all));
+  std::vector<WholeModule> chosen;
+  for (const WholeModule& module : all) {
+    const bool named = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+      return format::HasModuleSuffix(module.path, name);
+    });
+    if (named) chosen.push_back(module);
+  }
+  return chosen;
+}
+
+Result<std::vector<ReplacedWeight>> ReplacedWeights(const ModelSpec& spec,
+                                                    const format::PeftAdapter& peft) {
+  const std::vector<WholeModule> modules = WholeModules(spec);
+  const tensor::Shape expected = {spec.vocab, spec.width};
+  std::vector<ReplacedWeight> replaced;
+  for (const format::NamedTensor& saved : peft.saved) {
+    const WholeModule* module = saved.name.ends_with(kWeight)
+                                    ? FindModule(modules, FamilyOf(spec), WithoutWeight(saved.name))
+                                    : nullptr;
+    if (module == nullptr) {
+      return Error(ErrorCode::kUnsupported,
+                   fmt::format("adapter: '{}' of modules_to_save cannot be replaced, only {} can; "
+                               "merge the adapter into its base model with PEFT first",
+                               saved.name, fmt::join(Paths(modules), " and ")));
+    }
+    if (saved.tensor.shape != expected) {
+      return Error(ErrorCode::kInvalidArgument,
+                   fmt::format("adapter: '{}' is {}, but the model (family {}) has {}: is this the "
+                               "adapter's base model, with as many tokens?",
+                               saved.name, tensor::FormatShape(saved.tensor.shape), spec.family,
+                               tensor::FormatShape(expected)));
+    }
+    METIER_ASSIGN(Tensor value, format::DecodeTensor(saved.tensor));
+    replaced.push_back({module->parameter, std::move(value)});
+  }
+  if (peft.config.ensure_weight_tying && spec.tied_head && replaced.size() == 1) {
+    replaced.push_back(replaced.front());
+    replaced.back().parameter = replaced.front().parameter == kHead ? kEmbedding : kHead;
+  }
+  std::sort(replaced.begin(), replaced.end(), [](const ReplacedWeight& x, const ReplacedWeight& y) {
+    return x.parameter < y.parameter;
+  });
+  for (std::size_t i = 1; i < replaced.size(); ++i) {
+    if (replaced[i].parameter == replaced[i - 1].parameter)
+      return Error(ErrorCode::kDataCorrupt,
+                   fmt::format("adapter: two weights of modules_to_save replace '{}'",
+                               replaced[i].parameter));
+  }
+  return replaced;
+}
+
 Result<Adapter> ToAdapter(const ModelSpec& spec, const format::PeftAdapter& peft) {
-  if (!peft.saved.empty())
-    return Error(
-        ErrorCode::kUnsupported,
-        fmt::format("adapter: '{}' of modules_to_save replaces a whole weight of the base; "
-                    "merge the adapter into its base model with PEFT first",
-                    peft.saved.front().name));
   const std::vector<LinearModule> modules = LinearModules(spec);
   const Family& family = FamilyOf(spec);
   Adapter adapter;
+  METIER_ASSIGN(adapter.replaced, ReplacedWeights(spec, peft));
   for (const format::PeftModule& lora : peft.modules) {
     const LinearModule* module = FindModule(modules, family, lora.path);
     if (module == nullptr) {
@@ -166,7 +233,7 @@ Result<Adapter> ToAdapter(const ModelSpec& spec, const format::PeftAdapter& peft
 Result<std::vector<LinearModule>> SelectModules(const ModelSpec& spec,
                                                 const format::PeftConfig& config) {
   const std::vector<LinearModule> all = LinearModules(spec);
-  METIER_TRY(CheckEveryTargetChose(all, config));
+  METIER_TRY(CheckEveryNameChose("target module", config.target_modules, all));
   const bool every = config.target_pattern == "all-linear";
   std::vector<LinearModule> chosen;
   for (const LinearModule& module : all) {

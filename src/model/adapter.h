@@ -3,7 +3,8 @@
 //
 // PEFT names modules of the Hugging Face model. Where those fuse several of our linears (gpt2's
 // c_attn, bloom's query_key_value), one module becomes several entries here that share A and take
-// their rows of B.
+// their rows of B. Beside its deltas an adapter may replace the embedding and the head as a whole
+// (modules_to_save): that is how a model learns new tokens.
 #pragma once
 
 #include <string>
@@ -26,14 +27,26 @@ struct LoraDelta {
   double scale = 1;
 };
 
+// A weight to use instead of the base's. Of a model that ties its head to its embedding the two may
+// differ here: then the adapted model is not tied.
+struct ReplacedWeight {
+  std::string parameter;  // ours: "embed.tokens" or "head.weight"
+  tensor::Tensor value;   // [vocab, width], F32, owned
+};
+
 struct Adapter {
   std::string name;
-  std::vector<LoraDelta> deltas;  // sorted by linear
+  std::vector<LoraDelta> deltas;         // sorted by linear
+  std::vector<ReplacedWeight> replaced;  // sorted by parameter
 };
 
 // kInvalidArgument: a module the model does not have (with the nearest), or shapes that do not fit
-// it.
+// it. kUnsupported: modules_to_save other than the embedding and the head.
 Result<Adapter> ToAdapter(const ModelSpec& spec, const format::PeftAdapter& peft);
+
+// The part of it that modules_to_save gives.
+Result<std::vector<ReplacedWeight>> ReplacedWeights(const ModelSpec& spec,
+                                                    const format::PeftAdapter& peft);
 
 // The Hugging Face modules that a LoRA can adapt, and which of our linears each holds.
 struct LinearModule {
@@ -55,5 +68,17 @@ std::vector<LinearModule> LinearModules(const ModelSpec& spec);
 // target that matches nothing.
 Result<std::vector<LinearModule>> SelectModules(const ModelSpec& spec,
                                                 const format::PeftConfig& config);
+
+// A Hugging Face module that an adapter can replace as a whole. A head that is tied to the
+// embedding is one of its own, as it is for PEFT.
+struct WholeModule {
+  std::string path;       // "model.embed_tokens", "lm_head"
+  std::string parameter;  // ours: "embed.tokens", "head.weight"
+};
+std::vector<WholeModule> WholeModules(const ModelSpec& spec);
+
+// Those that `names` (path suffixes) choose. kInvalidArgument: a name that matches nothing.
+Result<std::vector<WholeModule>> SelectWholeModules(const ModelSpec& spec,
+                                                    const std::vector<std::string>& names);
 
 }  // namespace metier::model

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <span>
 #include <utility>
@@ -48,9 +49,29 @@ void AddDelta(const LoraDelta& delta, std::span<float> weight) {
   }
 }
 
+const tensor::Tensor* Find(const std::map<std::string, tensor::Tensor>& replaced,
+                           const std::string& parameter) {
+  const auto found = replaced.find(parameter);
+  return found == replaced.end() ? nullptr : &found->second;
+}
+
+// Whether one matrix can go on being both.
+bool StaysTied(const ModelSpec& spec, const std::map<std::string, tensor::Tensor>& replaced) {
+  const tensor::Tensor* embedding = Find(replaced, "embed.tokens");
+  const tensor::Tensor* head = Find(replaced, "head.weight");
+  if (!spec.tied_head || (embedding == nullptr) != (head == nullptr)) return false;
+  return embedding == nullptr || std::ranges::equal(embedding->bytes(), head->bytes());
+}
+
 }  // namespace
 
-Result<ParameterReader> MergedReader(const ModelSpec& spec, ParameterReader base, Adapter adapter) {
+Result<MergedModel> Merge(const ModelSpec& spec, ParameterReader base, Adapter adapter) {
+  std::map<std::string, tensor::Tensor> replaced;
+  for (ReplacedWeight& weight : adapter.replaced)
+    replaced.emplace(weight.parameter, std::move(weight.value));
+  MergedModel merged;
+  merged.spec = spec;
+  merged.spec.tied_head = StaysTied(spec, replaced);
   std::map<std::string, Shape> shapes;
   for (const Parameter& parameter : Parameters(spec)) shapes[parameter.name] = parameter.shape;
   std::multimap<std::string, LoraDelta> deltas;
@@ -59,13 +80,17 @@ Result<ParameterReader> MergedReader(const ModelSpec& spec, ParameterReader base
     std::string name = delta.linear + ".weight";
     deltas.emplace(std::move(name), std::move(delta));
   }
-  return ParameterReader([base = std::move(base), deltas = std::move(deltas)](
-                             const std::string& name) -> Result<tensor::Tensor> {
-    METIER_ASSIGN(tensor::Tensor weight, base(name));
+  const bool was_tied = spec.tied_head;
+  merged.read = [base = std::move(base), deltas = std::move(deltas), replaced = std::move(replaced),
+                 was_tied](const std::string& name) -> Result<tensor::Tensor> {
+    if (const tensor::Tensor* weight = Find(replaced, name)) return *weight;
+    METIER_ASSIGN(tensor::Tensor weight,
+                  base(was_tied && name == "head.weight" ? "embed.tokens" : name));
     const auto [begin, end] = deltas.equal_range(name);
     for (auto delta = begin; delta != end; ++delta) AddDelta(delta->second, weight.f32());
     return weight;
-  });
+  };
+  return merged;
 }
 
 }  // namespace metier::model

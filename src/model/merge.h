@@ -1,4 +1,5 @@
-// model/merge.h - an adapter added into the weights of its base: W + scale * B A.
+// model/merge.h - an adapter added into the weights of its base: W + scale * B A, or the weight
+// that replaces W.
 #pragma once
 
 #include "base/result.h"
@@ -8,9 +9,15 @@
 
 namespace metier::model {
 
-// Gives the parameters of `base` with the adapter added, in F32; each element's sum is taken in
-// double and rounded once. kInvalidArgument: a delta of a linear that the model does not have, or
-// of another shape.
-Result<ParameterReader> MergedReader(const ModelSpec& spec, ParameterReader base, Adapter adapter);
+struct MergedModel {
+  ModelSpec spec;  // the base's, but untied where the adapter replaces embedding and head by
+                   // different weights
+  ParameterReader read;
+};
+
+// The parameters of `base` with the adapter added, in F32; each element's sum is taken in double
+// and rounded once. kInvalidArgument: a delta of a linear that the model does not have, or of
+// another shape.
+Result<MergedModel> Merge(const ModelSpec& spec, ParameterReader base, Adapter adapter);
 
 }  // namespace metier::model

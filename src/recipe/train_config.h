@@ -28,6 +28,7 @@ struct LoraConfig {
   bool rslora = false;
   double loraplus_lr_ratio = 1;
   std::vector<std::string> target_modules = {"all-linear"};
+  std::vector<std::string> modules_to_save;
   std::map<std::string, std::int64_t> rank_pattern;
   std::map<std::string, double> alpha_pattern;
   std::string adapter;
@@ -45,6 +46,9 @@ struct LoraConfig {
         .Above(0);
     field("target_modules", target_modules,
           "endings of module paths (q_proj, c_attn), or all-linear: every linear but the head");
+    field("modules_to_save", modules_to_save,
+          "endings of modules that learn as a whole and are saved with the adapter: the embedding "
+          "(embed_tokens, wte), the head (lm_head); where the model ties them, either means both");
     field("rank_pattern", rank_pattern, "another rank for modules whose path ends so");
     field("alpha_pattern", alpha_pattern, "another alpha for modules whose path ends so");
     field("adapter", adapter, "a PEFT directory to continue from, with this same configuration");

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/check.h"
 #include "base/rng.h"
 #include "format/decode.h"
 
@@ -40,6 +41,13 @@ at::Tensor RowIndex(const LoraPart& part, std::int64_t module_out) {
   return identity ? at::Tensor() : torch::tensor(rows, at::kLong);
 }
 
+// F32 on the CPU, its own memory.
+at::Tensor TensorOf(const tensor::Tensor& values) {
+  const at::Tensor copy = at::empty(values.shape(), at::kFloat);
+  std::memcpy(copy.data_ptr(), values.bytes().data(), values.bytes().size());
+  return copy;
+}
+
 tensor::TensorView ViewOf(const at::Tensor& tensor) {
   tensor::TensorView view;
   view.dtype = tensor::DType::kF32;
@@ -47,6 +55,8 @@ tensor::TensorView ViewOf(const at::Tensor& tensor) {
   view.bytes = {static_cast<const std::byte*>(tensor.data_ptr()), tensor.nbytes()};
   return view;
 }
+
+std::string LeafOf(const std::string& path) { return path.substr(path.rfind('.') + 1); }
 
 }  // namespace
 
@@ -63,7 +73,7 @@ Status LoraSet::AddModules(const model::ModelSpec& spec, at::ScalarType real, at
       if (part.linear == "head" || part.linear.rfind("embed.", 0) == 0) {
         return Error(ErrorCode::kUnsupported,
                      fmt::format("LoRA target '{}': adapters on the embedding or the head are not "
-                                 "trained here; leave it out of target_modules",
+                                 "trained here; name it in modules_to_save instead",
                                  module.path));
       }
       parts_[part.linear] = {modules_.size(), part.rows, part.out};
@@ -76,8 +86,35 @@ Status LoraSet::AddModules(const model::ModelSpec& spec, at::ScalarType real, at
   return Ok();
 }
 
+void LoraSet::AddSaved(std::vector<model::WholeModule> modules, const tensor::Tensor& value,
+                       at::ScalarType real, at::Device device) {
+  const at::Tensor copy = TensorOf(value).to(real).to(device);
+  saved_.push_back({std::move(modules), copy.requires_grad_(true)});
+}
+
+Status LoraSet::LoadSaved(const model::ModelSpec& spec, const format::PeftAdapter& peft,
+                          at::ScalarType real, at::Device device) {
+  METIER_ASSIGN(const std::vector<model::ReplacedWeight> replaced,
+                model::ReplacedWeights(spec, peft));
+  for (const model::WholeModule& module : model::WholeModules(spec)) {
+    const auto weight =
+        std::ranges::find(replaced, module.parameter, &model::ReplacedWeight::parameter);
+    if (weight == replaced.end()) continue;
+    // Embedding and head of a tied model go on as one where they are still the same.
+    const bool joins = spec.tied_head && !saved_.empty() &&
+                       std::ranges::equal(replaced.front().value.bytes(), weight->value.bytes());
+    if (joins) {
+      saved_.front().modules.push_back(module);
+    } else {
+      AddSaved({module}, weight->value, real, device);
+    }
+  }
+  return Ok();
+}
+
 Result<LoraSet> LoraSet::Create(const model::ModelSpec& spec, const recipe::LoraConfig& config,
-                                std::uint64_t seed, at::ScalarType real, at::Device device) {
+                                std::uint64_t seed, at::ScalarType real, at::Device device,
+                                const model::ParameterReader& base) {
   LoraSet set;
   set.config_.rank = config.rank;
   set.config_.alpha = config.alpha;
@@ -98,6 +135,19 @@ Result<LoraSet> LoraSet::Create(const model::ModelSpec& spec, const recipe::Lora
     lora.a.requires_grad_(true);
     lora.b.requires_grad_(true);
   }
+  METIER_ASSIGN(std::vector<model::WholeModule> whole,
+                model::SelectWholeModules(spec, config.modules_to_save));
+  if (whole.empty()) return set;
+  METIER_CHECK(base != nullptr, "modules_to_save begin as the base's weights");
+  if (spec.tied_head) {
+    METIER_ASSIGN(const tensor::Tensor value, base("embed.tokens"));
+    set.AddSaved(model::WholeModules(spec), value, real, device);
+    return set;
+  }
+  for (model::WholeModule& module : whole) {
+    METIER_ASSIGN(const tensor::Tensor value, base(module.parameter));
+    set.AddSaved({std::move(module)}, value, real, device);
+  }
   return set;
 }
 
@@ -107,6 +157,7 @@ Result<LoraSet> LoraSet::Load(const model::ModelSpec& spec, const std::string& f
   LoraSet set;
   set.config_ = peft.config;
   METIER_TRY(set.AddModules(spec, real, device));
+  METIER_TRY(set.LoadSaved(spec, peft, real, device));
   if (set.modules_.size() != peft.modules.size()) {
     return Error(ErrorCode::kDataCorrupt,
                  fmt::format("adapter '{}': {} modules in its file, {} selected by its config",
@@ -130,9 +181,7 @@ Result<LoraSet> LoraSet::Load(const model::ModelSpec& spec, const std::string& f
                                  lora.module.path, tensor::FormatShape(wide.shape()),
                                  tensor::FormatShape(pair.first.sizes().vec())));
       }
-      const at::Tensor copy = at::empty(pair.first.sizes(), at::kFloat);
-      std::memcpy(copy.data_ptr(), wide.bytes().data(), wide.bytes().size());
-      pair.first.copy_(copy);
+      pair.first.copy_(TensorOf(wide));
     }
     lora.a.requires_grad_(true);
     lora.b.requires_grad_(true);
@@ -148,8 +197,7 @@ Status LoraSet::Save(const std::string& folder, const std::string& base_model) c
     config.target_pattern.clear();
     config.target_modules.clear();
     for (const LoraModule& lora : modules_) {
-      const std::string& path = lora.module.path;
-      const std::string leaf = path.substr(path.rfind('.') + 1);
+      const std::string leaf = LeafOf(lora.module.path);
       if (std::find(config.target_modules.begin(), config.target_modules.end(), leaf) ==
           config.target_modules.end())
         config.target_modules.push_back(leaf);
@@ -163,7 +211,18 @@ Status LoraSet::Save(const std::string& folder, const std::string& base_model) c
     modules.push_back(
         {lora.module.path, ViewOf(kept[kept.size() - 2]), ViewOf(kept.back()), lora.scale});
   }
-  return format::WritePeftAdapter(folder, config, modules);
+  // A tied weight is written under both names: readers that know nothing of tying have both.
+  config.modules_to_save.clear();
+  std::vector<format::NamedTensor> saved;
+  for (const SavedModule& whole : saved_) {
+    kept.push_back(whole.value.detach().to(at::kCPU, at::kFloat).contiguous());
+    config.ensure_weight_tying = whole.modules.size() > 1;
+    for (const model::WholeModule& module : whole.modules) {
+      config.modules_to_save.push_back(LeafOf(module.path));
+      saved.push_back({module.path + ".weight", ViewOf(kept.back())});
+    }
+  }
+  return format::WritePeftAdapter(folder, config, modules, saved);
 }
 
 const LoraPart* LoraSet::Find(const std::string& linear) const {

@@ -2,6 +2,7 @@
 //
 // delta W = scale * B A. Adapters belong to modules of the Hugging Face model (that is what PEFT
 // names); where such a module fuses several of our linears, they share A and take their rows of B.
+// Embedding and head may learn as a whole beside them (modules_to_save).
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include "base/result.h"
 #include "format/peft.h"
 #include "model/adapter.h"
+#include "model/model_files.h"
 #include "model/model_spec.h"
 #include "recipe/train_config.h"
 #include "train/torch.h"
@@ -32,15 +34,23 @@ struct LoraPart {
   std::int64_t out = 0;
 };
 
+// A weight that the adapter has of its own: the embedding, the head, or both where they are tied.
+struct SavedModule {
+  std::vector<model::WholeModule> modules;
+  at::Tensor value;  // real [vocab, width]
+};
+
 class LoraSet {
  public:
   LoraSet() = default;
 
   // Adapters as `config` asks, initialised as PEFT does: A uniform in +-1/sqrt(in) (Kaiming with a
   // = sqrt(5)), B zero; each module's A from its own stream of `seed`. kInvalidArgument: a target
-  // that matches nothing; kUnsupported: an adapter on the embedding or head.
+  // that matches nothing; kUnsupported: an adapter on the embedding or head. `base` gives the
+  // weights of modules_to_save to begin with; it may be empty where there are none.
   static Result<LoraSet> Create(const model::ModelSpec& spec, const recipe::LoraConfig& config,
-                                std::uint64_t seed, at::ScalarType real, at::Device device);
+                                std::uint64_t seed, at::ScalarType real, at::Device device,
+                                const model::ParameterReader& base = {});
 
   // From a PEFT directory.
   static Result<LoraSet> Load(const model::ModelSpec& spec, const std::string& folder,
@@ -51,6 +61,7 @@ class LoraSet {
 
   bool empty() const { return modules_.empty(); }
   const std::vector<LoraModule>& modules() const { return modules_; }
+  const std::vector<SavedModule>& saved() const { return saved_; }
   double dropout() const { return config_.dropout; }
   const format::PeftConfig& config() const { return config_; }
 
@@ -59,9 +70,15 @@ class LoraSet {
 
  private:
   Status AddModules(const model::ModelSpec& spec, at::ScalarType real, at::Device device);
+  // The weight begins as `value`, F32.
+  void AddSaved(std::vector<model::WholeModule> modules, const tensor::Tensor& value,
+                at::ScalarType real, at::Device device);
+  Status LoadSaved(const model::ModelSpec& spec, const format::PeftAdapter& peft,
+                   at::ScalarType real, at::Device device);
 
   format::PeftConfig config_;
   std::vector<LoraModule> modules_;
+  std::vector<SavedModule> saved_;
   std::map<std::string, LoraPart> parts_;
 };
 

@@ -138,8 +138,8 @@ void Network::Build() {
   const auto whole = [](const Weight& weight) {
     return weight.master.defined() ? weight.master : weight.act;
   };
-  tokens_ = AddWeight("embed.tokens", {spec_.vocab, spec_.width});
-  slices_["embed.tokens"] = {"embed.tokens", whole(tokens_)};
+  own_tokens_ = AddWeight("embed.tokens", {spec_.vocab, spec_.width});
+  slices_["embed.tokens"] = {"embed.tokens", whole(own_tokens_)};
   if (spec_.position == PositionKind::kLearned) {
     positions_ = AddStored("embed.positions",
                            {spec_.max_positions + spec_.position_offset, spec_.width}, true);
@@ -153,10 +153,25 @@ void Network::Build() {
   for (std::int64_t i = 0; i < spec_.layers; ++i) BuildLayer(i);
   if (spec_.final_norm) final_norm_ = AddNorms("final_norm", spec_.width);
   if (!spec_.head) return;
-  head_ = tokens_;
+  own_head_ = own_tokens_;
   if (!spec_.tied_head) {
-    head_ = AddWeight("head.weight", {spec_.vocab, spec_.width});
-    slices_["head.weight"] = {"head.weight", whole(head_)};
+    own_head_ = AddWeight("head.weight", {spec_.vocab, spec_.width});
+    slices_["head.weight"] = {"head.weight", whole(own_head_)};
+  }
+}
+
+void Network::SetLora(LoraSet lora) {
+  lora_ = std::move(lora);
+  tokens_ = own_tokens_;
+  head_ = own_head_;
+  saved_.clear();
+  const at::ScalarType act = options_.precision.act;
+  for (const SavedModule& saved : lora_.saved()) {
+    Weight weight{saved.value, saved.value};
+    if (act != options_.precision.real) weight.act = saved.value.detach().to(act);
+    saved_.push_back(weight);
+    for (const model::WholeModule& module : saved.modules)
+      (module.parameter == "embed.tokens" ? tokens_ : head_) = weight;
   }
 }
 
@@ -222,6 +237,7 @@ Result<Network> Network::Create(const model::ModelSpec& spec, const NetworkOptio
   METIER_TRY(network.ReadAll(read));
   network.BuildTables();
   network.Finish();
+  network.SetLora({});
   return network;
 }
 
@@ -231,6 +247,12 @@ std::vector<Trainable> Network::Trainables() const {
     trainables.push_back({lora.module.path + ".lora_A.weight", lora.a, at::Tensor(), true});
     trainables.push_back({lora.module.path + ".lora_B.weight", lora.b, at::Tensor(), true});
     trainables.back().lora_b = true;
+  }
+  for (std::size_t i = 0; i < saved_.size(); ++i) {
+    const Weight& weight = saved_[i];
+    const bool copied = !weight.act.is_same(weight.master);
+    trainables.push_back({lora_.saved()[i].modules.front().path + ".weight", weight.master,
+                          copied ? weight.act : at::Tensor(), true});
   }
   if (!trainables.empty() || options_.training == Training::kFrozen) return trainables;
   for (const std::string& name : order_) {

@@ -48,7 +48,8 @@ class Network {
   const model::ModelSpec& spec() const { return spec_; }
   const NetworkOptions& options() const { return options_; }
 
-  void SetLora(LoraSet lora) { lora_ = std::move(lora); }
+  // Its weights of embedding and head, where it has any, take the place of the network's own.
+  void SetLora(LoraSet lora);
   const LoraSet& lora() const { return lora_; }
 
   // Tokens of the longest sequence it can take.
@@ -68,7 +69,7 @@ class Network {
   // Sum of the cross-entropies of the batch's predictions, times `weight`: real scalar.
   at::Tensor Loss(const Batch& batch, double weight, std::uint64_t dropout_key = 0) const;
 
-  // The network's own parameters, or the adapters' when there are any.
+  // The network's own parameters, or the adapter's when there is one.
   std::vector<Trainable> Trainables() const;
 
   // A parameter by our name, F32, for writing models. kNotFound: frozen in bf16 or no such name.
@@ -141,16 +142,19 @@ class Network {
   model::ModelSpec spec_;
   NetworkOptions options_;
   LoraSet lora_;
+  std::vector<Weight> saved_;       // of lora_.saved()
   std::vector<std::string> order_;  // stored tensors, in the order of computation
   std::map<std::string, Stored> stored_;
   std::map<std::string, Slice> slices_;  // ours -> slice
   std::vector<Layer> layers_;
-  Weight tokens_;
+  Weight tokens_;  // in use: own_tokens_, or the adapter's
+  Weight head_;
+  Weight own_tokens_;
+  Weight own_head_;
   at::Tensor positions_;
   at::Tensor types_;
   Norms embed_norm_;
   Norms final_norm_;
-  Weight head_;
   at::Tensor cosine_;
   at::Tensor sine_;
   at::Tensor slopes_;

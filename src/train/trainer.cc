@@ -159,7 +159,7 @@ Status Run::PrepareModel() {
     Result<LoraSet> lora =
         adapter.empty()
             ? LoraSet::Create(source_.spec, *config_.lora, static_cast<std::uint64_t>(config_.seed),
-                              at::kFloat, device)
+                              at::kFloat, device, source_.read)
             : LoraSet::Load(source_.spec, adapter, at::kFloat, device);
     METIER_ASSIGN(LoraSet set, std::move(lora));
     network_->SetLora(std::move(set));

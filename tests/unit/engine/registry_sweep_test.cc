@@ -128,7 +128,7 @@ TEST_P(FamilySweep, MixedStepsAndTruncationChangeNoBit) {
   }
 }
 
-// Deltas on every linear that the family lets adapters name.
+// Deltas on every linear that the family lets adapters name, an embedding and a head of its own.
 model::Adapter RandomAdapter(const model::ModelSpec& spec, std::uint64_t seed) {
   model::Adapter adapter;
   adapter.name = "random";
@@ -145,6 +145,13 @@ model::Adapter RandomAdapter(const model::ModelSpec& spec, std::uint64_t seed) {
       adapter.deltas.push_back(std::move(delta));
     }
   }
+  for (const model::WholeModule& module : model::WholeModules(spec)) {
+    // An untied head has a delta already; no adapter has both.
+    if (module.parameter == "head.weight" && !spec.tied_head) continue;
+    tensor::Tensor value(tensor::DType::kF32, {spec.vocab, spec.width});
+    for (float& element : value.f32()) element = static_cast<float>(0.5 * rng.Normal());
+    adapter.replaced.push_back({module.parameter, std::move(value)});
+  }
   return adapter;
 }
 
@@ -152,7 +159,14 @@ TEST_P(FamilySweep, AnAdapterComputesWhatMergedWeightsDo) {
   const std::vector<TokenId> tokens = RandomTokens(spec_, 12, 8);
   const model::Adapter adapter = RandomAdapter(spec_, 11);
   ASSERT_FALSE(adapter.deltas.empty());
+  ASSERT_FALSE(adapter.replaced.empty());
+  model::ModelSpec untied = spec_;
+  untied.tied_head = false;  // embedding and head are two now
   const ReferenceParameters merged = [&](const std::string& name) {
+    for (const model::ReplacedWeight& weight : adapter.replaced) {
+      if (weight.parameter == name)
+        return std::vector<float>(weight.value.f32().begin(), weight.value.f32().end());
+    }
     const tensor::Tensor stored = RandomParameterOf(spec_, name).value();
     std::vector<float> values(stored.f32().begin(), stored.f32().end());
     for (const model::LoraDelta& delta : adapter.deltas) {
@@ -177,7 +191,7 @@ TEST_P(FamilySweep, AnAdapterComputesWhatMergedWeightsDo) {
   const std::vector<float> plain = RunWhole(backend, tokens);
   const std::vector<float> adapted = RunWhole(backend, tokens, {}, id);
   EXPECT_FALSE(plain == adapted) << "the adapter does nothing";
-  ExpectNear(adapted, RunReference(spec_, merged, tokens).output, 2 * kTolerance);
+  ExpectNear(adapted, RunReference(untied, merged, tokens).output, 2 * kTolerance);
 
   // With, without and with again in one step: nobody sees the others' adapter.
   std::vector<SequenceStep> steps;

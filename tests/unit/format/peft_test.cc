@@ -259,5 +259,21 @@ TEST_F(PeftAdapterFiles, HandsOutSavedModules) {
   EXPECT_EQ(adapter.saved[0].name, "lm_head.weight");
 }
 
+TEST_F(PeftAdapterFiles, WritesSavedModules) {
+  config_.modules_to_save = {"lm_head"};
+  config_.ensure_weight_tying = true;
+  ASSERT_OK(WritePeftAdapter(temp_.path(), config_, {{"q_proj", a_.view(), b_.view(), 1.5}},
+                             {{"lm_head.weight", b_.view()}}));
+  ASSERT_OK_AND_ASSIGN(const PeftAdapter adapter, Open());
+  EXPECT_TRUE(adapter.config.ensure_weight_tying);
+  EXPECT_TRUE(adapter.config.unknown_keys.empty());
+  ASSERT_EQ(adapter.saved.size(), 1U);
+  EXPECT_EQ(adapter.saved[0].name, "lm_head.weight");
+  EXPECT_TRUE(std::ranges::equal(adapter.saved[0].tensor.bytes, b_.bytes()));
+  EXPECT_ERROR(WritePeftAdapter(temp_.path(), config_, {{"q_proj", a_.view(), b_.view(), 1.5}},
+                                {{"embed_tokens.weight", b_.view()}}),
+               ErrorCode::kInvalidArgument, "'embed_tokens.weight': no module of modules_to_save");
+}
+
 }  // namespace
 }  // namespace metier::format

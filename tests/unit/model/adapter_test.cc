@@ -176,9 +176,84 @@ TEST_F(FusedAdapter, RefusesWhatDoesNotFit) {
   EXPECT_ERROR(Adapt(Tiny("llama"), "model.layers.0.self_attn.q_prj", 32), bad,
                "nearest: 'model.layers.0.self_attn.q_proj'");
   EXPECT_ERROR(Adapt(Tiny("llama"), "model.layers.0.self_attn.q_proj", 31), bad, "32 outputs");
-  format::PeftAdapter saved;
-  saved.saved.push_back({"lm_head.weight", {}});
-  EXPECT_ERROR(ToAdapter(Tiny("llama"), saved), ErrorCode::kUnsupported, "lm_head.weight");
+}
+
+class SavedWeights : public ::testing::Test {
+ protected:
+  SavedWeights() {
+    weight_ = Counting({spec_.vocab, spec_.width}, 0);
+    other_ = Counting({spec_.vocab, spec_.width}, 1);
+  }
+
+  static std::vector<std::string> Parameters(const Adapter& adapter) {
+    std::vector<std::string> names;
+    for (const ReplacedWeight& weight : adapter.replaced) names.push_back(weight.parameter);
+    return names;
+  }
+
+  ModelSpec spec_ = Tiny("llama");
+  Tensor weight_;
+  Tensor other_;
+  format::PeftAdapter peft_;
+};
+
+TEST_F(SavedWeights, AreTheEmbeddingAndTheHead) {
+  peft_.saved = {{"model.embed_tokens.weight", weight_.view()}, {"lm_head.weight", other_.view()}};
+  for (const bool tied : {false, true}) {  // PEFT copies both of a tied model too
+    spec_.tied_head = tied;
+    ASSERT_OK_AND_ASSIGN(const Adapter adapter, ToAdapter(spec_, peft_));
+    EXPECT_THAT(Parameters(adapter), ::testing::ElementsAre("embed.tokens", "head.weight"));
+    EXPECT_EQ(adapter.replaced[0].value.f32()[0], weight_.f32()[0]);
+    EXPECT_EQ(adapter.replaced[1].value.f32()[0], other_.f32()[0]);
+  }
+}
+
+TEST_F(SavedWeights, OneIsBothWhereTheConfigTiesThem) {
+  peft_.saved = {{"embed_tokens.weight", weight_.view()}};  // of LlamaModel alone
+  spec_.tied_head = true;
+  ASSERT_OK_AND_ASSIGN(const Adapter alone, ToAdapter(spec_, peft_));
+  EXPECT_THAT(Parameters(alone), ::testing::ElementsAre("embed.tokens"));
+  peft_.config.ensure_weight_tying = true;
+  ASSERT_OK_AND_ASSIGN(const Adapter both, ToAdapter(spec_, peft_));
+  EXPECT_THAT(Parameters(both), ::testing::ElementsAre("embed.tokens", "head.weight"));
+  EXPECT_TRUE(std::ranges::equal(both.replaced[0].value.bytes(), both.replaced[1].value.bytes()));
+  spec_.tied_head = false;
+  ASSERT_OK_AND_ASSIGN(const Adapter untied, ToAdapter(spec_, peft_));
+  EXPECT_THAT(Parameters(untied), ::testing::ElementsAre("embed.tokens"));
+}
+
+TEST_F(SavedWeights, RefusesWhatCannotBeReplaced) {
+  const Tensor narrow = Counting({spec_.vocab, spec_.width - 1}, 0);
+  peft_.saved = {{"model.norm.weight", weight_.view()}};
+  EXPECT_ERROR(ToAdapter(spec_, peft_), ErrorCode::kUnsupported,
+               "'model.norm.weight' of modules_to_save cannot be replaced, only "
+               "model.embed_tokens and lm_head can");
+  peft_.saved = {{"lm_head.bias", weight_.view()}};
+  EXPECT_ERROR(ToAdapter(spec_, peft_), ErrorCode::kUnsupported, "lm_head.bias");
+  peft_.saved = {{"lm_head.weight", narrow.view()}};
+  EXPECT_ERROR(ToAdapter(spec_, peft_), ErrorCode::kInvalidArgument, "'lm_head.weight' is [");
+  peft_.saved = {{"embed_tokens.weight", weight_.view()},
+                 {"model.embed_tokens.weight", weight_.view()}};
+  EXPECT_ERROR(ToAdapter(spec_, peft_), ErrorCode::kDataCorrupt, "replace 'embed.tokens'");
+}
+
+TEST(SelectWholeModules, KnowsTheNamesOfEveryFamily) {
+  const struct {
+    const char* family;
+    std::vector<std::string> paths;
+  } cases[] = {{"llama", {"model.embed_tokens", "lm_head"}},
+               {"gpt2", {"transformer.wte", "lm_head"}},
+               {"bert", {"embeddings.word_embeddings"}}};
+  for (const auto& item : cases) {
+    std::vector<std::string> paths;
+    for (const WholeModule& module : WholeModules(Tiny(item.family))) paths.push_back(module.path);
+    EXPECT_EQ(paths, item.paths) << item.family;
+  }
+  ASSERT_OK_AND_ASSIGN(const auto chosen, SelectWholeModules(Tiny("gpt2"), {"wte"}));
+  ASSERT_EQ(chosen.size(), 1U);
+  EXPECT_EQ(chosen[0].parameter, "embed.tokens");
+  EXPECT_ERROR(SelectWholeModules(Tiny("gpt2"), {"wte", "lm_haed"}), ErrorCode::kInvalidArgument,
+               "module to save 'lm_haed' matches no layer (did you mean 'lm_head'?)");
 }
 
 }  // namespace

@@ -53,12 +53,40 @@ TEST(Merge, AddsScaledProductToItsLinearOnly) {
   const ModelSpec spec = TwoWide();
   Adapter adapter;
   adapter.deltas.push_back(Delta("layers.0.attn.q", {2, 2}, {2, 2}));  // a = [[1, 2], [3, 4]]
-  ASSERT_OK_AND_ASSIGN(const ParameterReader merged, MergedReader(spec, Ones(spec), adapter));
-  ASSERT_OK_AND_ASSIGN(const Tensor q, merged("layers.0.attn.q.weight"));
+  ASSERT_OK_AND_ASSIGN(const MergedModel merged, Merge(spec, Ones(spec), adapter));
+  EXPECT_EQ(merged.spec, spec);
+  ASSERT_OK_AND_ASSIGN(const Tensor q, merged.read("layers.0.attn.q.weight"));
   // 1 + 0.5 * (2 * 1 + 2 * 3) and 1 + 0.5 * (2 * 2 + 2 * 4), in both rows
   EXPECT_THAT(q.f32(), ::testing::ElementsAre(5, 7, 5, 7));
-  ASSERT_OK_AND_ASSIGN(const Tensor k, merged("layers.0.attn.k.weight"));
+  ASSERT_OK_AND_ASSIGN(const Tensor k, merged.read("layers.0.attn.k.weight"));
   EXPECT_THAT(k.f32(), ::testing::ElementsAre(1, 1, 1, 1));
+}
+
+TEST(Merge, UntiesAHeadThatDiffersFromTheEmbedding) {
+  ModelSpec spec = TwoWide();
+  spec.tied_head = true;
+  const auto size = static_cast<std::size_t>(spec.vocab * spec.width);
+  const auto filled = [&](float value) {
+    return Filled({spec.vocab, spec.width}, std::vector<float>(size, value));
+  };
+  const auto first = [](const MergedModel& merged, const char* name) {
+    const auto weight = merged.read(name);
+    return weight.ok() ? weight->f32()[0] : -1;
+  };
+  Adapter adapter;
+  adapter.replaced = {{"embed.tokens", filled(5)}};
+  ASSERT_OK_AND_ASSIGN(const MergedModel embedding, Merge(spec, Ones(spec), adapter));
+  EXPECT_FALSE(embedding.spec.tied_head);
+  EXPECT_EQ(first(embedding, "embed.tokens"), 5);
+  EXPECT_EQ(first(embedding, "head.weight"), 1);
+  adapter.replaced.push_back({"head.weight", filled(5)});
+  ASSERT_OK_AND_ASSIGN(const MergedModel same, Merge(spec, Ones(spec), adapter));
+  EXPECT_TRUE(same.spec.tied_head);
+  EXPECT_EQ(first(same, "embed.tokens"), 5);
+  adapter.replaced.back().value = filled(6);
+  ASSERT_OK_AND_ASSIGN(const MergedModel other, Merge(spec, Ones(spec), adapter));
+  EXPECT_FALSE(other.spec.tied_head);
+  EXPECT_EQ(first(other, "head.weight"), 6);
 }
 
 TEST(Merge, RefusesWhatDoesNotFit) {
@@ -66,7 +94,7 @@ TEST(Merge, RefusesWhatDoesNotFit) {
   const auto merge = [&spec](LoraDelta delta) {
     Adapter adapter;
     adapter.deltas.push_back(std::move(delta));
-    return MergedReader(spec, Ones(spec), adapter);
+    return Merge(spec, Ones(spec), adapter);
   };
   EXPECT_ERROR(merge(Delta("layers.1.attn.q", {1, 2}, {2, 1})), ErrorCode::kInvalidArgument,
                "no linear 'layers.1.attn.q'");

@@ -65,6 +65,13 @@ std::size_t LinearsOf(const ModelSpec& spec) {
   return count;
 }
 
+// What modules_to_save can name.
+std::vector<std::string> WholePaths(const ModelSpec& spec) {
+  std::vector<std::string> paths;
+  for (const model::WholeModule& module : model::WholeModules(spec)) paths.push_back(module.path);
+  return paths;
+}
+
 std::string FamilyName(const ::testing::TestParamInfo<std::string>& info) { return info.param; }
 
 std::vector<std::string> FamilyNames() {
@@ -123,7 +130,9 @@ TEST_P(EveryFamily, AdapterGradientsAreThoseOfTheFunctionAndTheBaseGetsNone) {
   recipe::LoraConfig config;
   config.rank = 3;
   config.rslora = true;
-  ASSERT_OK_AND_ASSIGN(LoraSet lora, LoraSet::Create(spec_, config, 5, at::kDouble, at::kCPU));
+  config.modules_to_save = WholePaths(spec_);
+  ASSERT_OK_AND_ASSIGN(LoraSet lora,
+                       LoraSet::Create(spec_, config, 5, at::kDouble, at::kCPU, Random(spec_)));
   for (const LoraModule& module : lora.modules()) {  // B starts at zero, which hides A's gradient
     const torch::NoGradGuard no_grad;
     module.b.copy_(at::arange(module.b.numel(), module.b.options().requires_grad(false))
@@ -212,7 +221,9 @@ TEST_P(EveryFamily, OptimiserMovesEveryAdapterAndNotOneBitOfTheBase) {
   recipe::TrainConfig config;
   config.lora = recipe::LoraConfig{};
   config.lora->rank = 2;
-  ASSERT_OK_AND_ASSIGN(LoraSet lora, LoraSet::Create(spec_, *config.lora, 5, at::kFloat, at::kCPU));
+  config.lora->modules_to_save = WholePaths(spec_);
+  ASSERT_OK_AND_ASSIGN(
+      LoraSet lora, LoraSet::Create(spec_, *config.lora, 5, at::kFloat, at::kCPU, Random(spec_)));
   EXPECT_EQ(lora.modules().size(), LinearsOf(spec_));
   network.SetLora(std::move(lora));
   Optimizer optimizer(network.Trainables(), config);
@@ -265,6 +276,34 @@ TEST(Lora, SavesAndLoadsAsPeft) {
   network.SetLora(std::move(loaded));
   EXPECT_TRUE(network.Logits(batch).equal(before));
   EXPECT_FALSE(before.equal(base));
+}
+
+TEST(Lora, SavesAndLoadsAWeightThatIsTiedAsOne) {
+  ASSERT_OK_AND_ASSIGN(const model::Family* family, model::FindFamily("gpt2"));
+  ModelSpec spec = family->tiny();
+  const test::TempFolder folder;
+  for (const bool tied : {true, false}) {
+    spec.tied_head = tied;
+    recipe::LoraConfig config;
+    config.modules_to_save = {"lm_head"};
+    ASSERT_OK_AND_ASSIGN(LoraSet lora,
+                         LoraSet::Create(spec, config, 5, at::kFloat, at::kCPU, Random(spec)));
+    ASSERT_EQ(lora.saved().size(), 1U);
+    EXPECT_EQ(lora.saved()[0].modules.size(), tied ? 2U : 1U);
+    {
+      const torch::NoGradGuard no_grad;
+      lora.saved()[0].value.add_(0.5);
+    }
+    const std::string adapter = folder / (tied ? "tied" : "untied");
+    ASSERT_OK(lora.Save(adapter, "base"));
+    ASSERT_OK_AND_ASSIGN(const format::PeftAdapter peft, format::OpenPeftAdapter(adapter));
+    EXPECT_EQ(peft.saved.size(), tied ? 2U : 1U);
+    EXPECT_EQ(peft.config.ensure_weight_tying, tied);
+    ASSERT_OK_AND_ASSIGN(const LoraSet loaded, LoraSet::Load(spec, adapter, at::kFloat, at::kCPU));
+    ASSERT_EQ(loaded.saved().size(), 1U);
+    EXPECT_EQ(loaded.saved()[0].modules.size(), tied ? 2U : 1U);
+    EXPECT_TRUE(loaded.saved()[0].value.equal(lora.saved()[0].value));
+  }
 }
 
 class Fixture : public ::testing::TestWithParam<std::string> {};

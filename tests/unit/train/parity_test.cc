@@ -87,16 +87,26 @@ class NativeAndTorch : public ::testing::TestWithParam<const model::Family*> {
     return all;
   }
 
-  // An adapter on every linear whose ranks differ and whose B is not zero.
+  // An adapter on every linear whose ranks differ and whose B is not zero, with an embedding and a
+  // head of its own.
   Status WriteAdapter(const std::string& folder) {
     recipe::LoraConfig config;
     config.rank = 4;
     config.alpha = 6;
     config.rslora = true;
     config.rank_pattern = {{model::LinearModules(spec_).front().path, 2}};
-    METIER_ASSIGN(const LoraSet lora, LoraSet::Create(spec_, config, 5, at::kFloat, at::kCPU));
+    for (const model::WholeModule& module : model::WholeModules(spec_))
+      config.modules_to_save.push_back(module.path);
+    METIER_ASSIGN(
+        const LoraSet lora,
+        LoraSet::Create(spec_, config, 5, at::kFloat, at::kCPU, [&](const std::string& name) {
+          return engine::test::RandomParameterOf(spec_, name);
+        }));
     Rng rng(3);
     const torch::NoGradGuard no_grad;
+    for (const SavedModule& saved : lora.saved())
+      for (std::int64_t i = 0; i < saved.value.numel(); ++i)
+        saved.value.data_ptr<float>()[i] += static_cast<float>(0.4 * (rng.Uniform() - 0.5));
     for (const LoraModule& module : lora.modules())
       for (std::int64_t i = 0; i < module.b.numel(); ++i)
         module.b.data_ptr<float>()[i] = static_cast<float>(0.4 * (rng.Uniform() - 0.5));

@@ -79,6 +79,7 @@ TEST_P(Killed, AtRandomMomentsEndsWithTheBitsOfAnUndisturbedRun) {
   if (std::string(GetParam()) == "lora") {
     config = LoraRun(Base(), "whole");
     config["lora"]["dropout"] = 0.2;
+    config["lora"]["modules_to_save"] = {"lm_head"};
   }
   config["max_steps"] = 12;
   config["save_steps"] = 1;  // half of the time goes into checkpoints: kills shall hit them too
