@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Fails on files that break the rules every file of the tree keeps.
 
- - sources have at most 600 lines (generated tables are listed below, each with its reason);
+ - sources have at most 600 lines;
  - every folder of src/ that holds code has a README.md of at most 15 lines;
  - TODO stands with the number of an issue, "TODO(#12): ...", or not at all;
  - no path of a machine (/home/..., /root/..., /work/...);
  - no trailing white space, no tab in sources, a newline at the end of the last line, no carriage returns;
- - nothing above 1 MiB that is not listed below.
+ - nothing above 1 MiB.
+
+What may be longer or larger stands in scripts/file_exceptions.txt, each with its reason.
 
 usage: check_files.py [--root FOLDER]
 """
@@ -21,13 +23,8 @@ MAX_LINES = 600
 MAX_README_LINES = 15
 MAX_BYTES = 1 << 20
 
-# Files over the line ceiling, with the reason.
-LONG_FILES = {}
-
-# Files over the size limit, with the reason.
-LARGE_FILES = {
-    "examples/retail/base_model/model.safetensors": "the small base of the demo, made by recipes/retail-base.yaml",
-}
+# Files that may be longer or larger, each with its reason.
+EXCEPTIONS = "scripts/file_exceptions.txt"
 
 SOURCES = {".h", ".cc", ".py", ".sh", ".cmake", ".ts", ".tsx"}
 TEXTS = SOURCES | {".md", ".txt", ".yaml", ".yml", ".json", ".case", ".supp", ""}
@@ -50,10 +47,10 @@ def tracked(root):
     return sorted(name for name in names if (root / name).is_file())
 
 
-def check_text(name, text, problems):
+def check_text(name, text, may_be_long, problems):
     suffix = pathlib.PurePath(name).suffix
     lines = text.splitlines()
-    if suffix in SOURCES and len(lines) > MAX_LINES and name not in LONG_FILES:
+    if suffix in SOURCES and len(lines) > MAX_LINES and not may_be_long:
         problems.append(f"{name}:{MAX_LINES + 1}: {len(lines)} lines, the ceiling is {MAX_LINES}: split it along what "
                         "it does")
     if text and not text.endswith("\n"):
@@ -85,6 +82,22 @@ def check_readmes(root, names, problems):
             problems.append(f"{folder}/README.md:{MAX_README_LINES + 1}: longer than {MAX_README_LINES} lines")
 
 
+def read_exceptions(root, problems):
+    """The listed paths; a line without a reason is a problem."""
+    path = root / EXCEPTIONS
+    listed = set()
+    if not path.exists():
+        return listed
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        name, _, reason = line.partition(" ")
+        if not line or line.startswith("#"):
+            continue
+        if not reason.strip():
+            problems.append(f"{EXCEPTIONS}:{number}: no reason; write PATH REASON")
+        listed.add(name)
+    return listed
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parent.parent)
@@ -92,9 +105,10 @@ def main():
 
     problems = []
     names = tracked(root)
+    exceptions = read_exceptions(root, problems)
     for name in names:
         path = root / name
-        if path.stat().st_size > MAX_BYTES and name not in LARGE_FILES:
+        if path.stat().st_size > MAX_BYTES and name not in exceptions:
             problems.append(f"{name}: {path.stat().st_size} bytes, the limit is {MAX_BYTES}")
         if name.startswith(FREE_FORM) or pathlib.PurePath(name).suffix not in TEXTS:
             continue
@@ -103,11 +117,9 @@ def main():
         except UnicodeDecodeError:
             problems.append(f"{name}: not UTF-8")
             continue
-        check_text(name, text, problems)
+        check_text(name, text, name in exceptions, problems)
     check_readmes(root, names, problems)
-    for listed in sorted({**LONG_FILES, **LARGE_FILES}):
-        if listed not in names:
-            problems.append(f"scripts/check_files.py lists {listed}, which does not exist")
+    problems.extend(f"{EXCEPTIONS} lists {listed}, which does not exist" for listed in sorted(exceptions - set(names)))
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:

@@ -109,6 +109,19 @@ class Files(TreeTest):
         code, output = run("check_files.py", self.root)
         self.assertEqual(code, 0, output)
 
+    def test_exceptions(self):
+        listed = "scripts/file_exceptions.txt"
+        self.write("data.bin", "x" * (1 << 21))
+        self.write("src/base/long.cc", "\n" * 601)
+        self.write(listed, "# comment\ndata.bin  weights\nsrc/base/long.cc  a table\n")
+        code, output = run("check_files.py", self.root)
+        self.assertEqual(code, 0, output)
+        self.write(listed, "data.bin  weights\nsrc/base/long.cc\ngone.bin  a reason\n")
+        code, output = run("check_files.py", self.root)
+        self.assertEqual(code, 1, output)
+        self.assertIn(f"{listed}:2: no reason", output)
+        self.assertIn(f"{listed} lists gone.bin, which does not exist", output)
+
     def test_long_readme(self):
         self.write("src/base/README.md", "line\n" * 16)
         self.assertIn("README.md:16", run("check_files.py", self.root)[1])
