@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <set>
 #include <utility>
 
 #include "base/check.h"
@@ -187,6 +188,43 @@ Result<LoraSet> LoraSet::Load(const model::ModelSpec& spec, const std::string& f
     lora.b.requires_grad_(true);
   }
   return set;
+}
+
+Result<LoraSet> LoraSet::Continue(const model::ModelSpec& spec, const recipe::LoraConfig& config,
+                                  const std::string& folder, at::ScalarType real, at::Device device,
+                                  const model::ParameterReader& base) {
+  METIER_ASSIGN(LoraSet found, Load(spec, folder, real, device));
+  METIER_ASSIGN(const LoraSet asked, Create(spec, config, 0, real, device, base));
+  const std::map<std::string, std::string> has = found.Summary();
+  const std::map<std::string, std::string> wants = asked.Summary();
+  std::set<std::string> paths;
+  for (const auto* summary : {&has, &wants}) {
+    for (const auto& entry : *summary) paths.insert(entry.first);
+  }
+  const auto what = [](const std::map<std::string, std::string>& summary, const std::string& path) {
+    const auto entry = summary.find(path);
+    return entry == summary.end() ? "nothing" : entry->second;
+  };
+  for (const std::string& path : paths) {
+    if (what(has, path) == what(wants, path)) continue;
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("lora.adapter: '{}' has for module '{}' {}, this configuration asks "
+                             "for {}; write its rank, alpha and modules beside it",
+                             folder, path, what(has, path), what(wants, path)));
+  }
+  found.config_.dropout = config.dropout;
+  return found;
+}
+
+std::map<std::string, std::string> LoraSet::Summary() const {
+  std::map<std::string, std::string> summary;
+  for (const LoraModule& lora : modules_)
+    summary[lora.module.path] = fmt::format("rank {}, scale {:.6g}", lora.a.size(0), lora.scale);
+  for (const SavedModule& whole : saved_) {
+    for (const model::WholeModule& module : whole.modules)
+      summary[module.path] = "a weight of its own";
+  }
+  return summary;
 }
 
 Status LoraSet::Save(const std::string& folder, const std::string& base_model) const {

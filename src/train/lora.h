@@ -56,6 +56,12 @@ class LoraSet {
   static Result<LoraSet> Load(const model::ModelSpec& spec, const std::string& folder,
                               at::ScalarType real, at::Device device);
 
+  // From a PEFT directory, to be trained further: its tensors, dropout as `config` says.
+  // kInvalidArgument: `config` asks for other modules, ranks, scales or whole weights than it has.
+  static Result<LoraSet> Continue(const model::ModelSpec& spec, const recipe::LoraConfig& config,
+                                  const std::string& folder, at::ScalarType real, at::Device device,
+                                  const model::ParameterReader& base = {});
+
   // Writes adapter_config.json and adapter_model.safetensors (F32).
   Status Save(const std::string& folder, const std::string& base_model) const;
 
@@ -73,6 +79,8 @@ class LoraSet {
   // The weight begins as `value`, F32.
   void AddSaved(std::vector<model::WholeModule> modules, const tensor::Tensor& value,
                 at::ScalarType real, at::Device device);
+  // Module path -> what it has, in words.
+  std::map<std::string, std::string> Summary() const;
   Status LoadSaved(const model::ModelSpec& spec, const format::PeftAdapter& peft,
                    at::ScalarType real, at::Device device);
 

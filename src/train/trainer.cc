@@ -155,12 +155,13 @@ Status Run::PrepareModel() {
   options.longest = config_.max_seq_len;
   METIER_ASSIGN(network_, Network::Create(from.spec, options, from.read));
   if (config_.lora) {
-    const std::string& adapter = checkpoint_ ? *checkpoint_ : config_.lora->adapter;
+    const recipe::LoraConfig& asked = *config_.lora;
+    const std::string& adapter = checkpoint_ ? *checkpoint_ : asked.adapter;
     Result<LoraSet> lora =
         adapter.empty()
-            ? LoraSet::Create(source_.spec, *config_.lora, static_cast<std::uint64_t>(config_.seed),
+            ? LoraSet::Create(source_.spec, asked, static_cast<std::uint64_t>(config_.seed),
                               at::kFloat, device, source_.read)
-            : LoraSet::Load(source_.spec, adapter, at::kFloat, device);
+            : LoraSet::Continue(source_.spec, asked, adapter, at::kFloat, device, source_.read);
     METIER_ASSIGN(LoraSet set, std::move(lora));
     network_->SetLora(std::move(set));
   }

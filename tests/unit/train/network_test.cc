@@ -306,6 +306,40 @@ TEST(Lora, SavesAndLoadsAWeightThatIsTiedAsOne) {
   }
 }
 
+TEST(Lora, ContinuesWhatTheConfigurationDescribes) {
+  ASSERT_OK_AND_ASSIGN(const model::Family* family, model::FindFamily("gpt2"));
+  const ModelSpec spec = family->tiny();
+  recipe::LoraConfig config;
+  config.rank = 4;
+  config.modules_to_save = {"lm_head"};
+  const test::TempFolder folder;
+  ASSERT_OK_AND_ASSIGN(const LoraSet first,
+                       LoraSet::Create(spec, config, 5, at::kFloat, at::kCPU, Random(spec)));
+  ASSERT_OK(first.Save(folder.path(), "base"));
+  const auto again = [&](const recipe::LoraConfig& asked) {
+    return LoraSet::Continue(spec, asked, folder.path(), at::kFloat, at::kCPU, Random(spec));
+  };
+  recipe::LoraConfig other = config;
+  other.dropout = 0.25;
+  ASSERT_OK_AND_ASSIGN(const LoraSet next, again(other));
+  EXPECT_EQ(next.dropout(), 0.25);
+  EXPECT_TRUE(next.modules()[0].a.equal(first.modules()[0].a));
+
+  other = config;
+  other.rank = 8;
+  EXPECT_ERROR(again(other), ErrorCode::kInvalidArgument,
+               "rank 4, scale 8, this configuration asks for rank 8");
+  other = config;
+  other.alpha = 16;
+  EXPECT_ERROR(again(other), ErrorCode::kInvalidArgument, "asks for rank 4, scale 4");
+  other = config;
+  other.target_modules = {"c_fc"};
+  EXPECT_ERROR(again(other), ErrorCode::kInvalidArgument, "asks for nothing");
+  other = config;
+  other.modules_to_save.clear();
+  EXPECT_ERROR(again(other), ErrorCode::kInvalidArgument, "a weight of its own");
+}
+
 class Fixture : public ::testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Models, Fixture,
                          ::testing::Values("bert", "bloom", "gemma", "gpt2", "llama",
