@@ -128,6 +128,25 @@ TEST_F(Backend, AdaptersMustFitAndStayWhileUsed) {
   EXPECT_ERROR(backend.RemoveAdapter(id), ErrorCode::kInvalidArgument, "no adapter");
 }
 
+TEST_F(Backend, WholeWeightsOfAnAdapterMustFit) {
+  NativeBackend backend(model_, {.threads = 1});
+  const auto with = [&](const std::string& parameter, tensor::DType dtype, tensor::Shape shape) {
+    model::Adapter adapter = AdapterOn("head", spec_.width, spec_.vocab);
+    adapter.replaced.push_back({parameter, tensor::Tensor(dtype, std::move(shape))});
+    return backend.AddAdapter(adapter);
+  };
+  const tensor::Shape shape = {spec_.vocab, spec_.width};
+  EXPECT_ERROR(with("head.weight", tensor::DType::kF32, shape), ErrorCode::kInvalidArgument,
+               "'head' has a delta and a weight of its own");
+  EXPECT_ERROR(with("final_norm.weight", tensor::DType::kF32, shape), ErrorCode::kInvalidArgument,
+               "no 'final_norm.weight' to replace");
+  EXPECT_ERROR(with("embed.tokens", tensor::DType::kF32, {spec_.vocab + 1, spec_.width}),
+               ErrorCode::kInvalidArgument, "'embed.tokens' is F32");
+  EXPECT_ERROR(with("embed.tokens", tensor::DType::kBF16, shape), ErrorCode::kInvalidArgument,
+               "'embed.tokens' is BF16");
+  EXPECT_OK(with("embed.tokens", tensor::DType::kF32, shape));
+}
+
 TEST_F(Backend, ScoresAreThoseOfTheLogitsWhateverTheChunks) {
   NativeBackend backend(model_, {.threads = 2});
   const auto tokens = RandomTokens(spec_, 40, 3);
