@@ -56,6 +56,16 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
   }
   if (config.lora && config.lora->target_modules.empty())
     return Contradiction(path + ".lora.target_modules", "found an empty list, expected names");
+  if (config.embedding_learning_rate > 0 && config.learning_rate == 0) {
+    return Contradiction(path + ".embedding_learning_rate",
+                         "found with learning_rate: 0; its schedule is a share of that rate's");
+  }
+  const bool frozen = config.lora && config.lora->modules_to_save.empty();
+  if (config.embedding_learning_rate > 0 && frozen) {
+    return Contradiction(path + ".embedding_learning_rate",
+                         "found with an adapter that leaves embedding and head as they are; name "
+                         "them in lora.modules_to_save, or leave it out");
+  }
   if (config.eval_steps > 0 && config.eval_file.empty())
     return Contradiction(path + ".eval_steps",
                          "found without 'eval_file': there is nothing to evaluate");

@@ -99,6 +99,7 @@ struct TrainConfig {
   double num_train_epochs = 1;
   std::int64_t max_steps = 0;
   double learning_rate = 2e-4;
+  double embedding_learning_rate = 0;
   std::string lr_scheduler_type = "cosine";
   double warmup_ratio = 0.03;
   std::int64_t warmup_steps = 0;
@@ -164,6 +165,9 @@ struct TrainConfig {
     field("max_steps", max_steps, "stop after so many steps; 0: num_train_epochs decides")
         .AtLeast(0);
     field("learning_rate", learning_rate, "peak, reached at the end of the warm-up").AtLeast(0);
+    field("embedding_learning_rate", embedding_learning_rate,
+          "the peak of token embedding and head, where they learn; 0: learning_rate")
+        .AtLeast(0);
     field("lr_scheduler_type", lr_scheduler_type, "shape after the warm-up")
         .OneOf({"cosine", "linear", "constant_with_warmup", "constant"});
     field("warmup_ratio", warmup_ratio, "share of the steps spent rising from 0")

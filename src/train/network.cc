@@ -246,19 +246,21 @@ std::vector<Trainable> Network::Trainables() const {
   for (const LoraModule& lora : lora_.modules()) {
     trainables.push_back({lora.module.path + ".lora_A.weight", lora.a, at::Tensor(), true});
     trainables.push_back({lora.module.path + ".lora_B.weight", lora.b, at::Tensor(), true});
-    trainables.back().lora_b = true;
+    trainables.back().rate = Rate::kLoraB;
   }
   for (std::size_t i = 0; i < saved_.size(); ++i) {
     const Weight& weight = saved_[i];
     const bool copied = !weight.act.is_same(weight.master);
     trainables.push_back({lora_.saved()[i].modules.front().path + ".weight", weight.master,
-                          copied ? weight.act : at::Tensor(), true});
+                          copied ? weight.act : at::Tensor(), true, Rate::kEmbedding});
   }
   if (!trainables.empty() || options_.training == Training::kFrozen) return trainables;
   for (const std::string& name : order_) {
     const Stored& stored = stored_.at(name);
     const bool copied = stored.act.defined() && !stored.act.is_same(stored.value);
-    trainables.push_back({name, stored.value, copied ? stored.act : at::Tensor(), stored.decays});
+    const bool embeds = name == "embed.tokens" || name == "head.weight";
+    trainables.push_back({name, stored.value, copied ? stored.act : at::Tensor(), stored.decays,
+                          embeds ? Rate::kEmbedding : Rate::kBase});
   }
   return trainables;
 }

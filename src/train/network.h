@@ -21,13 +21,16 @@
 
 namespace metier::train {
 
+// Which learning rate moves a trainable.
+enum class Rate { kBase, kLoraB, kEmbedding };
+
 // What the optimiser moves: a leaf of the autograd graph.
 struct Trainable {
-  std::string name;     // of the stored tensor: "layers.0.attn.qkv.weight"
-  at::Tensor value;     // real
-  at::Tensor act;       // its copy for products, or undefined
-  bool decays = true;   // norms and biases do not
-  bool lora_b = false;  // has a rate of its own
+  std::string name;    // of the stored tensor: "layers.0.attn.qkv.weight"
+  at::Tensor value;    // real
+  at::Tensor act;      // its copy for products, or undefined
+  bool decays = true;  // norms and biases do not
+  Rate rate = Rate::kBase;
 };
 
 enum class Training { kFrozen, kAll };

@@ -28,6 +28,8 @@ Optimizer::Optimizer(std::vector<Trainable> trainables, const recipe::TrainConfi
   settings_.beta2 = config.adam_beta2;
   settings_.epsilon = config.adam_epsilon;
   if (config.lora) lora_b_rate_ = config.lora->loraplus_lr_ratio;
+  if (config.embedding_learning_rate > 0)
+    embedding_rate_ = config.embedding_learning_rate / config.learning_rate;
   for (const Trainable& trainable : trainables_) {
     first_.push_back(at::zeros_like(trainable.value.detach()));
     second_.push_back(at::zeros_like(trainable.value.detach()));
@@ -41,6 +43,15 @@ double Optimizer::GradientNorm() const {
   return std::sqrt(total);
 }
 
+double Optimizer::RateOf(const Trainable& trainable) const {
+  switch (trainable.rate) {
+    case Rate::kLoraB: return lora_b_rate_;
+    case Rate::kEmbedding: return embedding_rate_;
+    case Rate::kBase: break;
+  }
+  return 1;
+}
+
 void Optimizer::Step(std::int64_t step, double learning_rate, double gradient_scale) {
   const torch::NoGradGuard no_grad;
   AdamStep settings = settings_;
@@ -50,7 +61,7 @@ void Optimizer::Step(std::int64_t step, double learning_rate, double gradient_sc
     const Trainable& trainable = trainables_[i];
     at::Tensor gradient = trainable.value.grad();
     if (!gradient.defined()) gradient = at::zeros_like(trainable.value);
-    settings.learning_rate = learning_rate * (trainable.lora_b ? lora_b_rate_ : 1);
+    settings.learning_rate = learning_rate * RateOf(trainable);
     settings.decay = trainable.decays ? decay_ : 0;
     AdamUpdate(trainable.value.detach(), gradient, first_[i], second_[i], trainable.act, settings);
   }

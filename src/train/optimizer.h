@@ -34,12 +34,16 @@ class Optimizer {
   const std::vector<Trainable>& trainables() const { return trainables_; }
 
  private:
+  double RateOf(const Trainable& trainable) const;
+
   std::vector<Trainable> trainables_;
   std::vector<at::Tensor> first_;
   std::vector<at::Tensor> second_;
   AdamStep settings_;
   double decay_ = 0;
-  double lora_b_rate_ = 1;  // of the learning rate: LoRA+ (Hayou et al. 2024, section 4)
+  // Of the learning rate.
+  double lora_b_rate_ = 1;  // LoRA+ (Hayou et al. 2024, section 4)
+  double embedding_rate_ = 1;
 };
 
 }  // namespace metier::train

@@ -58,6 +58,10 @@ TEST(TrainConfig, RefusesContradictions) {
       {"model: m\ntrain_file: t\noutput_dir: o\ndevice: tpu\n", "cuda"},
       {"model: m\ntrain_file: t\noutput_dir: o\nlora: {target_modules: []}\n", "empty"},
       {"model: m\ntrain_file: t\noutput_dir: o\nlearning_rate: -1\n", "learning_rate"},
+      {"model: m\ntrain_file: t\noutput_dir: o\nlearning_rate: 0\nembedding_learning_rate: 0.1\n",
+       "learning_rate: 0"},
+      {"model: m\ntrain_file: t\noutput_dir: o\nlora: {}\nembedding_learning_rate: 0.1\n",
+       "modules_to_save"},
       {"model: m\ntrain_file: t\n", "output_dir"},
   };
   for (const auto& wrong : cases)

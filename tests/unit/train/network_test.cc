@@ -229,7 +229,8 @@ TEST_P(EveryFamily, OptimiserMovesEveryAdapterAndNotOneBitOfTheBase) {
   Optimizer optimizer(network.Trainables(), config);
   std::vector<at::Tensor> before;
   for (const Trainable& adapter : optimizer.trainables()) {
-    EXPECT_EQ(adapter.lora_b, adapter.name.ends_with(".lora_B.weight")) << adapter.name;
+    EXPECT_EQ(adapter.rate == Rate::kLoraB, adapter.name.ends_with(".lora_B.weight"));
+    EXPECT_EQ(adapter.rate == Rate::kEmbedding, adapter.name.find("lora") == std::string::npos);
     before.push_back(adapter.value.detach().clone());
   }
   // Long enough that every expert gets a token.

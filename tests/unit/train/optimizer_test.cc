@@ -6,26 +6,31 @@
 namespace metier::train {
 namespace {
 
-Trainable Ones(const char* name, bool lora_b) {
+Trainable Ones(const char* name, Rate rate) {
   Trainable trainable;
   trainable.name = name;
   trainable.value = at::ones({2, 3});
   trainable.value.mutable_grad() = at::ones({2, 3});
-  trainable.lora_b = lora_b;
+  trainable.rate = rate;
   return trainable;
 }
 
-TEST(Optimizer, LoraPlusMovesBFasterThanA) {
+TEST(Optimizer, LoraBAndEmbeddingsHaveRatesOfTheirOwn) {
   recipe::TrainConfig config;
   config.weight_decay = 0.5;
   config.lora.emplace();
   config.lora->loraplus_lr_ratio = 4;
-  Optimizer optimizer({Ones("A", false), Ones("B", true)}, config);
+  config.learning_rate = 0.02;
+  config.embedding_learning_rate = 0.01;
+  Optimizer optimizer(
+      {Ones("A", Rate::kBase), Ones("B", Rate::kLoraB), Ones("embed_tokens", Rate::kEmbedding)},
+      config);
+  // Half of the peak, as schedules have it.
   optimizer.Step(1, /*learning_rate=*/0.01, /*gradient_scale=*/1);
   // The first step of Adam is as long as its rate; decay comes at the same rate.
-  const double rates[] = {0.01, 0.04};
-  for (int i = 0; i < 2; ++i) {
-    const at::Tensor& value = optimizer.trainables()[static_cast<std::size_t>(i)].value;
+  const double rates[] = {0.01, 0.04, 0.005};
+  for (std::size_t i = 0; i < std::size(rates); ++i) {
+    const at::Tensor& value = optimizer.trainables()[i].value;
     EXPECT_NEAR(value.min().item<double>(), 1 - 1.5 * rates[i], 1e-6);
     EXPECT_NEAR(value.max().item<double>(), 1 - 1.5 * rates[i], 1e-6);
   }
