@@ -29,6 +29,11 @@ at::Tensor PositionsOf(const Layout& layout, const at::Device& device) {
   return positions.to(device);
 }
 
+// Undefined `rows`: all.
+at::Tensor RowsOf(const at::Tensor& x, const at::Tensor& rows) {
+  return rows.defined() ? PickRows(x, rows) : x;
+}
+
 }  // namespace
 
 at::Tensor Network::Embed(const Batch& batch) const {
@@ -85,7 +90,8 @@ at::Tensor Network::NormHeads(const Layer& layer, const at::Tensor& qkv) const {
 }
 
 at::Tensor Network::SelfAttention(const Layer& layer, std::int64_t index, const at::Tensor& h,
-                                  const Layout& layout, std::uint64_t dropout_key) const {
+                                  const Layout& layout, const at::Tensor& rows,
+                                  std::uint64_t dropout_key) const {
   const model::LayerSpec& pattern = spec_.layer[static_cast<std::size_t>(index)];
   at::Tensor qkv = Project(layer.qkv, h, dropout_key);
   if (spec_.qk_norm) qkv = NormHeads(layer, qkv);
@@ -101,7 +107,7 @@ at::Tensor Network::SelfAttention(const Layer& layer, std::int64_t index, const 
     shape.sine = sine_;
   }
   shape.slopes = slopes_;
-  return Project(layer.o, Attention(qkv, shape, layout), dropout_key);
+  return Project(layer.o, RowsOf(Attention(qkv, shape, layout), rows), dropout_key);
 }
 
 at::Tensor Network::ProjectExperts(const Weight& weight, const std::vector<Linears>& names,
@@ -194,7 +200,8 @@ at::Tensor Network::FeedForward(const Layer& layer, const at::Tensor& h,
   return Project(layer.down, Gate(up, spec_.activation, spec_.gated), dropout_key);
 }
 
-at::Tensor Network::Hidden(const Batch& batch, std::uint64_t dropout_key) const {
+at::Tensor Network::Hidden(const Batch& batch, std::uint64_t dropout_key,
+                           const at::Tensor& rows) const {
   METIER_CHECK(batch.layout.longest() <= longest(),
                "a sequence is longer than the position tables");
   const Precision& precision = options_.precision;
@@ -202,10 +209,11 @@ at::Tensor Network::Hidden(const Batch& batch, std::uint64_t dropout_key) const 
   at::Tensor delta;  // of the last sub-layer, added where the next norm reads the sum
   for (std::int64_t i = 0; i < spec_.layers; ++i) {
     const Layer& layer = layers_[static_cast<std::size_t>(i)];
+    const at::Tensor wanted = i + 1 == spec_.layers ? rows : at::Tensor();
     if (spec_.norm_place == NormPlace::kAfter) {
-      const at::Tensor attention = SelfAttention(layer, i, x, batch.layout, dropout_key);
-      x = AddNorm(x, attention, layer.attn_norm.weight, layer.attn_norm.bias, spec_.norm,
-                  precision.real)
+      const at::Tensor attention = SelfAttention(layer, i, x, batch.layout, wanted, dropout_key);
+      x = AddNorm(RowsOf(x, wanted), attention, layer.attn_norm.weight, layer.attn_norm.bias,
+                  spec_.norm, precision.real)
               .y;
       const at::Tensor forward = FeedForward(layer, x, x, dropout_key);
       x = AddNorm(x, forward, layer.ffn_norm.weight, layer.ffn_norm.bias, spec_.norm,
@@ -215,11 +223,13 @@ at::Tensor Network::Hidden(const Batch& batch, std::uint64_t dropout_key) const 
     }
     const Normed before =
         AddNorm(x, delta, layer.attn_norm.weight, layer.attn_norm.bias, spec_.norm, precision.act);
-    const at::Tensor attention = SelfAttention(layer, i, before.y, batch.layout, dropout_key);
-    const Normed middle = AddNorm(before.sum, attention, layer.ffn_norm.weight, layer.ffn_norm.bias,
+    const at::Tensor attention =
+        SelfAttention(layer, i, before.y, batch.layout, wanted, dropout_key);
+    const at::Tensor sum = RowsOf(before.sum, wanted);
+    const Normed middle = AddNorm(sum, attention, layer.ffn_norm.weight, layer.ffn_norm.bias,
                                   spec_.norm, precision.act);
     const bool block = spec_.moe.router_input == RouterInput::kBlockInput;
-    delta = FeedForward(layer, middle.y, block ? before.sum : middle.y, dropout_key);
+    delta = FeedForward(layer, middle.y, block ? sum : middle.y, dropout_key);
     x = middle.sum;
   }
   if (spec_.final_norm) {
@@ -235,8 +245,7 @@ at::Tensor Network::Logits(const Batch& batch) const {
 }
 
 at::Tensor Network::Loss(const Batch& batch, double weight, std::uint64_t dropout_key) const {
-  const at::Tensor hidden = Hidden(batch, dropout_key);
-  const at::Tensor rows = PickRows(hidden, batch.predicting);
+  const at::Tensor rows = Hidden(batch, dropout_key, batch.predicting);
   const at::Tensor weights =
       at::zeros({rows.size(0)}, rows.options().dtype(options_.precision.real));
   weights.narrow(0, 0, batch.counted).fill_(weight);

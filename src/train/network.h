@@ -63,8 +63,10 @@ class Network {
 
   // Last hidden states after the final norm, [tokens, width] in act (encoders: real).
   // `dropout_key` is of this batch; 0 draws nothing (evaluation). Requires sequences of at most
-  // longest() tokens.
-  at::Tensor Hidden(const Batch& batch, std::uint64_t dropout_key = 0) const;
+  // longest() tokens. `rows`, int64, asks for these tokens only, in this order: the last layer then
+  // computes nothing for the others but their keys and values.
+  at::Tensor Hidden(const Batch& batch, std::uint64_t dropout_key = 0,
+                    const at::Tensor& rows = {}) const;
 
   // [tokens, vocab], real. Requires spec().head.
   at::Tensor Logits(const Batch& batch) const;
@@ -131,8 +133,10 @@ class Network {
 
   at::Tensor Embed(const Batch& batch) const;
   at::Tensor Project(const Linears& linears, const at::Tensor& x, std::uint64_t dropout_key) const;
+  // Of `rows` of h, or of all where it is undefined.
   at::Tensor SelfAttention(const Layer& layer, std::int64_t index, const at::Tensor& h,
-                           const Layout& layout, std::uint64_t dropout_key) const;
+                           const Layout& layout, const at::Tensor& rows,
+                           std::uint64_t dropout_key) const;
   at::Tensor NormHeads(const Layer& layer, const at::Tensor& qkv) const;
   at::Tensor FeedForward(const Layer& layer, const at::Tensor& h, const at::Tensor& router_input,
                          std::uint64_t dropout_key) const;

@@ -160,6 +160,18 @@ TEST_P(EveryFamily, PackedSequencesDoNotSeeEachOther) {
   }
 }
 
+TEST_P(EveryFamily, SomeRowsAreTheRowsOfAll) {
+  ASSERT_OK_AND_ASSIGN(const Network network, TinyNetwork(spec_));
+  const Batch batch =
+      MakeBatch({Tokens(9, spec_.vocab, 1), Tokens(14, spec_.vocab, 2)}, {}, at::kCPU);
+  const at::Tensor rows = torch::tensor({20, 3, 4, 9}, at::kLong);
+  const at::Tensor some = network.Hidden(batch, /*dropout_key=*/0, rows);
+  // The same sums, in products of other sizes.
+  const at::Tensor all = network.Hidden(batch).index_select(0, rows);
+  ASSERT_EQ(some.sizes(), all.sizes());
+  EXPECT_LT((some - all).abs().max().item<double>(), 1e-12);
+}
+
 TEST_P(EveryFamily, FusedAndReferenceOperationsAgree) {
   ASSERT_OK_AND_ASSIGN(const Network network, TinyNetwork(spec_));
   const Batch batch = MakeBatch(
