@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
+#include <utility>
 
 #include "base/check.h"
 #include "fmt/format.h"
@@ -276,12 +276,17 @@ void GoalMaker::AddSecondGoal(Part& part, const Place& first, Rng& rng) const {
   part.persona.wrong_sku.clear();
 }
 
-Part GoalMaker::Draw(Rng& rng) const {
+Request GoalMaker::Deal(std::uint64_t seed, std::uint64_t index) const {
   const Weights& weights = split_ == Split::kTrain ? kTrainWeights : kWeights;
-  int place = Between(0, std::accumulate(weights.begin(), weights.end(), 0) - 1, rng);
-  std::size_t request = 0;
-  while (place >= weights[request]) place -= weights[request++];
-  return Draw(static_cast<Request>(request), rng);
+  std::vector<Request> deck;
+  for (std::size_t request = 0; request < weights.size(); ++request)
+    deck.insert(deck.end(), static_cast<std::size_t>(weights[request]),
+                static_cast<Request>(request));
+  // Streams that no dialogue draws from (Simulator).
+  Rng rng(seed, (index / deck.size()) * 8 + static_cast<std::uint64_t>(split_) + 4);
+  for (std::size_t left = deck.size(); left > 1; --left)
+    std::swap(deck[left - 1], deck[rng.Below(left)]);
+  return deck[index % deck.size()];
 }
 
 Part GoalMaker::Draw(Request request, Rng& rng) const {

@@ -87,7 +87,7 @@ std::string Simulator::SystemMessage() const {
 
 Dialogue Simulator::Play(std::uint64_t index) const {
   Rng rng(options_.seed, /*stream=*/index * 8 + static_cast<std::uint64_t>(options_.split) + 1);
-  return PlayPart(goals_.Draw(rng), rng);
+  return PlayPart(goals_.Draw(goals_.Deal(options_.seed, index), rng), rng);
 }
 
 Dialogue Simulator::Play(Request request, std::uint64_t index) const {

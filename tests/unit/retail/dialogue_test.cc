@@ -71,6 +71,27 @@ TEST(Dialogues, SameSeedSameWordsOtherSeedOthers) {
   EXPECT_EQ(different, 3);
 }
 
+// Every 108 customers of the test hold each request equally often, in another order each time.
+TEST(Goals, AreDealtFromDecks) {
+  constexpr std::uint64_t kDeck = 108;
+  const GoalMaker goals(Shop(), Split::kTest);
+  const auto deck = [&](std::uint64_t seed, std::uint64_t number) {
+    std::vector<Request> out;
+    for (std::uint64_t i = 0; i < kDeck; ++i) out.push_back(goals.Deal(seed, number * kDeck + i));
+    return out;
+  };
+  std::vector<Request> first = deck(1, 0);
+  std::vector<Request> second = deck(1, 1);
+  EXPECT_EQ(first, deck(1, 0));
+  EXPECT_NE(first, second);
+  EXPECT_NE(first, deck(2, 0));
+  std::sort(first.begin(), first.end());
+  std::sort(second.begin(), second.end());
+  EXPECT_EQ(first, second);
+  EXPECT_EQ(std::set<Request>(first.begin(), first.end()).size(),
+            static_cast<std::size_t>(kRequests));
+}
+
 TEST(Dialogues, AreWellFormed) {
   for (const Split split : kAll) {
     for (const Dialogue& dialogue : Played(split)) {
