@@ -98,6 +98,16 @@ const LoraDelta* LoadedAdapter::Find(const Linear& linear) const {
   return slot < 0 ? nullptr : &deltas_[static_cast<std::size_t>(slot)];
 }
 
+void AddRun(const LoadedAdapter* adapter, std::size_t end, std::vector<AdapterRun>& runs) {
+  const std::size_t begin = runs.empty() ? 0 : runs.back().end;
+  if (begin == end) return;
+  if (!runs.empty() && runs.back().adapter == adapter) {
+    runs.back().end = end;
+  } else {
+    runs.push_back({adapter, begin, end});
+  }
+}
+
 void MultiplyAdapted(Compute& compute, const Linear& linear, std::span<const AdapterRun> runs,
                      const float* x, std::size_t rows, float* out) {
   const auto in = static_cast<std::size_t>(linear.w.columns);

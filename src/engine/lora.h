@@ -49,6 +49,9 @@ struct AdapterRun {
   std::size_t end = 0;
 };
 
+// Appends rows [runs' end, end); they join the run before where the adapter is the same.
+void AddRun(const LoadedAdapter* adapter, std::size_t end, std::vector<AdapterRun>& runs);
+
 // Multiplies with the base's weight or the run's own, then adds each run's delta. x: [rows, in],
 // out: [rows, out], both contiguous; runs in the order of the rows.
 void MultiplyAdapted(Compute& compute, const Linear& linear, std::span<const AdapterRun> runs,

@@ -20,11 +20,10 @@ void Size(std::vector<float>& values, std::size_t rows, std::int64_t width) {
 
 std::size_t S(std::int64_t n) { return static_cast<std::size_t>(n); }
 
-// One run for each segment, rows [first, first + count) of it being taken.
 std::vector<AdapterRun> RunsOf(std::span<const Segment> segments) {
   std::vector<AdapterRun> runs;
   for (const Segment& segment : segments)
-    runs.push_back({segment.adapter, segment.row, segment.row + segment.tokens.size()});
+    AddRun(segment.adapter, segment.row + segment.tokens.size(), runs);
   return runs;
 }
 
@@ -272,7 +271,6 @@ void Network::ExpertsBlock(const LayerWeights& layer, const float* input, float*
     factors.clear();
     runs.clear();
     for (const AdapterRun& run : runs_) {
-      const std::size_t begin = rows.size();
       for (std::size_t r = run.begin; r < run.end; ++r) {
         for (std::size_t k = 0; k < top_k; ++k) {
           if (S(chosen_[r * top_k + k]) != expert) continue;
@@ -280,7 +278,7 @@ void Network::ExpertsBlock(const LayerWeights& layer, const float* input, float*
           factors.push_back(expert_weights_[r * top_k + k]);
         }
       }
-      runs.push_back({run.adapter, begin, rows.size()});
+      AddRun(run.adapter, rows.size(), runs);
     }
     if (rows.empty()) continue;
     gathered.resize(rows.size() * width);
@@ -300,10 +298,9 @@ void Network::Finish(std::span<const Segment> segments, float* out) {
   std::size_t wanted = 0;
   std::vector<AdapterRun> runs;
   for (const Segment& segment : segments) {
-    const std::size_t begin = wanted;
     for (std::size_t i = segment.want_from; i < segment.tokens.size(); ++i, ++wanted)
       std::copy_n(x_.data() + (segment.row + i) * width, width, normed_.data() + wanted * width);
-    runs.push_back({segment.adapter, begin, wanted});
+    AddRun(segment.adapter, wanted, runs);
   }
   if (wanted == 0) return;
   float* last = spec_.head ? normed_.data() : out;

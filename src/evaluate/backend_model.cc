@@ -19,42 +19,68 @@ double LogProbOf(std::span<const float> logits, TokenId token) {
   return static_cast<double>(logits[static_cast<std::size_t>(token)]) - highest - std::log(sum);
 }
 
+TokenId MostLikely(const model::Rows& rows) {
+  const auto logits = rows.Row(rows.count - 1);
+  // Ties: the lowest id.
+  return static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
 }  // namespace
+
+// A reply that is being written.
+struct BackendModel::Answer {
+  Slot* slot = nullptr;
+  std::vector<TokenId>* reply = nullptr;
+  TokenId next = 0;  // what the model says after all that is cached
+};
 
 Result<std::unique_ptr<BackendModel>> BackendModel::Create(model::Backend& backend,
                                                            model::AdapterId adapter) {
-  METIER_ASSIGN(const model::SequenceId sequence, backend.OpenSequence(adapter));
-  return std::unique_ptr<BackendModel>(new BackendModel(backend, sequence));
+  std::unique_ptr<BackendModel> model(new BackendModel(backend, adapter));
+  METIER_TRY(model->OpenSlots(1));
+  return model;
 }
 
-BackendModel::~BackendModel() { backend_.CloseSequence(sequence_); }
+BackendModel::~BackendModel() {
+  for (const Slot& slot : slots_) backend_.CloseSequence(slot.sequence);
+}
 
 std::int64_t BackendModel::MaxTokens() const { return backend_.spec().max_positions; }
 
-std::size_t BackendModel::Reuse(std::span<const TokenId> tokens, std::size_t most) {
-  const std::size_t limit = std::min({tokens.size(), cached_.size(), most});
+Status BackendModel::OpenSlots(std::size_t count) {
+  while (slots_.size() < count) {
+    METIER_ASSIGN(const model::SequenceId sequence, backend_.OpenSequence(adapter_));
+    slots_.push_back({sequence, {}});
+  }
+  return Ok();
+}
+
+std::size_t BackendModel::Reuse(Slot& slot, std::span<const TokenId> tokens, std::size_t most) {
+  const std::size_t limit = std::min({tokens.size(), slot.cached.size(), most});
   const auto differ = std::mismatch(
-      tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(limit), cached_.begin());
+      tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(limit), slot.cached.begin());
   const auto shared = static_cast<std::size_t>(differ.first - tokens.begin());
-  backend_.Truncate(sequence_, static_cast<std::int64_t>(shared));
-  cached_.resize(shared);
+  backend_.Truncate(slot.sequence, static_cast<std::int64_t>(shared));
+  slot.cached.resize(shared);
   return shared;
 }
 
-Result<model::Rows> BackendModel::Append(std::span<const TokenId> tokens, model::Want want) {
+Result<model::Rows> BackendModel::Append(Slot& slot, std::span<const TokenId> tokens,
+                                         model::Want want) {
   const model::SequenceStep step{
-      .sequence = sequence_, .tokens = tokens, .types = {}, .want = want};
+      .sequence = slot.sequence, .tokens = tokens, .types = {}, .want = want};
   METIER_ASSIGN(const auto rows, backend_.Forward({&step, 1}));
-  cached_.insert(cached_.end(), tokens.begin(), tokens.end());
+  slot.cached.insert(slot.cached.end(), tokens.begin(), tokens.end());
   return rows.front();
 }
 
-Result<model::Rows> BackendModel::Prefill(std::span<const TokenId> tokens) {
+Result<TokenId> BackendModel::Prefill(Slot& slot, std::span<const TokenId> tokens) {
   while (tokens.size() > kStepTokens) {
-    METIER_TRY(Append(tokens.first(kStepTokens), model::Want::kNothing));
+    METIER_TRY(Append(slot, tokens.first(kStepTokens), model::Want::kNothing));
     tokens = tokens.subspan(kStepTokens);
   }
-  return Append(tokens, model::Want::kLast);
+  METIER_ASSIGN(const model::Rows rows, Append(slot, tokens, model::Want::kLast));
+  return MostLikely(rows);
 }
 
 Result<std::vector<double>> BackendModel::LogProbs(std::span<const TokenId> tokens,
@@ -62,11 +88,13 @@ Result<std::vector<double>> BackendModel::LogProbs(std::span<const TokenId> toke
   METIER_CHECK(first >= 1, "the first token of a text has no prediction");
   std::vector<double> log_probs;
   if (first >= tokens.size()) return log_probs;
+  Slot& slot = slots_.front();
   // The row of token i predicts token i + 1, so rows are needed from first - 1 on.
-  std::size_t done = Reuse(tokens, first - 1);
+  std::size_t done = Reuse(slot, tokens, first - 1);
   while (done < tokens.size() - 1) {
     const std::size_t count = std::min(kStepTokens, tokens.size() - 1 - done);
-    METIER_ASSIGN(const model::Rows rows, Append(tokens.subspan(done, count), model::Want::kAll));
+    METIER_ASSIGN(const model::Rows rows,
+                  Append(slot, tokens.subspan(done, count), model::Want::kAll));
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t next = done + i + 1;
       if (next >= first)
@@ -77,26 +105,49 @@ Result<std::vector<double>> BackendModel::LogProbs(std::span<const TokenId> toke
   return log_probs;
 }
 
-Result<std::vector<TokenId>> BackendModel::Greedy(std::span<const TokenId> prompt,
-                                                  std::int64_t max_tokens,
-                                                  std::span<const TokenId> stop) {
-  if (prompt.empty())
-    return Error(ErrorCode::kInvalidArgument, "an empty prompt has no continuation");
-  std::vector<TokenId> reply;
-  // At least the last token is computed again: its row is what we need.
-  const std::size_t shared = Reuse(prompt, prompt.size() - 1);
-  METIER_ASSIGN(model::Rows rows, Prefill(prompt.subspan(shared)));
-  while (true) {
-    const auto logits = rows.Row(rows.count - 1);
-    const auto best = std::max_element(logits.begin(), logits.end());  // ties: the lowest id
-    const auto token = static_cast<TokenId>(best - logits.begin());
-    if (std::find(stop.begin(), stop.end(), token) != stop.end()) break;
-    reply.push_back(token);
-    const bool full = static_cast<std::int64_t>(cached_.size()) >= MaxTokens();
-    if (static_cast<std::int64_t>(reply.size()) >= max_tokens || full) break;
-    METIER_ASSIGN(rows, Append({&reply.back(), 1}, model::Want::kLast));
+Status BackendModel::Step(std::span<Answer*> answers) {
+  std::vector<model::SequenceStep> steps;
+  for (const Answer* answer : answers) {
+    steps.push_back({.sequence = answer->slot->sequence,
+                     .tokens = {&answer->next, 1},
+                     .types = {},
+                     .want = model::Want::kLast});
   }
-  return reply;
+  METIER_ASSIGN(const auto rows, backend_.Forward(steps));
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    answers[i]->slot->cached.push_back(answers[i]->next);
+    answers[i]->next = MostLikely(rows[i]);
+  }
+  return Ok();
+}
+
+Result<std::vector<std::vector<TokenId>>> BackendModel::Greedy(std::span<const Prompt> prompts,
+                                                               std::int64_t max_tokens,
+                                                               std::span<const TokenId> stop) {
+  std::vector<std::vector<TokenId>> replies(prompts.size());
+  std::vector<Answer> answers(prompts.size());
+  for (const Prompt& prompt : prompts) METIER_TRY(OpenSlots(prompt.slot + 1));
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    const std::span<const TokenId> tokens = prompts[i].tokens;
+    if (tokens.empty())
+      return Error(ErrorCode::kInvalidArgument, "an empty prompt has no continuation");
+    answers[i] = {&slots_[prompts[i].slot], &replies[i]};
+    // At least the last token is computed again: its row is what we need.
+    const std::size_t shared = Reuse(*answers[i].slot, tokens, tokens.size() - 1);
+    METIER_ASSIGN(answers[i].next, Prefill(*answers[i].slot, tokens.subspan(shared)));
+  }
+  std::vector<Answer*> writing;
+  for (Answer& answer : answers) writing.push_back(&answer);
+  while (true) {
+    std::erase_if(writing, [&](Answer* answer) {
+      if (std::find(stop.begin(), stop.end(), answer->next) != stop.end()) return true;
+      answer->reply->push_back(answer->next);
+      return static_cast<std::int64_t>(answer->reply->size()) >= max_tokens ||
+             static_cast<std::int64_t>(answer->slot->cached.size()) >= MaxTokens();
+    });
+    if (writing.empty()) return replies;
+    METIER_TRY(Step(writing));
+  }
 }
 
 }  // namespace metier::evaluate

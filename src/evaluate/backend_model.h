@@ -1,5 +1,5 @@
-// evaluate/backend_model.h - a LanguageModel on any Backend: one sequence that is reused while
-// prompts share a beginning.
+// evaluate/backend_model.h - a LanguageModel on any Backend: a sequence for each slot, reused while
+// its prompts share a beginning; what several slots say next is computed in one step.
 #pragma once
 
 #include <memory>
@@ -23,25 +23,35 @@ class BackendModel : public LanguageModel {
   std::int64_t MaxTokens() const override;
   Result<std::vector<double>> LogProbs(std::span<const text::TokenId> tokens,
                                        std::size_t first) override;
-  Result<std::vector<text::TokenId>> Greedy(std::span<const text::TokenId> prompt,
-                                            std::int64_t max_tokens,
-                                            std::span<const text::TokenId> stop) override;
+  Result<std::vector<std::vector<text::TokenId>>> Greedy(
+      std::span<const Prompt> prompts, std::int64_t max_tokens,
+      std::span<const text::TokenId> stop) override;
 
  private:
-  BackendModel(model::Backend& backend, model::SequenceId sequence)
-      : backend_(backend), sequence_(sequence) {}
+  struct Slot {
+    model::SequenceId sequence{};
+    std::vector<text::TokenId> cached;
+  };
+  struct Answer;
 
+  BackendModel(model::Backend& backend, model::AdapterId adapter)
+      : backend_(backend), adapter_(adapter) {}
+
+  // Opens sequences for slots below `count`.
+  Status OpenSlots(std::size_t count);
   // Leaves in the cache the longest beginning that it shares with `tokens`, at most `most` of them;
   // how many.
-  std::size_t Reuse(std::span<const text::TokenId> tokens, std::size_t most);
+  std::size_t Reuse(Slot& slot, std::span<const text::TokenId> tokens, std::size_t most);
   // Appends tokens; rows as wanted.
-  Result<model::Rows> Append(std::span<const text::TokenId> tokens, model::Want want);
-  // Appends tokens in steps of bounded size; the rows of the last token.
-  Result<model::Rows> Prefill(std::span<const text::TokenId> tokens);
+  Result<model::Rows> Append(Slot& slot, std::span<const text::TokenId> tokens, model::Want want);
+  // Appends tokens in steps of bounded size; the most likely token after them.
+  Result<text::TokenId> Prefill(Slot& slot, std::span<const text::TokenId> tokens);
+  // Appends to each its next token and finds what follows.
+  Status Step(std::span<Answer*> answers);
 
   model::Backend& backend_;
-  model::SequenceId sequence_;
-  std::vector<text::TokenId> cached_;
+  model::AdapterId adapter_;
+  std::vector<Slot> slots_;
 };
 
 }  // namespace metier::evaluate

@@ -12,6 +12,13 @@
 
 namespace metier::evaluate {
 
+// Slots remember: a prompt that begins like its slot's last one costs only what is new. Small
+// numbers, from 0 on.
+struct Prompt {
+  std::size_t slot = 0;
+  std::span<const text::TokenId> tokens = {};
+};
+
 class LanguageModel {
  public:
   virtual ~LanguageModel() = default;
@@ -24,10 +31,11 @@ class LanguageModel {
   virtual Result<std::vector<double>> LogProbs(std::span<const text::TokenId> tokens,
                                                std::size_t first) = 0;
 
-  // The most likely continuation, ended by a token of `stop` (not included) or max_tokens.
-  virtual Result<std::vector<text::TokenId>> Greedy(std::span<const text::TokenId> prompt,
-                                                    std::int64_t max_tokens,
-                                                    std::span<const text::TokenId> stop) = 0;
+  // The most likely continuation of each prompt, ended by a token of `stop` (not included) or
+  // max_tokens. Requires prompts in different slots. kInvalidArgument: an empty prompt.
+  virtual Result<std::vector<std::vector<text::TokenId>>> Greedy(
+      std::span<const Prompt> prompts, std::int64_t max_tokens,
+      std::span<const text::TokenId> stop) = 0;
 };
 
 }  // namespace metier::evaluate

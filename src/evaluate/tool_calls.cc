@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <fstream>
+#include <optional>
+#include <utility>
 
+#include "base/check.h"
 #include "base/progress.h"
 
 namespace metier::evaluate {
@@ -113,30 +116,45 @@ bool Count(const std::vector<ToolCall>& expected, const Result<Reply>& reply,
   return exact;
 }
 
-Status ScoreDialogue(const Dialogue& dialogue, const ReplyFunction& reply_to, ToolDialect dialect,
-                     bool keep, ToolCallResult& result) {
-  Json history = Json::array();
-  Json replies = Json::array();
-  for (std::size_t turn = 0; turn < dialogue.messages.size(); ++turn) {
-    const Json& message = dialogue.messages[turn];
-    if (message["role"] == "assistant") {
-      METIER_ASSIGN(const auto expected, TrueCalls(message));
-      METIER_ASSIGN(const std::string text, reply_to(history, dialogue.tools));
-      const auto reply = text::ParseReply(dialect, text);
-      const bool right = Count(expected, reply, result);
-      if (keep) {
-        replies.push_back({{"turn", turn},
-                           {"expected", CallsToJson(expected)},
-                           {"found", text},
-                           {"right", right}});
-      }
-    }
-    history.push_back(message);
+// A dialogue that the model is being asked about, turn by turn.
+class Examination {
+ public:
+  Examination(const Dialogue& dialogue, std::int64_t number)
+      : dialogue_(dialogue), number_(number), history_(Json::array()), replies_(Json::array()) {
+    ToNextQuestion();
   }
-  if (keep)
-    result.samples.push_back({{"messages", dialogue.messages}, {"replies", std::move(replies)}});
-  return Ok();
-}
+
+  bool done() const { return turn_ == dialogue_.messages.size(); }
+  std::int64_t number() const { return number_; }
+  Conversation Ask(std::size_t slot) const { return {slot, &history_, &dialogue_.tools}; }
+
+  // Counts the reply to what was asked and goes on to the next assistant turn.
+  Status Answer(const std::string& text, ToolDialect dialect, ToolCallResult& result) {
+    const Json& message = dialogue_.messages[turn_];
+    METIER_ASSIGN(const auto expected, TrueCalls(message));
+    const bool right = Count(expected, text::ParseReply(dialect, text), result);
+    replies_.push_back(
+        {{"turn", turn_}, {"expected", CallsToJson(expected)}, {"found", text}, {"right", right}});
+    history_.push_back(message);
+    ++turn_;
+    ToNextQuestion();
+    return Ok();
+  }
+
+  Json Sample() const { return {{"messages", dialogue_.messages}, {"replies", replies_}}; }
+
+ private:
+  void ToNextQuestion() {
+    for (; !done() && dialogue_.messages[turn_]["role"] != "assistant"; ++turn_)
+      history_.push_back(dialogue_.messages[turn_]);
+  }
+
+  const Dialogue& dialogue_;
+  std::int64_t number_;  // from 1
+  std::size_t turn_ = 0;
+  Json history_;
+  Json replies_;
+};
 
 double Ratio(std::int64_t part, std::int64_t all) {
   return all == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(all);
@@ -165,22 +183,46 @@ Json ToolCallResult::ToJson() const {
           {"samples", samples}};
 }
 
-Result<ToolCallResult> MeasureToolCalls(const ReplyFunction& reply, ToolDialect dialect,
+Result<ToolCallResult> MeasureToolCalls(const ReplyFunction& reply_to, ToolDialect dialect,
                                         const ToolCallOptions& options) {
   METIER_ASSIGN(const auto dialogues, ReadDialogues(options));
   ToolCallResult result;
   Progress progress("tool calls", dialogues.size());
-  for (const Dialogue& dialogue : dialogues) {
-    const bool keep = result.dialogues < options.samples;
-    auto scored = ScoreDialogue(dialogue, reply, dialect, keep, result);
-    if (!scored.ok()) {
-      return std::move(scored).error().With(
-          fmt::format("'{}' dialogue {}", options.file, result.dialogues + 1));
-    }
+  std::map<std::int64_t, Json> samples;
+  std::vector<std::optional<Examination>> slots(static_cast<std::size_t>(options.batch));
+  std::size_t next = 0;
+  const auto finish = [&](const Examination& exam) {
+    if (exam.number() <= options.samples) samples[exam.number()] = exam.Sample();
     ++result.dialogues;
+  };
+  while (true) {
+    std::vector<Conversation> asked;
+    for (std::size_t slot = 0; slot < slots.size(); ++slot) {
+      std::optional<Examination>& exam = slots[slot];
+      while ((!exam || exam->done()) && next < dialogues.size()) {
+        exam.emplace(dialogues[next], static_cast<std::int64_t>(next) + 1);
+        ++next;
+        if (exam->done()) finish(*exam);  // nobody answers in it
+      }
+      if (exam && !exam->done()) asked.push_back(exam->Ask(slot));
+    }
+    if (asked.empty()) break;
+    const std::vector<Result<std::string>> replies = reply_to(asked);
+    METIER_CHECK(replies.size() == asked.size(), "a reply to each conversation");
+    for (std::size_t i = 0; i < asked.size(); ++i) {
+      Examination& exam = *slots[asked[i].slot];
+      Status counted =
+          replies[i].ok() ? exam.Answer(*replies[i], dialect, result) : Status(replies[i].error());
+      if (!counted.ok()) {
+        return std::move(counted).error().With(
+            fmt::format("'{}' dialogue {}", options.file, exam.number()));
+      }
+      if (exam.done()) finish(exam);
+    }
     progress.Update(static_cast<std::uint64_t>(result.dialogues),
                     fmt::format("exact {:.1f} %", 100 * result.ExactMatch()));
   }
+  for (auto& sample : samples) result.samples.push_back(std::move(sample.second));
   if (result.call_turns == 0) {
     return Error(ErrorCode::kInvalidArgument,
                  fmt::format("'{}': none of {} dialogues makes a tool call", options.file,

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ struct ToolCallOptions {
   std::int64_t max_dialogues = 0;
   std::int64_t max_tokens = 128;
   std::int64_t samples = 6;
+  std::int64_t batch = 8;
 
   template <class Visitor>
   void Visit(Visitor&& field) {
@@ -31,11 +33,23 @@ struct ToolCallOptions {
     field("max_dialogues", max_dialogues, "score only the first so many; 0: all").AtLeast(0);
     field("max_tokens", max_tokens, "longest reply").AtLeast(1);
     field("samples", samples, "dialogues kept in the result for people to read").AtLeast(0);
+    field("batch", batch, "dialogues that are answered at once; the replies do not depend on it")
+        .AtLeast(1)
+        .AtMost(1024);
   }
 };
 
-// The model's reply to a conversation, as text; special tokens that mark calls are kept.
-using ReplyFunction = std::function<Result<std::string>(const Json& messages, const Json& tools)>;
+// A conversation that waits for the model's next message. Its slot keeps it until it ends: the
+// next time, what it held before is the beginning.
+struct Conversation {
+  std::size_t slot = 0;  // below ToolCallOptions::batch
+  const Json* messages = nullptr;
+  const Json* tools = nullptr;
+};
+
+// The model's reply to each, as text; special tokens that mark calls are kept.
+using ReplyFunction =
+    std::function<std::vector<Result<std::string>>(std::span<const Conversation>)>;
 
 struct ToolCallResult {
   std::int64_t dialogues = 0;

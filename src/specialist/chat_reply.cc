@@ -19,7 +19,8 @@ Result<LoadedModel> LoadModel(const Runnable& runnable, int threads) {
   return loaded;
 }
 
-Result<std::string> ChatReply::operator()(const Json& messages, const Json& tools) const {
+Result<std::vector<text::TokenId>> ChatReply::Encode(
+    const evaluate::Conversation& conversation) const {
   if (!runnable_.chat_template) {
     return Error(ErrorCode::kInvalidArgument,
                  fmt::format("'{}' has no chat template: it cannot be asked for replies",
@@ -27,18 +28,42 @@ Result<std::string> ChatReply::operator()(const Json& messages, const Json& tool
   }
   text::RenderOptions options;
   options.add_generation_prompt = true;
-  options.tools = tools;
-  METIER_ASSIGN(const text::EncodedChat prompt,
-                text::EncodeChat(runnable_.tokenizer, *runnable_.chat_template, messages, options));
+  options.tools = *conversation.tools;
+  METIER_ASSIGN(text::EncodedChat prompt,
+                text::EncodeChat(runnable_.tokenizer, *runnable_.chat_template,
+                                 *conversation.messages, options));
   const auto length = static_cast<std::int64_t>(prompt.ids.size());
   if (length >= model_.MaxTokens()) {
     return Error(ErrorCode::kInvalidArgument,
                  fmt::format("the conversation has {} tokens, the model takes {}", length,
                              model_.MaxTokens()));
   }
-  METIER_ASSIGN(const auto reply, model_.Greedy(prompt.ids, max_tokens_, runnable_.StopTokens()));
-  // Special tokens are kept: some dialects mark calls with them.
-  return runnable_.tokenizer.Decode(reply, text::Tokenizer::SkipSpecial::kNo);
+  return std::move(prompt.ids);
+}
+
+std::vector<Result<std::string>> ChatReply::operator()(
+    std::span<const evaluate::Conversation> conversations) const {
+  std::vector<Result<std::string>> replies;
+  std::vector<std::vector<text::TokenId>> encoded;
+  std::vector<evaluate::Prompt> prompts;
+  std::vector<std::size_t> asked;  // of each prompt: which conversation
+  encoded.reserve(conversations.size());
+  for (std::size_t i = 0; i < conversations.size(); ++i) {
+    auto ids = Encode(conversations[i]);
+    replies.push_back(ids.ok() ? Result<std::string>(std::string()) : ids.error());
+    if (!ids.ok()) continue;
+    encoded.push_back(*std::move(ids));
+    prompts.push_back({conversations[i].slot, encoded.back()});
+    asked.push_back(i);
+  }
+  const auto answers = model_.Greedy(prompts, max_tokens_, runnable_.StopTokens());
+  for (std::size_t p = 0; p < prompts.size(); ++p) {
+    // Special tokens are kept: some dialects mark calls with them.
+    replies[asked[p]] =
+        answers.ok() ? runnable_.tokenizer.Decode((*answers)[p], text::Tokenizer::SkipSpecial::kNo)
+                     : Result<std::string>(answers.error());
+  }
+  return replies;
 }
 
 }  // namespace metier::specialist

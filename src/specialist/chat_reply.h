@@ -1,13 +1,16 @@
-// specialist/chat_reply.h - a model's reply to a conversation: encode, continue greedily, decode.
+// specialist/chat_reply.h - a model's replies to conversations: encode, continue greedily, decode.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
 #include "evaluate/language_model.h"
+#include "evaluate/tool_calls.h"
 #include "model/backend.h"
 #include "specialist/runnable.h"
 
@@ -26,11 +29,14 @@ class ChatReply {
   ChatReply(const Runnable& runnable, evaluate::LanguageModel& model, std::int64_t max_tokens)
       : runnable_(runnable), model_(model), max_tokens_(max_tokens) {}
 
-  // kInvalidArgument: the model has no chat template, or the conversation is longer than it takes
-  // (with both numbers).
-  Result<std::string> operator()(const Json& messages, const Json& tools) const;
+  // One reply for each. kInvalidArgument: the model has no chat template, or the conversation is
+  // longer than it takes (with both numbers).
+  std::vector<Result<std::string>> operator()(
+      std::span<const evaluate::Conversation> conversations) const;
 
  private:
+  Result<std::vector<text::TokenId>> Encode(const evaluate::Conversation& conversation) const;
+
   const Runnable& runnable_;
   evaluate::LanguageModel& model_;
   std::int64_t max_tokens_;

@@ -53,9 +53,10 @@ Result<Json> EvaluateOne(const std::string& name, const EvaluatedModel& entry,
   for (const auto& [suite, options] : settings.tool_calls) {
     LogInfo(fmt::format("{}: {}", name, suite));
     const ChatReply chat(runnable, *model, options.max_tokens);
-    const auto reply = [&](const Json& messages, const Json& tools) -> Result<std::string> {
-      if (context.StopAsked()) return Interrupted("the evaluation begins anew next time");
-      return chat(messages, tools);
+    const auto reply = [&](std::span<const evaluate::Conversation> conversations) {
+      if (!context.StopAsked()) return chat(conversations);
+      return std::vector<Result<std::string>>(conversations.size(),
+                                              Interrupted("the evaluation begins anew next time"));
     };
     METIER_ASSIGN(const auto result, evaluate::MeasureToolCalls(reply, runnable.dialect, options));
     suites[suite] = result.ToJson();

@@ -1,6 +1,8 @@
 #include "evaluate/backend_model.h"
 
 #include <cmath>
+#include <deque>
+#include <set>
 
 #include "support/fixtures.h"
 
@@ -29,40 +31,57 @@ class SumBackend : public model::Backend {
   const model::ModelSpec& spec() const override { return spec_; }
   Result<SequenceId> OpenSequence(AdapterId) override {
     ++open;
-    return SequenceId{0};
+    caches_.emplace_back();
+    return SequenceId{static_cast<std::int64_t>(caches_.size()) - 1};
   }
   void CloseSequence(SequenceId) override { --open; }
-  std::int64_t Length(SequenceId) const override {
-    return static_cast<std::int64_t>(tokens_.size());
+  std::int64_t Length(SequenceId id) const override {
+    return static_cast<std::int64_t>(caches_[static_cast<std::size_t>(id)].size());
   }
-  void Truncate(SequenceId, std::int64_t tokens) override {
-    tokens_.resize(static_cast<std::size_t>(tokens));
+  void Truncate(SequenceId id, std::int64_t tokens) override {
+    caches_[static_cast<std::size_t>(id)].resize(static_cast<std::size_t>(tokens));
   }
   Result<AdapterId> AddAdapter(const model::Adapter&) override { return AdapterId::kNone; }
   Status RemoveAdapter(AdapterId) override { return Ok(); }
   Result<std::vector<Rows>> Forward(std::span<const SequenceStep> steps) override {
-    values_.clear();
-    for (const TokenId token : steps[0].tokens) {
-      tokens_.push_back(token);
-      ++computed;
-      std::int64_t sum = 0;
-      for (const TokenId t : tokens_) sum += t;
-      for (std::int64_t v = 0; v < spec_.vocab; ++v) values_.push_back(Logit(sum, Length({}), v));
+    ++forwards;
+    values_.assign(steps.size(), {});
+    std::vector<Rows> results;
+    for (std::size_t s = 0; s < steps.size(); ++s) {
+      std::vector<float>& values = values_[s];
+      std::vector<TokenId>& cache = caches_[static_cast<std::size_t>(steps[s].sequence)];
+      for (const TokenId token : steps[s].tokens) {
+        cache.push_back(token);
+        ++computed;
+        std::int64_t sum = 0;
+        for (const TokenId t : cache) sum += t;
+        for (std::int64_t v = 0; v < spec_.vocab; ++v)
+          values.push_back(Logit(sum, Length(steps[s].sequence), v));
+      }
+      if (steps[s].want == Want::kNothing) values.clear();
+      if (steps[s].want == Want::kLast) values.erase(values.begin(), values.end() - spec_.vocab);
+      results.push_back(
+          {static_cast<std::int64_t>(values.size()) / spec_.vocab, spec_.vocab, values});
     }
-    if (steps[0].want == Want::kNothing) values_.clear();
-    if (steps[0].want == Want::kLast) values_.erase(values_.begin(), values_.end() - spec_.vocab);
-    return std::vector<Rows>{
-        {static_cast<std::int64_t>(values_.size()) / spec_.vocab, spec_.vocab, values_}};
+    return results;
   }
 
   int open = 0;
   std::int64_t computed = 0;
+  std::int64_t forwards = 0;
 
  private:
   model::ModelSpec spec_;
-  std::vector<TokenId> tokens_;
-  std::vector<float> values_;
+  std::deque<std::vector<TokenId>> caches_;
+  std::vector<std::vector<float>> values_;
 };
+
+Result<std::vector<TokenId>> Greedy(BackendModel& model, const std::vector<TokenId>& tokens,
+                                    std::int64_t max_tokens, std::span<const TokenId> stop = {}) {
+  const Prompt prompt{.slot = 0, .tokens = tokens};
+  METIER_ASSIGN(const auto replies, model.Greedy({&prompt, 1}, max_tokens, stop));
+  return replies.front();
+}
 
 double ExpectedLogProb(const std::vector<TokenId>& tokens, std::size_t i) {
   std::int64_t sum = 0;
@@ -101,7 +120,7 @@ TEST(BackendModel, GreedyTakesTheBestTokenUntilAStop) {
   SumBackend backend;
   ASSERT_OK_AND_ASSIGN(const auto model, BackendModel::Create(backend));
   std::vector<TokenId> tokens = SomeTokens(300);
-  ASSERT_OK_AND_ASSIGN(const auto reply, model->Greedy(tokens, 5, {}));
+  ASSERT_OK_AND_ASSIGN(const auto reply, Greedy(*model, tokens, 5));
   ASSERT_EQ(reply.size(), 5U);
   for (const TokenId token : reply) {
     std::int64_t sum = 0;
@@ -113,7 +132,7 @@ TEST(BackendModel, GreedyTakesTheBestTokenUntilAStop) {
     tokens.push_back(token);
   }
   const std::vector<TokenId> stop = {reply[2]};
-  ASSERT_OK_AND_ASSIGN(const auto stopped, model->Greedy(SomeTokens(300), 5, stop));
+  ASSERT_OK_AND_ASSIGN(const auto stopped, Greedy(*model, SomeTokens(300), 5, stop));
   EXPECT_LE(stopped.size(), 2U);
 }
 
@@ -121,25 +140,54 @@ TEST(BackendModel, SharedBeginningsAreComputedOnce) {
   SumBackend backend;
   ASSERT_OK_AND_ASSIGN(const auto model, BackendModel::Create(backend));
   auto tokens = SomeTokens(200);
-  ASSERT_OK(model->Greedy(tokens, 1, {}));
+  ASSERT_OK(Greedy(*model, tokens, 1));
   EXPECT_EQ(backend.computed, 200);
   tokens.push_back(3);
   tokens.push_back(4);
-  ASSERT_OK_AND_ASSIGN(const auto longer, model->Greedy(tokens, 1, {}));
+  ASSERT_OK_AND_ASSIGN(const auto longer, Greedy(*model, tokens, 1));
   EXPECT_EQ(backend.computed, 202);
   // The same answer as from an empty cache.
   SumBackend fresh;
   ASSERT_OK_AND_ASSIGN(const auto other, BackendModel::Create(fresh));
-  ASSERT_OK_AND_ASSIGN(const auto expected, other->Greedy(tokens, 1, {}));
+  ASSERT_OK_AND_ASSIGN(const auto expected, Greedy(*other, tokens, 1));
   EXPECT_EQ(longer, expected);
+}
+
+TEST(BackendModel, SeveralSlotsAnswerAsEachAloneInFewerSteps) {
+  SumBackend backend;
+  ASSERT_OK_AND_ASSIGN(const auto model, BackendModel::Create(backend));
+  const std::vector<TokenId> stop = {4};
+  std::vector<std::vector<TokenId>> texts;
+  for (std::size_t i = 0; i < 5; ++i) {
+    texts.push_back(SomeTokens(20 + 7 * i));
+    texts.back()[0] = static_cast<TokenId>(i);  // every text has its own future
+  }
+  std::vector<Prompt> prompts;
+  for (std::size_t i = 0; i < texts.size(); ++i) prompts.push_back({4 - i, texts[i]});
+  ASSERT_OK_AND_ASSIGN(const auto together, model->Greedy(prompts, 12, stop));
+  const std::int64_t steps = backend.forwards;
+  EXPECT_EQ(backend.open, 5);
+  ASSERT_EQ(together.size(), texts.size());
+  std::size_t longest = 0;
+  std::set<std::size_t> lengths;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    SumBackend fresh;
+    ASSERT_OK_AND_ASSIGN(const auto alone, BackendModel::Create(fresh));
+    ASSERT_OK_AND_ASSIGN(const auto reply, Greedy(*alone, texts[i], 12, stop));
+    EXPECT_EQ(together[i], reply) << i;
+    longest = std::max(longest, reply.size());
+    lengths.insert(reply.size());
+  }
+  EXPECT_GT(lengths.size(), 1U) << "all stop at once: nothing is shown";
+  EXPECT_LE(steps, static_cast<std::int64_t>(texts.size() + longest));
 }
 
 TEST(BackendModel, StopsAtTheModelsLongestSequence) {
   SumBackend backend;
   ASSERT_OK_AND_ASSIGN(const auto model, BackendModel::Create(backend));
-  ASSERT_OK_AND_ASSIGN(const auto reply, model->Greedy(SomeTokens(598), 100, {}));
+  ASSERT_OK_AND_ASSIGN(const auto reply, Greedy(*model, SomeTokens(598), 100));
   EXPECT_EQ(reply.size(), 3U);  // two fit into the cache; the third is predicted and not appended
-  EXPECT_ERROR(model->Greedy({}, 1, {}), ErrorCode::kInvalidArgument, "empty prompt");
+  EXPECT_ERROR(Greedy(*model, {}, 1), ErrorCode::kInvalidArgument, "empty prompt");
 }
 
 }  // namespace

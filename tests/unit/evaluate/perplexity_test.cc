@@ -29,9 +29,9 @@ class PositionalModel : public LanguageModel {
     for (std::size_t i = first; i < tokens.size(); ++i) out.push_back(LogProb(tokens, i));
     return out;
   }
-  Result<std::vector<TokenId>> Greedy(std::span<const TokenId>, std::int64_t,
-                                      std::span<const TokenId>) override {
-    return std::vector<TokenId>{};
+  Result<std::vector<std::vector<TokenId>>> Greedy(std::span<const Prompt> prompts, std::int64_t,
+                                                   std::span<const TokenId>) override {
+    return std::vector<std::vector<TokenId>>(prompts.size());
   }
 
  private:

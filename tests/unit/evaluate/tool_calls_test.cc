@@ -1,5 +1,11 @@
 #include "evaluate/tool_calls.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
 #include "support/fixtures.h"
 
 namespace metier::evaluate {
@@ -19,8 +25,11 @@ class ToolCalls : public ::testing::Test {
 
   // Answers the call turn and the speech turn with fixed texts.
   static ReplyFunction Answers(std::string call, std::string speech) {
-    return [call, speech](const Json& messages, const Json&) -> Result<std::string> {
-      return messages.size() == 1 ? call : speech;
+    return [call, speech](std::span<const Conversation> asked) {
+      std::vector<Result<std::string>> replies;
+      for (const Conversation& conversation : asked)
+        replies.emplace_back(conversation.messages->size() == 1 ? call : speech);
+      return replies;
     };
   }
 
@@ -77,6 +86,67 @@ TEST_F(ToolCalls, SamplesShowEveryAssistantTurn) {
   ASSERT_EQ(result.samples[0]["replies"].size(), 2U);
   EXPECT_EQ(result.samples[0]["replies"][0]["right"], false);
   EXPECT_EQ(result.samples[0]["replies"][1]["right"], true);
+}
+
+// Dialogues of different lengths, among them one in which nobody answers.
+TEST_F(ToolCalls, SlotsKeepTheirDialogueAndTheResultDoesNotDependOnTheirNumber) {
+  std::string lines;
+  for (const int rounds : {3, 1, 0, 2, 4}) {
+    Json messages = Json::array();
+    for (int i = 0; i < rounds; ++i) {
+      messages.push_back({{"role", "user"}, {"content", fmt::format("{} of {}", i, rounds)}});
+      messages.push_back({{"role", "assistant"},
+                          {"tool_calls", {{{"name", "count"}, {"arguments", {{"i", i}}}}}}});
+    }
+    messages.push_back({{"role", "user"}, {"content", "bye"}});
+    lines += DumpCompact({{"messages", messages}}) + "\n";
+  }
+  test::WriteAll(options_.file, lines);
+  options_.samples = 4;
+  std::map<std::int64_t, Json> results;
+  for (const std::int64_t batch : {1, 2, 16}) {
+    options_.batch = batch;
+    std::size_t most = 0;
+    std::map<std::size_t, Json> held;  // by each slot
+    const ReplyFunction reply = [&](std::span<const Conversation> asked) {
+      most = std::max(most, asked.size());
+      std::vector<Result<std::string>> replies;
+      std::set<std::size_t> slots;
+      for (const Conversation& conversation : asked) {
+        EXPECT_TRUE(slots.insert(conversation.slot).second);
+        EXPECT_LT(conversation.slot, static_cast<std::size_t>(batch));
+        Json& before = held[conversation.slot];
+        const Json& now = *conversation.messages;
+        if (now.size() > 1) {
+          EXPECT_EQ(Json(now.begin(), now.end() - 2), before);
+        }
+        before = now;
+        // Right in the first round of each.
+        replies.emplace_back(R"(<tool_call>{"name":"count","arguments":{"i":0}}</tool_call>)");
+      }
+      return replies;
+    };
+    ASSERT_OK_AND_ASSIGN(const auto result,
+                         MeasureToolCalls(reply, text::ToolDialect::kHermes, options_));
+    EXPECT_EQ(result.dialogues, 5);
+    EXPECT_EQ(result.call_turns, 10);
+    EXPECT_EQ(result.exact, 4);
+    EXPECT_EQ(most, static_cast<std::size_t>(std::min<std::int64_t>(batch, 4)));
+    results[batch] = result.ToJson();
+  }
+  EXPECT_EQ(results[2], results[1]);
+  EXPECT_EQ(results[16], results[1]);
+  EXPECT_EQ(results[1]["samples"].size(), 4U);
+}
+
+TEST_F(ToolCalls, TheDialogueWithoutAReplyIsNamed) {
+  const ReplyFunction reply = [](std::span<const Conversation> asked) {
+    std::vector<Result<std::string>> replies(asked.size(), std::string("x"));
+    if (asked.size() > 1) replies[1] = Error(ErrorCode::kInvalidArgument, "too long");
+    return replies;
+  };
+  EXPECT_ERROR(MeasureToolCalls(reply, text::ToolDialect::kHermes, options_),
+               ErrorCode::kInvalidArgument, "dialogue 2: too long");
 }
 
 TEST_F(ToolCalls, BadFilesAreNamedWithTheirLine) {

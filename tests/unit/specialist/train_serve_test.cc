@@ -34,10 +34,11 @@ class Listener : public evaluate::LanguageModel {
                                        std::size_t first) override {
     return std::vector<double>(tokens.size() - first, 0.0);
   }
-  Result<std::vector<TokenId>> Greedy(std::span<const TokenId> prompt, std::int64_t,
-                                      std::span<const TokenId>) override {
-    heard.assign(prompt.begin(), prompt.end());
-    return std::vector<TokenId>();
+  Result<std::vector<std::vector<TokenId>>> Greedy(std::span<const evaluate::Prompt> prompts,
+                                                   std::int64_t,
+                                                   std::span<const TokenId>) override {
+    heard.assign(prompts[0].tokens.begin(), prompts[0].tokens.end());
+    return std::vector<std::vector<TokenId>>(prompts.size());
   }
 
   std::vector<TokenId> heard;
@@ -150,7 +151,9 @@ class TrainServe : public ::testing::Test {
   std::vector<TokenId> Serve(const Json& messages, const Json& tools) {
     Listener listener;
     const ChatReply reply(*runnable_, listener, 1);
-    EXPECT_OK(reply(messages, tools));
+    const evaluate::Conversation conversation{0, &messages, &tools};
+    const auto replies = reply({&conversation, 1});
+    EXPECT_OK(replies.front());
     return listener.heard;
   }
 
