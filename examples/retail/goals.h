@@ -23,8 +23,9 @@ class GoalMaker {
   // Borrows the world.
   GoalMaker(const World& world, Split split);
 
-  // What the customer of this number wants first. Dealt from a shuffled deck that holds each request
-  // as often as it should be met, then the next deck: few dialogues have the same shares as many.
+  // What the customer of this number wants first. Dealt from a shuffled deck that holds each
+  // request as often as it should be met, then the next deck: few dialogues have the same shares as
+  // many.
   Request Deal(std::uint64_t seed, std::uint64_t index) const;
 
   // With this request as the first goal.
