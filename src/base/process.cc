@@ -24,6 +24,19 @@ bool IsProgram(const fs::path& path) {
   return fs::is_regular_file(path, ignored) && ::access(path.c_str(), X_OK) == 0;
 }
 
+// The last lines of a log, for an error message.
+std::string TailOf(const std::string& path) {
+  constexpr std::uint64_t kMostBytes = 64ULL << 20;
+  constexpr std::size_t kShown = 2000;
+  const auto text = ReadFile(path, kMostBytes);
+  if (!text.ok()) return "(no log)";
+  if (text->size() <= kShown) return *text;
+  const std::size_t line = text->find('\n', text->size() - kShown);
+  return text->substr(line == std::string::npos ? text->size() - kShown : line + 1);
+}
+
+}  // namespace
+
 Result<std::string> FindProgram(const ProcessOptions& options) {
   const std::string& name = options.arguments.front();
   if (name.find('/') != std::string::npos) {
@@ -46,19 +59,6 @@ Result<std::string> FindProgram(const ProcessOptions& options) {
   return Error(ErrorCode::kNotFound,
                fmt::format("program '{}': found in none of {}", name, fmt::join(places, ", ")));
 }
-
-// The last lines of a log, for an error message.
-std::string TailOf(const std::string& path) {
-  constexpr std::uint64_t kMostBytes = 64ULL << 20;
-  constexpr std::size_t kShown = 2000;
-  const auto text = ReadFile(path, kMostBytes);
-  if (!text.ok()) return "(no log)";
-  if (text->size() <= kShown) return *text;
-  const std::size_t line = text->find('\n', text->size() - kShown);
-  return text->substr(line == std::string::npos ? text->size() - kShown : line + 1);
-}
-
-}  // namespace
 
 Status RunProcess(const ProcessOptions& options) {
   METIER_CHECK(!options.arguments.empty(), "a process needs a program");

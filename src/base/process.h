@@ -17,6 +17,9 @@ struct ProcessOptions {
   std::string log;                  // stdout and stderr go here (created anew)
 };
 
+// Where the program lies. kNotFound: no such program, with the places looked in.
+Result<std::string> FindProgram(const ProcessOptions& options);
+
 // Waits for the program to end. kNotFound: no such program, with the places looked in. kIo: it
 // could not be started, or ended with another code than 0; the message quotes the last lines of the
 // log.

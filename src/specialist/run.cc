@@ -78,10 +78,18 @@ class Runner {
     auto keys = keys_;
     keys["out"] = "out";
     METIER_ASSIGN(const Json keyed, Substitute(stage.config, keys, place));
-    const Json identity = {{"version", kStageVersion},
-                           {"kind", stage.kind},
-                           {"config", keyed},
-                           {"seed", recipe_.seed}};
+    Json identity = {{"version", kStageVersion},
+                     {"kind", stage.kind},
+                     {"config", keyed},
+                     {"seed", recipe_.seed}};
+    const StageKind& kind = *FindStageKind(stage.kind);
+    if (kind.files != nullptr) {
+      METIER_ASSIGN(const auto files, kind.files(stage.config, recipe_.folder));
+      for (const std::string& file : files) {
+        METIER_ASSIGN(const std::string hash, hasher_.OfPath(file));
+        identity["files"].push_back(hash);
+      }
+    }
     StageRecord record;
     record.name = stage.name;
     record.kind = stage.kind;
@@ -91,9 +99,8 @@ class Runner {
         fmt::format("{}/stages/{}-{}", folder_, stage.name, record.key.substr(0, kShown));
     record.cached = fs::exists(record.folder + "/stage.json");
     keys_[stage.name] = record.key;
-    const std::string_view result = FindStageKind(stage.kind)->result;
     paths_[stage.name] =
-        result.empty() ? record.folder : fmt::format("{}/{}", record.folder, result);
+        kind.result.empty() ? record.folder : fmt::format("{}/{}", record.folder, kind.result);
     return record;
   }
 

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
@@ -57,6 +58,10 @@ struct StageKind {
   Json (*schema)();
   // What ${NAME} stands for in later stages: this folder inside the stage's output; "": all of it.
   std::string_view result = "";
+  // Files beside those that the settings refer to whose content decides what the stage makes; none:
+  // nullptr. References in the settings are still unresolved.
+  Result<std::vector<std::string>> (*files)(const Json& config,
+                                            const std::string& recipe_folder) = nullptr;
 };
 
 std::span<const StageKind* const> StageKinds();

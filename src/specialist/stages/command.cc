@@ -39,15 +39,31 @@ Status Check(const Json& config, const std::string& place) {
   return Ok();
 }
 
+ProcessOptions ProcessOf(const std::vector<std::string>& arguments, const std::string& folder) {
+  return {.arguments = arguments, .search = {ProgramFolder()}, .folder = folder, .log = {}};
+}
+
+// The programs: another one makes other data. One that an earlier stage made is known by that.
+Result<std::vector<std::string>> Programs(const Json& config, const std::string& recipe_folder) {
+  CommandSettings settings;
+  METIER_TRY(recipe::ReadFields(config, "command", settings));
+  std::vector<std::string> programs;
+  for (const auto& arguments : settings.run) {
+    if (arguments.front().find("${") != std::string::npos) continue;
+    METIER_ASSIGN(std::string program, FindProgram(ProcessOf(arguments, recipe_folder)));
+    programs.push_back(std::move(program));
+  }
+  return programs;
+}
+
 Result<Json> Run(const StageContext& context) {
   CommandSettings settings;
   METIER_TRY(recipe::ReadFields(context.config, context.name, settings));
   int number = 0;
   for (const auto& arguments : settings.run) {
-    METIER_TRY(RunProcess({.arguments = arguments,
-                           .search = {ProgramFolder()},
-                           .folder = context.recipe_folder,
-                           .log = fmt::format("{}/command-{}.log", context.work, ++number)}));
+    ProcessOptions process = ProcessOf(arguments, context.recipe_folder);
+    process.log = fmt::format("{}/command-{}.log", context.work, ++number);
+    METIER_TRY(RunProcess(process));
   }
   Json files = Json::object();
   for (const std::string& output : settings.outputs) {
@@ -67,8 +83,14 @@ std::string Section(const StageRecord&) { return {}; }
 
 }  // namespace
 
-const StageKind kCommandStage = {
-    "command", "run programs that make or convert data", StageKind::Leftovers::kClear, &Check, &Run,
-    &Section,  &SettingsSchema<CommandSettings>};
+const StageKind kCommandStage = {"command",
+                                 "run programs that make or convert data",
+                                 StageKind::Leftovers::kClear,
+                                 &Check,
+                                 &Run,
+                                 &Section,
+                                 &SettingsSchema<CommandSettings>,
+                                 /*result=*/"",
+                                 &Programs};
 
 }  // namespace metier::specialist

@@ -71,6 +71,28 @@ TEST_F(Run, AChangedInputRunsWhatDependsOnIt) {
   EXPECT_EQ(test::ReadAll(folder_ / "run/second/y"), "one\n");
 }
 
+TEST_F(Run, AChangedProgramRunsWhatItMadeAgain) {
+  const std::string program = folder_ / "make.sh";
+  const auto write = [&](const std::string& word) {
+    test::WriteAll(program, "#!/bin/sh\necho " + word + " > $1\n");
+    fs::permissions(program, fs::perms::owner_all);
+  };
+  test::WriteAll(folder_ / "recipe.yaml",
+                 "name: test\nseed: 1\nstages:\n  made:\n    command: {run: [[./make.sh, "
+                 "'${out}/x']], outputs: [x]}\n");
+  write("first");
+  ASSERT_OK(RunRecipe(options_));
+  write("second");
+  ASSERT_OK_AND_ASSIGN(const RunOutcome again, RunRecipe(options_));
+  EXPECT_FALSE(again.stages[0].cached);
+  EXPECT_EQ(test::ReadAll(folder_ / "run/made/x"), "second\n");
+  ASSERT_OK_AND_ASSIGN(const RunOutcome same, RunRecipe(options_));
+  EXPECT_TRUE(same.stages[0].cached);
+
+  fs::remove(program);
+  EXPECT_ERROR(RunRecipe(options_), ErrorCode::kNotFound, "make.sh' is not a program");
+}
+
 TEST_F(Run, AChangedStageLeavesEarlierOnesAlone) {
   ASSERT_OK(RunRecipe(options_));
   WriteRecipe("cat '${in}' > ${out}/x; echo a >> tally", "echo new > ${out}/y; echo b >> tally");
