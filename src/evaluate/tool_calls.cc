@@ -116,6 +116,14 @@ bool Count(const std::vector<ToolCall>& expected, const Result<Reply>& reply,
   return exact;
 }
 
+void CountWords(const Json& message, const Result<Reply>& reply, ToolCallResult& result) {
+  if (!message.contains("content") || !message["content"].is_string()) return;
+  const std::string_view words = text::Trim(message["content"].get_ref<const std::string&>());
+  if (words.empty()) return;
+  ++result.worded_turns;
+  result.same_words += reply.ok() && reply->content == words ? 1 : 0;
+}
+
 // A dialogue that the model is being asked about, turn by turn.
 class Examination {
  public:
@@ -132,7 +140,9 @@ class Examination {
   Status Answer(const std::string& text, ToolDialect dialect, ToolCallResult& result) {
     const Json& message = dialogue_.messages[turn_];
     METIER_ASSIGN(const auto expected, TrueCalls(message));
-    const bool right = Count(expected, text::ParseReply(dialect, text), result);
+    const Result<Reply> reply = text::ParseReply(dialect, text);
+    const bool right = Count(expected, reply, result);
+    CountWords(message, reply, result);
     replies_.push_back(
         {{"turn", turn_}, {"expected", CallsToJson(expected)}, {"found", text}, {"right", right}});
     history_.push_back(message);
@@ -164,23 +174,19 @@ double Ratio(std::int64_t part, std::int64_t all) {
 
 double ToolCallResult::ExactMatch() const { return Ratio(exact, call_turns); }
 double ToolCallResult::FalseCallRate() const { return Ratio(false_calls, speech_turns); }
+double ToolCallResult::SameWords() const { return Ratio(same_words, worded_turns); }
 
 Json ToolCallResult::ToJson() const {
   Json tools = Json::object();
   for (const auto& [name, counts] : by_tool) {
     tools[name] = {{"exact", counts.first}, {"turns", counts.second}};
   }
-  return {{"exact_match", ExactMatch()},
-          {"name_match", Ratio(right_name, call_turns)},
-          {"false_call_rate", FalseCallRate()},
-          {"call_turns", call_turns},
-          {"exact", exact},
-          {"speech_turns", speech_turns},
-          {"false_calls", false_calls},
-          {"unparseable", unparseable},
-          {"dialogues", dialogues},
-          {"by_tool", std::move(tools)},
-          {"samples", samples}};
+  return {{"exact_match", ExactMatch()},        {"name_match", Ratio(right_name, call_turns)},
+          {"false_call_rate", FalseCallRate()}, {"same_words", SameWords()},
+          {"call_turns", call_turns},           {"exact", exact},
+          {"speech_turns", speech_turns},       {"false_calls", false_calls},
+          {"unparseable", unparseable},         {"dialogues", dialogues},
+          {"by_tool", std::move(tools)},        {"samples", samples}};
 }
 
 Result<ToolCallResult> MeasureToolCalls(const ReplyFunction& reply_to, ToolDialect dialect,

@@ -3,7 +3,9 @@
 // At every assistant turn of a dialogue the model is given the true history and writes its reply.
 // Where the true turn makes tool calls, the reply is right when it makes the same calls in the same
 // order: names equal, arguments equal as JSON values. Where the true turn only speaks, a reply that
-// calls a tool is a false call. A reply that does not parse is wrong.
+// calls a tool is a false call. A reply that does not parse is wrong. Beside that, words that the
+// true turn says, with a call or alone, are compared with the reply's, character by character: of
+// use where the agent speaks by a script.
 #pragma once
 
 #include <cstdint>
@@ -59,6 +61,8 @@ struct ToolCallResult {
   std::int64_t speech_turns = 0;  // true turns that only speak
   std::int64_t false_calls = 0;   // of these, replied to with a call
   std::int64_t unparseable = 0;   // replies of either kind that do not parse
+  std::int64_t worded_turns = 0;  // true turns of either kind that say something
+  std::int64_t same_words = 0;    // of these, replied to in the same words
   std::map<std::string, std::pair<std::int64_t, std::int64_t>>
       by_tool;  // of the first true call: exact, all
   Json samples =
@@ -66,6 +70,7 @@ struct ToolCallResult {
 
   double ExactMatch() const;     // exact / call_turns
   double FalseCallRate() const;  // false_calls / speech_turns
+  double SameWords() const;      // same_words / worded_turns
   Json ToJson() const;
 };
 

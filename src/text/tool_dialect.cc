@@ -19,13 +19,6 @@ constexpr std::array<std::pair<ToolDialect, std::string_view>, 4> kNames = {{
     {ToolDialect::kMistral, "mistral"},
 }};
 
-std::string_view Trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const std::size_t begin = text.find_first_not_of(kSpace);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
-}
-
 Result<ToolCall> CallFromJson(const Json& json, const char* arguments_key) {
   if (!json.is_object() || !json.contains("name") || !json["name"].is_string()) {
     return Error(
@@ -92,6 +85,13 @@ Result<Reply> ParseMistral(std::string_view text) {
 }
 
 }  // namespace
+
+std::string_view Trim(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const std::size_t begin = text.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
+}
 
 std::string_view ToolDialectName(ToolDialect dialect) {
   return kNames[static_cast<std::size_t>(dialect)].second;

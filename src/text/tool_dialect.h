@@ -35,6 +35,9 @@ struct Reply {
   std::vector<ToolCall> calls;
 };
 
+// Without the white space at both ends, as Reply::content is.
+std::string_view Trim(std::string_view text);
+
 // kDataCorrupt: a call is opened but not well-formed: broken JSON, no name, arguments that are no
 // object.
 Result<Reply> ParseReply(ToolDialect dialect, std::string_view text);

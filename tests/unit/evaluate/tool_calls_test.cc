@@ -69,6 +69,30 @@ TEST_F(ToolCalls, SpeechInsteadOfACallAndACallInsteadOfSpeechAreWrong) {
   EXPECT_EQ(result.FalseCallRate(), 1);
 }
 
+TEST_F(ToolCalls, WordsAreComparedWhereThereAreAny) {
+  const std::string call = R"(<tool_call>{"name":"get_order","arguments":{}}</tool_call>)";
+  ASSERT_OK_AND_ASSIGN(const auto same, MeasureToolCalls(Answers(call, "On its way.\n"),
+                                                         text::ToolDialect::kHermes, options_));
+  EXPECT_EQ(same.worded_turns, 2);  // the call turns say nothing
+  EXPECT_EQ(same.SameWords(), 1);
+  ASSERT_OK_AND_ASSIGN(const auto other, MeasureToolCalls(Answers(call, "On its way!"),
+                                                          text::ToolDialect::kHermes, options_));
+  EXPECT_EQ(other.SameWords(), 0);
+
+  test::WriteAll(
+      options_.file,
+      R"({"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"I look.",)"
+      R"("tool_calls":[{"name":"get_order","arguments":{}}]}]})");
+  ASSERT_OK_AND_ASSIGN(const auto beside, MeasureToolCalls(Answers("I look." + call, ""),
+                                                           text::ToolDialect::kHermes, options_));
+  EXPECT_EQ(beside.exact, 1);
+  EXPECT_EQ(beside.SameWords(), 1);
+  ASSERT_OK_AND_ASSIGN(const auto silent,
+                       MeasureToolCalls(Answers(call, ""), text::ToolDialect::kHermes, options_));
+  EXPECT_EQ(silent.exact, 1);
+  EXPECT_EQ(silent.SameWords(), 0);
+}
+
 TEST_F(ToolCalls, BrokenRepliesAreCountedNeverDropped) {
   const auto reply = Answers("<tool_call>{", "<tool_call>");
   ASSERT_OK_AND_ASSIGN(const auto result,
