@@ -1,5 +1,7 @@
 #include "retail/agent.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "base/check.h"
@@ -16,21 +18,31 @@ bool Failed(const Json& result) { return result.is_object() && result.contains("
 AgentTurn Agent::Respond(const Utterance& said) {
   Hear(said);
   AgentTurn turn;
+  const std::string understood = Understood(said);
   while (true) {
     Move move = Next();
     if (move.rule) turn.rules.push_back(*move.rule);
     if (move.tool.empty()) {
       turn.text = book_.Pick(move.section, Split::kTrain, Words(), rng_).Text();
+      if (turn.calls.empty() && !understood.empty()) turn.text = understood + " " + turn.text;
       turn.ask = move.ask;
       turn.settled = move.settles;
       refused_ = move.refuses;
       return turn;
     }
     METIER_CHECK(turn.calls.size() < kMostCalls, "the agent calls tools without end");
+    if (turn.calls.empty()) turn.opening = understood;
     Json result = tools_.Call(move.tool, move.arguments);
     Learn(move.tool, result);
     turn.calls.push_back({std::move(move.tool), std::move(move.arguments), std::move(result)});
   }
+}
+
+std::string Agent::Understood(const Utterance& said) {
+  const bool takes_steps = request_ <= Request::kLoyalty;
+  if (said.act != Act::kRequest || !takes_steps) return "";
+  const std::string section = fmt::format("understood/{}", Name(request_));
+  return book_.Pick(section, Split::kTrain, Words(), rng_).Text();
 }
 
 void Agent::Hear(const Utterance& said) {

@@ -26,6 +26,7 @@ struct CallRecord {
 
 // One turn of the agent.
 struct AgentTurn {
+  std::string opening;            // said with the first call, or ""
   std::vector<CallRecord> calls;  // before the words
   std::string text;
   Ask ask = Ask::kNothing;
@@ -52,6 +53,9 @@ class Agent {
     bool refuses = false;
   };
 
+  // What the request was understood to be, said once (policy.md 14.4); "" where the answer itself
+  // shows it.
+  std::string Understood(const Utterance& said);
   void Hear(const Utterance& said);
   void Learn(const std::string& tool, const Json& result);
   Move Next();

@@ -21,10 +21,10 @@ constexpr const char* kDigest =
 
 Json UserMessage(const Utterance& said) { return Json{{"role", "user"}, {"content", said.text}}; }
 
-Json CallMessage(const CallRecord& call, const std::string& id) {
+Json CallMessage(const CallRecord& call, const std::string& said, const std::string& id) {
   const Json function = {{"name", call.tool}, {"arguments", DumpCompact(call.arguments)}};
   return Json{{"role", "assistant"},
-              {"content", nullptr},
+              {"content", said.empty() ? Json(nullptr) : Json(said)},
               {"tool_calls",
                Json::array({Json{{"id", id}, {"type", "function"}, {"function", function}}})}};
 }
@@ -116,7 +116,8 @@ Dialogue Simulator::PlayPart(Part part, Rng& rng) const {
     const AgentTurn turn = agent.Respond(said);
     for (const CallRecord& call : turn.calls) {
       const std::string id = fmt::format("call_{}", ++out.calls);
-      out.messages.push_back(CallMessage(call, id));
+      const bool first = &call == turn.calls.data();
+      out.messages.push_back(CallMessage(call, first ? turn.opening : "", id));
       out.messages.push_back(
           Json{{"role", "tool"}, {"tool_call_id", id}, {"content", DumpCompact(call.result)}});
     }

@@ -112,7 +112,9 @@ TEST(Dialogues, AreWellFormed) {
           EXPECT_TRUE(before == "user" || before == "tool") << Show(dialogue);
         }
         if (messages[i].contains("tool_calls")) {
-          EXPECT_TRUE(messages[i]["content"].is_null());
+          // Words come with the first call after a request only.
+          const bool first = messages[i - 1]["role"] == "user";
+          EXPECT_TRUE(messages[i]["content"].is_null() || first) << Show(dialogue);
           EXPECT_TRUE(ids.insert(messages[i]["tool_calls"][0]["id"].get<std::string>()).second);
         } else {
           EXPECT_FALSE(messages[i]["content"].get<std::string>().empty()) << Show(dialogue);
@@ -154,6 +156,32 @@ TEST(Dialogues, EveryCallFitsItsSchemaAndNoActionFails) {
     }
   }
   EXPECT_EQ(used.size(), ToolSet::Ours().Names().size()) << "a tool that no dialogue uses";
+}
+
+// policy.md 14.4, for requests that take steps: what was understood is said before anything else.
+TEST(Dialogues, TheFirstAnswerSaysWhatWasUnderstood) {
+  const std::map<std::string, std::string> understood = {
+      {"where_is", "where it is"},           {"cancel", "the cancellation"},
+      {"change_address", "the new address"}, {"return", "the return"},
+      {"exchange", "the exchange"},          {"damaged", "it is damaged"},
+      {"missing", "it is missing"},          {"faulty", "it is faulty"},
+      {"price_drop", "the lower price"},     {"loyalty", "the voucher"}};
+  std::set<std::string> seen;
+  for (const Split split : kAll) {
+    for (const Dialogue& dialogue : Played(split)) {
+      const auto words = understood.find(dialogue.goals.front());
+      const Json& first = dialogue.messages[2]["content"];
+      const std::string text = first.is_string() ? first.get<std::string>() : "";
+      if (words == understood.end()) {
+        for (const auto& each : understood)
+          EXPECT_EQ(text.find(" " + each.second + "."), std::string::npos) << Show(dialogue);
+        continue;
+      }
+      seen.insert(words->first);
+      EXPECT_NE(text.find(words->second + "."), std::string::npos) << Show(dialogue);
+    }
+  }
+  EXPECT_EQ(seen.size(), understood.size());
 }
 
 // A model can only be right about a call whose arguments the conversation contains.

@@ -256,13 +256,12 @@ TEST_F(TrainServe, TheShopsTurnsAreTheirWordsAndTheMarker) {
     for (const std::size_t turn : AgentTurns(dialogue["messages"])) {
       const Json& message = dialogue["messages"][turn];
       std::string words;
+      if (message["content"].is_string()) words = message["content"].get<std::string>();
       if (message.contains("tool_calls")) {
         const Json& call = message["tool_calls"][0]["function"];
         ASSERT_OK_AND_ASSIGN(const Json arguments, ParseJson(call["arguments"].get<std::string>()));
-        words = "<tool_call>{\"name\": \"" + call["name"].get<std::string>() +
-                "\", \"arguments\": " + DumpPython(arguments) + "}</tool_call>";
-      } else {
-        words = message["content"].get<std::string>();
+        words += "<tool_call>{\"name\": \"" + call["name"].get<std::string>() +
+                 "\", \"arguments\": " + DumpPython(arguments) + "}</tool_call>";
       }
       ASSERT_OK_AND_ASSIGN(const std::vector<TokenId> ids, runnable_->tokenizer.Encode(words));
       expected.insert(expected.end(), ids.begin(), ids.end());
