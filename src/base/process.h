@@ -17,7 +17,8 @@ struct ProcessOptions {
   std::string log;                  // stdout and stderr go here (created anew)
 };
 
-// Where the program lies. kNotFound: no such program, with the places looked in.
+// Where the program of `arguments` lies; requires one. kNotFound: no such program, with the places
+// looked in.
 Result<std::string> FindProgram(const ProcessOptions& options);
 
 // Waits for the program to end. kNotFound: no such program, with the places looked in. kIo: it

@@ -119,7 +119,7 @@ void MultiplyAdapted(Compute& compute, const Linear& linear, std::span<const Ada
   };
   for (const AdapterRun& run : runs) {
     const Matrix* own = run.adapter == nullptr ? nullptr : run.adapter->Replacement(linear);
-    if (own == nullptr || run.begin == run.end) continue;
+    if (own == nullptr) continue;
     multiply_until(run.begin);
     compute.Multiply(*own, linear.bias, x + run.begin * in, run.end - run.begin,
                      out + run.begin * outputs);
@@ -128,7 +128,7 @@ void MultiplyAdapted(Compute& compute, const Linear& linear, std::span<const Ada
   multiply_until(rows);
   for (const AdapterRun& run : runs) {
     const LoraDelta* delta = run.adapter == nullptr ? nullptr : run.adapter->Find(linear);
-    if (delta == nullptr || run.begin == run.end) continue;
+    if (delta == nullptr) continue;
     const std::size_t count = run.end - run.begin;
     const auto rank = static_cast<std::size_t>(delta->a.shape()[0]);
     std::vector<float> low(count * rank);

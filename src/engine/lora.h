@@ -42,7 +42,7 @@ class LoadedAdapter {
   std::size_t head_index_ = 0;
 };
 
-// Consecutive rows that share an adapter (or none).
+// Consecutive rows, at least one, that share an adapter (or none).
 struct AdapterRun {
   const LoadedAdapter* adapter = nullptr;
   std::size_t begin = 0;

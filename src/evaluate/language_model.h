@@ -1,5 +1,6 @@
 // evaluate/language_model.h - what evaluations ask of a model. The native engine answers
-// (evaluate/native_model.h); tests answer with models whose probabilities are known in closed form.
+// (evaluate/backend_model.h); tests answer with models whose probabilities are known in closed
+// form.
 #pragma once
 
 #include <cstddef>

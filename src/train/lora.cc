@@ -57,6 +57,16 @@ tensor::TensorView ViewOf(const at::Tensor& tensor) {
   return view;
 }
 
+// Module path -> what it has, in words.
+std::map<std::string, std::string> Summary(const std::vector<LoraModule>& modules,
+                                           const std::vector<model::WholeModule>& whole) {
+  std::map<std::string, std::string> summary;
+  for (const LoraModule& lora : modules)
+    summary[lora.module.path] = fmt::format("rank {}, scale {:.6g}", lora.a.size(0), lora.scale);
+  for (const model::WholeModule& module : whole) summary[module.path] = "a weight of its own";
+  return summary;
+}
+
 std::string LeafOf(const std::string& path) { return path.substr(path.rfind('.') + 1); }
 
 }  // namespace
@@ -113,9 +123,8 @@ Status LoraSet::LoadSaved(const model::ModelSpec& spec, const format::PeftAdapte
   return Ok();
 }
 
-Result<LoraSet> LoraSet::Create(const model::ModelSpec& spec, const recipe::LoraConfig& config,
-                                std::uint64_t seed, at::ScalarType real, at::Device device,
-                                const model::ParameterReader& base) {
+Result<LoraSet> LoraSet::Empty(const model::ModelSpec& spec, const recipe::LoraConfig& config,
+                               at::ScalarType real, at::Device device) {
   LoraSet set;
   set.config_.rank = config.rank;
   set.config_.alpha = config.alpha;
@@ -129,6 +138,13 @@ Result<LoraSet> LoraSet::Create(const model::ModelSpec& spec, const recipe::Lora
   set.config_.rank_pattern.assign(config.rank_pattern.begin(), config.rank_pattern.end());
   set.config_.alpha_pattern.assign(config.alpha_pattern.begin(), config.alpha_pattern.end());
   METIER_TRY(set.AddModules(spec, real, device));
+  return set;
+}
+
+Result<LoraSet> LoraSet::Create(const model::ModelSpec& spec, const recipe::LoraConfig& config,
+                                std::uint64_t seed, at::ScalarType real, at::Device device,
+                                const model::ParameterReader& base) {
+  METIER_ASSIGN(LoraSet set, Empty(spec, config, real, device));
   for (std::size_t i = 0; i < set.modules_.size(); ++i) {
     LoraModule& lora = set.modules_[i];
     set.config_.fan_in_fan_out = lora.module.transposed;
@@ -191,12 +207,18 @@ Result<LoraSet> LoraSet::Load(const model::ModelSpec& spec, const std::string& f
 }
 
 Result<LoraSet> LoraSet::Continue(const model::ModelSpec& spec, const recipe::LoraConfig& config,
-                                  const std::string& folder, at::ScalarType real, at::Device device,
-                                  const model::ParameterReader& base) {
+                                  const std::string& folder, at::ScalarType real,
+                                  at::Device device) {
   METIER_ASSIGN(LoraSet found, Load(spec, folder, real, device));
-  METIER_ASSIGN(const LoraSet asked, Create(spec, config, 0, real, device, base));
-  const std::map<std::string, std::string> has = found.Summary();
-  const std::map<std::string, std::string> wants = asked.Summary();
+  METIER_ASSIGN(const LoraSet asked, Empty(spec, config, real, device));
+  METIER_ASSIGN(std::vector<model::WholeModule> whole,
+                model::SelectWholeModules(spec, config.modules_to_save));
+  if (spec.tied_head && !whole.empty()) whole = model::WholeModules(spec);
+  std::vector<model::WholeModule> saved;
+  for (const SavedModule& module : found.saved_)
+    saved.insert(saved.end(), module.modules.begin(), module.modules.end());
+  const std::map<std::string, std::string> has = Summary(found.modules_, saved);
+  const std::map<std::string, std::string> wants = Summary(asked.modules_, whole);
   std::set<std::string> paths;
   for (const auto* summary : {&has, &wants}) {
     for (const auto& entry : *summary) paths.insert(entry.first);
@@ -208,23 +230,12 @@ Result<LoraSet> LoraSet::Continue(const model::ModelSpec& spec, const recipe::Lo
   for (const std::string& path : paths) {
     if (what(has, path) == what(wants, path)) continue;
     return Error(ErrorCode::kInvalidArgument,
-                 fmt::format("lora.adapter: '{}' has for module '{}' {}, this configuration asks "
-                             "for {}; write its rank, alpha and modules beside it",
+                 fmt::format("adapter '{}': module '{}' has {}, the configuration asks for {}; "
+                             "write rank, alpha and modules as the adapter has them",
                              folder, path, what(has, path), what(wants, path)));
   }
   found.config_.dropout = config.dropout;
   return found;
-}
-
-std::map<std::string, std::string> LoraSet::Summary() const {
-  std::map<std::string, std::string> summary;
-  for (const LoraModule& lora : modules_)
-    summary[lora.module.path] = fmt::format("rank {}, scale {:.6g}", lora.a.size(0), lora.scale);
-  for (const SavedModule& whole : saved_) {
-    for (const model::WholeModule& module : whole.modules)
-      summary[module.path] = "a weight of its own";
-  }
-  return summary;
 }
 
 Status LoraSet::Save(const std::string& folder, const std::string& base_model) const {

@@ -59,8 +59,8 @@ class LoraSet {
   // From a PEFT directory, to be trained further: its tensors, dropout as `config` says.
   // kInvalidArgument: `config` asks for other modules, ranks, scales or whole weights than it has.
   static Result<LoraSet> Continue(const model::ModelSpec& spec, const recipe::LoraConfig& config,
-                                  const std::string& folder, at::ScalarType real, at::Device device,
-                                  const model::ParameterReader& base = {});
+                                  const std::string& folder, at::ScalarType real,
+                                  at::Device device);
 
   // Writes adapter_config.json and adapter_model.safetensors (F32).
   Status Save(const std::string& folder, const std::string& base_model) const;
@@ -75,12 +75,13 @@ class LoraSet {
   const LoraPart* Find(const std::string& linear) const;
 
  private:
+  // The modules that `config` selects, A and B zero, no whole weights.
+  static Result<LoraSet> Empty(const model::ModelSpec& spec, const recipe::LoraConfig& config,
+                               at::ScalarType real, at::Device device);
   Status AddModules(const model::ModelSpec& spec, at::ScalarType real, at::Device device);
   // The weight begins as `value`, F32.
   void AddSaved(std::vector<model::WholeModule> modules, const tensor::Tensor& value,
                 at::ScalarType real, at::Device device);
-  // Module path -> what it has, in words.
-  std::map<std::string, std::string> Summary() const;
   Status LoadSaved(const model::ModelSpec& spec, const format::PeftAdapter& peft,
                    at::ScalarType real, at::Device device);
 

@@ -161,7 +161,7 @@ Status Run::PrepareModel() {
         adapter.empty()
             ? LoraSet::Create(source_.spec, asked, static_cast<std::uint64_t>(config_.seed),
                               at::kFloat, device, source_.read)
-            : LoraSet::Continue(source_.spec, asked, adapter, at::kFloat, device, source_.read);
+            : LoraSet::Continue(source_.spec, asked, adapter, at::kFloat, device);
     METIER_ASSIGN(LoraSet set, std::move(lora));
     network_->SetLora(std::move(set));
   }

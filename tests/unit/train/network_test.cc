@@ -330,7 +330,7 @@ TEST(Lora, ContinuesWhatTheConfigurationDescribes) {
                        LoraSet::Create(spec, config, 5, at::kFloat, at::kCPU, Random(spec)));
   ASSERT_OK(first.Save(folder.path(), "base"));
   const auto again = [&](const recipe::LoraConfig& asked) {
-    return LoraSet::Continue(spec, asked, folder.path(), at::kFloat, at::kCPU, Random(spec));
+    return LoraSet::Continue(spec, asked, folder.path(), at::kFloat, at::kCPU);
   };
   recipe::LoraConfig other = config;
   other.dropout = 0.25;
@@ -341,7 +341,7 @@ TEST(Lora, ContinuesWhatTheConfigurationDescribes) {
   other = config;
   other.rank = 8;
   EXPECT_ERROR(again(other), ErrorCode::kInvalidArgument,
-               "rank 4, scale 8, this configuration asks for rank 8");
+               "rank 4, scale 8, the configuration asks for rank 8");
   other = config;
   other.alpha = 16;
   EXPECT_ERROR(again(other), ErrorCode::kInvalidArgument, "asks for rank 4, scale 4");
