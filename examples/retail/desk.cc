@@ -1,12 +1,18 @@
 #include "retail/desk.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <optional>
 #include <string>
 
 #include "base/json.h"
-#include "fmt/format.h"
+#include "retail/policy.h"
 #include "retail/toolbox.h"
 
 namespace metier::retail {
@@ -49,22 +55,43 @@ Json Answer(ToolBox& tools, const Line& read) {
   return tools.Call((*call)["name"].get<std::string>(), (*call)["arguments"]);
 }
 
+std::string Describe(const World& world, const Order& order) {
+  const Customer& customer = world.customers[order.customer];
+  std::vector<std::string> items;
+  for (const OrderLine& line : order.lines) items.push_back(world.ProductOf(line).name);
+  return fmt::format("{}, {}, postcode {}, order {} ({}): {}", customer.FullName(), customer.email,
+                     customer.postcode, order.id, Name(order.status), fmt::join(items, ", "));
+}
+
 }  // namespace
 
-std::string SomebodyToPlay(const World& world) {
-  for (const Order& order : world.orders) {
-    const Customer& customer = world.customers[order.customer];
-    if (customer.split != Split::kTest) continue;
-    return fmt::format("{}, {}, postcode {}, order {} ({})", customer.FullName(), customer.email,
-                       customer.postcode, order.id, Name(order.status));
+std::vector<std::string> PeopleToPlay(const World& world) {
+  const auto placed = [](const Order& order) { return order.status == OrderStatus::kPlaced; };
+  const auto on_its_way = [](const Order& order) {
+    return order.parcel && order.parcel->status == ParcelStatus::kInTransit;
+  };
+  const auto returnable = [&world](const Order& order) {
+    return std::any_of(order.lines.begin(), order.lines.end(), [&](const OrderLine& line) {
+      return ReturnStateOf(world, order, line) == ReturnState::kOpen;
+    });
+  };
+  std::vector<std::string> people;
+  const std::array<std::function<bool(const Order&)>, 3> kinds = {placed, on_its_way, returnable};
+  for (const auto& wanted : kinds) {
+    const auto order =
+        std::find_if(world.orders.begin(), world.orders.end(), [&](const Order& candidate) {
+          return world.customers[candidate.customer].split == Split::kTest && wanted(candidate);
+        });
+    if (order != world.orders.end()) people.push_back(Describe(world, *order));
   }
-  return "nobody";
+  return people;
 }
 
 Status RunDesk(const World& world, const ToolSet& tools, std::FILE* in, std::FILE* out) {
   std::optional<ToolBox> box;
   box.emplace(world, tools);
-  fmt::print(stderr, "the desk is open; a customer to play: {}\n", SomebodyToPlay(world));
+  fmt::print(stderr, "the desk is open; customers to play:\n");
+  for (const std::string& person : PeopleToPlay(world)) fmt::print(stderr, "  {}\n", person);
   while (const std::optional<Line> line = NextLine(in)) {
     if (line->text.empty()) continue;
     if (line->text == "new") {

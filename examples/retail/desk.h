@@ -3,14 +3,17 @@
 
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "retail/schema.h"
 #include "retail/world.h"
 
 namespace metier::retail {
 
-// A held-out customer to play: "Mira Holt, mira@mail.example, 12345, order W48213 (delivered)".
-std::string SomebodyToPlay(const World& world);
+// Held-out customers to play, one a line: one whose order is placed, one on its way, one delivered
+// that can be returned. "Mira Holt, mira@mail.example, postcode 12345, order W48213 (placed): Wren
+// kettle".
+std::vector<std::string> PeopleToPlay(const World& world);
 
 // Answers calls until the input ends: a line is {"name": ..., "arguments": {...}}, or holds one (as
 // models write it, between tags). What was verified and changed by one line holds for the next; the
