@@ -18,6 +18,7 @@ build: ## the optimised programs, in build/release/bin
 
 demo: build ## make a retail support specialist end to end, and compare it with its base
 	@build/release/bin/metier run recipes/retail-support.yaml
+	@echo '  with the shop behind it: add --tool-program "build/release/bin/retail_shop desk --db runs/retail-support/shop/shop.db"'
 
 test: ## every check and every test, with AddressSanitizer and UndefinedBehaviorSanitizer
 	@scripts/setup

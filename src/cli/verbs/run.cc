@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>  // program_invocation_name
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -58,6 +60,20 @@ Result<Outcome> PrintPlan(const specialist::RunOptions& options, Console& consol
   return Outcome::kSuccess;
 }
 
+// How to talk to what was packaged, in words that work in the current folder; "" where nothing was.
+std::string ChatCommand(const specialist::RunOutcome& outcome) {
+  if (outcome.stages.empty() || outcome.stages.back().kind != "package" || !outcome.gate.empty() ||
+      !outcome.interrupted.empty()) {
+    return "";
+  }
+  namespace fs = std::filesystem;
+  std::error_code unreachable;
+  const fs::path specialist = fs::path(outcome.folder) / outcome.stages.back().name;
+  const fs::path near = fs::proximate(specialist, unreachable);
+  const bool below = !unreachable && !near.empty() && *near.begin() != "..";
+  return fmt::format("{} chat {}", program_invocation_name, (below ? near : specialist).string());
+}
+
 void PrintOutcome(const specialist::RunOutcome& outcome, Console& console) {
   if (console.json()) {
     Json stages = Json::array();
@@ -86,6 +102,8 @@ void PrintOutcome(const specialist::RunOutcome& outcome, Console& console) {
                               outcome.interrupted));
   }
   console.Print(fmt::format("report: {}\n", outcome.report));
+  const std::string chat = ChatCommand(outcome);
+  if (!chat.empty()) console.Print(fmt::format("talk to it: {}\n", chat));
 }
 
 Result<Outcome> Run(const RunVerbOptions& flags, Console& console) {
