@@ -72,7 +72,7 @@ Result<Manifest> VerifySpecialist(const std::string& folder) {
   Manifest manifest;
   METIER_TRY(recipe::ReadFields(document, path, manifest));
   for (const std::string* named : {&manifest.base, &manifest.adapter, &manifest.tools,
-                                   &manifest.system, &manifest.evaluation}) {
+                                   &manifest.system, &manifest.evaluation, &manifest.recipe}) {
     METIER_TRY(CheckNamed(manifest, *named));
   }
   for (const std::string& named : manifest.documents) METIER_TRY(CheckNamed(manifest, named));

@@ -55,7 +55,7 @@ struct Manifest {
   Json scores = Json::object();  // the headline figures of the evaluation
   GenerationDefaults generation;
   std::string chat_template_sha256;  // of the template's text: what training and serving must share
-  std::string recipe_sha256;
+  std::string recipe;  // how it was made: the recipe as it was run, changes and seed included
   std::map<std::string, std::string>
       files;  // relative path -> SHA-256, every file but the manifest
 
@@ -77,7 +77,7 @@ struct Manifest {
     field("scores", scores, "headline figures of the evaluation");
     field("generation", generation, "how it is meant to be run");
     field("chat_template_sha256", chat_template_sha256, "hash of the chat template's text");
-    field("recipe_sha256", recipe_sha256, "hash of the recipe as it was run");
+    field("recipe", recipe, "the recipe as it was run, a path in this folder");
     field("files", files, "SHA-256 of every file").Required();
   }
 };

@@ -83,6 +83,7 @@ class Runner {
                      {"config", keyed},
                      {"seed", recipe_.seed}};
     const StageKind& kind = *FindStageKind(stage.kind);
+    if (kind.keeps_recipe) identity["recipe"] = recipe_.document;
     if (kind.files != nullptr) {
       METIER_ASSIGN(const auto files, kind.files(stage.config, recipe_.folder));
       for (const std::string& file : files) {
@@ -170,6 +171,7 @@ class Runner {
                                .config = config,
                                .work = work,
                                .recipe_folder = recipe_.folder,
+                               .recipe = recipe_.document,
                                .seed = recipe_.seed,
                                .threads = options_.threads,
                                .stop = options_.stop};

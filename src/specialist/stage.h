@@ -20,6 +20,7 @@ struct StageContext {
   Json config;       // references replaced by paths
   std::string work;  // folder to write into; becomes the stage's output when Run returns a value
   std::string recipe_folder;  // commands run here
+  Json recipe;                // as it is run: changes and seed included
   std::int64_t seed = 1;
   int threads = 1;
   // Whether somebody asked the run to end. A stage that takes long looks now and then, keeps what
@@ -62,6 +63,8 @@ struct StageKind {
   // nullptr. References in the settings are still unresolved.
   Result<std::vector<std::string>> (*files)(const Json& config,
                                             const std::string& recipe_folder) = nullptr;
+  // Whether the recipe itself goes into the result: any change of it makes another one.
+  bool keeps_recipe = false;
 };
 
 std::span<const StageKind* const> StageKinds();

@@ -121,6 +121,8 @@ Result<Json> Run(const StageContext& context) {
   manifest.made_by = std::string("metier ") + Version();
   manifest.generation = settings.generation;
   METIER_TRY(PlaceParts(settings, context.work, manifest));
+  manifest.recipe = "recipe.json";
+  METIER_TRY(WriteFileAtomic(context.work + "/" + manifest.recipe, DumpPretty(context.recipe)));
 
   // Opening it is the proof that the parts fit, and tells the rest of the manifest.
   METIER_ASSIGN(
@@ -170,6 +172,9 @@ const StageKind kPackageStage = {"package",
                                  &CheckSettings<PackageSettings>,
                                  &Run,
                                  &Section,
-                                 &SettingsSchema<PackageSettings>};
+                                 &SettingsSchema<PackageSettings>,
+                                 /*result=*/"",
+                                 /*files=*/nullptr,
+                                 /*keeps_recipe=*/true};
 
 }  // namespace metier::specialist
