@@ -45,16 +45,16 @@ struct Range {
   double high = 1;
 };
 
-bool Finite(const PlotLine& line, std::size_t i) {
-  return std::isfinite(line.x[i]) && std::isfinite(line.y[i]);
+bool CanBeDrawn(const Plot& plot, const PlotLine& line, std::size_t i) {
+  return std::isfinite(line.x[i]) && std::isfinite(line.y[i]) && (!plot.log_y || line.y[i] > 0);
 }
 
-// The finite points' range along one axis, never empty.
+// The drawn points' range along one axis, never empty.
 bool FindRange(const Plot& plot, std::vector<double> PlotLine::*axis, Range& range) {
   bool any = false;
   for (const PlotLine& line : plot.lines) {
     for (std::size_t i = 0; i < line.x.size(); ++i) {
-      if (!Finite(line, i)) continue;
+      if (!CanBeDrawn(plot, line, i)) continue;
       const double value = (line.*axis)[i];
       range.low = any ? std::min(range.low, value) : value;
       range.high = any ? std::max(range.high, value) : value;
@@ -62,7 +62,8 @@ bool FindRange(const Plot& plot, std::vector<double> PlotLine::*axis, Range& ran
     }
   }
   if (range.high - range.low <= 1e-12 * std::max(std::fabs(range.low), std::fabs(range.high))) {
-    const double margin = range.low == 0 ? 1 : std::fabs(range.low) * 0.1;
+    constexpr double kMargin = 0.1;
+    const double margin = range.low == 0 ? 1 : std::fabs(range.low) * kMargin;
     range.low -= margin;
     range.high += margin;
   }
@@ -78,12 +79,14 @@ class Frame {
   }
   double Y(double value) const {
     return plot_.height - kBottom -
-           (value - y_.low) / (y_.high - y_.low) * (plot_.height - kTop - kBottom);
+           (Level(value) - Level(y_.low)) / (Level(y_.high) - Level(y_.low)) *
+               (plot_.height - kTop - kBottom);
   }
 
   std::string Axes() const {
     std::string out;
-    for (const double tick : RoundTicks(y_.low, y_.high, 6)) {
+    for (const double tick :
+         plot_.log_y ? RoundLogTicks(y_.low, y_.high) : RoundTicks(y_.low, y_.high, 6)) {
       out += fmt::format(
           "<line class=\"g\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>"
           "<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{:.6g}</text>\n",
@@ -108,7 +111,7 @@ class Frame {
     std::string data;
     bool drawing = false;
     for (std::size_t i = 0; i < line.x.size(); ++i) {
-      if (!Finite(line, i)) {
+      if (!CanBeDrawn(plot_, line, i)) {
         drawing = false;
         continue;
       }
@@ -120,6 +123,8 @@ class Frame {
   }
 
  private:
+  double Level(double value) const { return plot_.log_y ? std::log10(value) : value; }
+
   const Plot& plot_;
   Range x_;
   Range y_;
@@ -158,6 +163,21 @@ std::vector<double> RoundTicks(double low, double high, int count) {
   const auto first = static_cast<std::int64_t>(std::ceil(low / step - 1e-9));
   for (std::int64_t i = first; static_cast<double>(i) * step <= high + step * 1e-9; ++i)
     ticks.push_back(i == 0 ? 0.0 : static_cast<double>(i) * step);
+  return ticks;
+}
+
+std::vector<double> RoundLogTicks(double low, double high) {
+  constexpr int kManyDecades = 3;
+  const int first = static_cast<int>(std::floor(std::log10(low)));
+  const int last = static_cast<int>(std::ceil(std::log10(high)));
+  std::vector<double> ticks;
+  for (int power = first; power <= last; ++power) {
+    for (const double factor : {1.0, 2.0, 5.0}) {
+      const double tick = factor * std::pow(10.0, power);
+      if (factor > 1 && last - first > kManyDecades) break;
+      if (tick >= low * (1 - 1e-9) && tick <= high * (1 + 1e-9)) ticks.push_back(tick);
+    }
+  }
   return ticks;
 }
 

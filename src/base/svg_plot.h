@@ -26,6 +26,7 @@ struct Plot {
   std::vector<PlotLine> lines;
   int width = 720;  // pixels
   int height = 420;
+  bool log_y = false;  // powers of ten at equal distances; points at or below 0 interrupt the line
 };
 
 // kInvalidArgument: a line whose x and y differ in length, a size below 100 pixels. A plot without
@@ -37,5 +38,8 @@ std::vector<double> Smooth(const std::vector<double>& values, double weight);
 
 // At most `count` + 2 round numbers (1, 2 or 5 times a power of ten) that lie in [low, high].
 std::vector<double> RoundTicks(double low, double high, int count);
+
+// The same for a logarithmic axis; requires 0 < low.
+std::vector<double> RoundLogTicks(double low, double high);
 
 }  // namespace metier

@@ -2,10 +2,10 @@
 //
 //   name: retail-support
 //   seed: 1
-//   base: ../models/shop-base            # any Hugging Face directory or GGUF file; ${base} in the
-//   stages inputs: {policy: ../examples/retail/policy.md} stages:
-//     shop: {command: {run: [retail_shop, generate, --out, "${out}"]}}
-//     data: {encode: {model: "${base}", input: "${shop}/train.jsonl"}}
+//   base: ../models/shop-base  # any Hugging Face directory or GGUF file; ${base} in the stages
+//   inputs: {dialogues: ../data/dialogues.jsonl}
+//   stages:
+//     data: {encode: {model: "${base}", files: {train: ["${dialogues}"]}}}
 //     sft:  {train: {model: "${base}", train_file: "${data}/train.safetensors", lora: {rank: 16}}}
 //
 // A stage is one kind (specialist/stage.h) with its settings. ${NAME} in any text stands for an

@@ -39,7 +39,7 @@ summary { cursor: pointer; }
 figure { margin: 1rem 0; } figure svg { width: 100%; height: auto; }
 figcaption { color: var(--soft); font-size: .85rem; }
 @media (max-width: 30rem) {
-  th, td { padding: .4rem .25rem; } td { overflow-wrap: anywhere; } .turn { max-width: 96%; } }
+  th, td { padding: .4rem .25rem; } .turn { max-width: 96%; } }
 )css";
 
 std::string Lineage(const std::vector<StageRecord>& stages) {
@@ -80,7 +80,13 @@ std::string EscapeHtml(std::string_view text) {
 std::string ReportHtml(const Recipe& recipe, const std::vector<StageRecord>& stages) {
   std::string body = fmt::format("<h1>{}</h1>\n<p class=\"lead\">{}</p>\n", EscapeHtml(recipe.name),
                                  EscapeHtml(recipe.description));
-  for (const StageRecord& stage : stages) body += FindStageKind(stage.kind)->section(stage);
+  // What people open the report for comes first: whether it is better, then how it came about.
+  for (const bool evaluations : {true, false}) {
+    for (const StageRecord& stage : stages) {
+      if ((stage.kind == "evaluate") == evaluations)
+        body += FindStageKind(stage.kind)->section(stage);
+    }
+  }
   body += Lineage(stages);
   body += fmt::format("<h2>Recipe</h2>\n<details><summary>{}</summary><pre>{}</pre></details>\n",
                       EscapeHtml(std::filesystem::path(recipe.path).filename().string()),

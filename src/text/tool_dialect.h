@@ -1,8 +1,9 @@
 // text/tool_dialect.h - how a model writes tool calls, and reading them back.
 //
 //   hermes   <tool_call>{"name": ..., "arguments": {...}}</tool_call>, any number, text before them
-//   (Hermes, Qwen) llama3   the whole reply is {"name": ..., "parameters": {...}} (Llama 3.1 and
-//   later) mistral  [TOOL_CALLS][{"name": ..., "arguments": {...}}, ...] (Mistral)
+//            (Hermes, Qwen)
+//   llama3   the whole reply is {"name": ..., "parameters": {...}} (Llama 3.1 and later)
+//   mistral  [TOOL_CALLS][{"name": ..., "arguments": {...}}, ...] (Mistral)
 //
 // What a reply may contain is decided by the dialect alone; nothing is guessed from broken JSON.
 #pragma once

@@ -8,11 +8,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/file.h"
 #include "base/svg_plot.h"
@@ -61,6 +64,19 @@ Status RemoveTree(const std::string& path) {
   fs::remove_all(path, failed);
   if (failed) return Error(ErrorCode::kIo, fmt::format("remove '{}': {}", path, failed.message()));
   return Ok();
+}
+
+// Whether most of a curve would lie flat on the axis beside its beginning.
+bool RangesWidely(const std::vector<double>& values) {
+  constexpr double kWide = 20;
+  double low = std::numeric_limits<double>::infinity();
+  double high = 0;
+  for (const double value : values) {
+    if (!(value > 0) || !std::isfinite(value)) continue;
+    low = std::min(low, value);
+    high = std::max(high, value);
+  }
+  return high > kWide * low;
 }
 
 }  // namespace
@@ -205,6 +221,7 @@ Result<std::string> LossCurve(const Json& log_history) {
   plot.title = "Training loss";
   plot.x_label = "step";
   plot.y_label = "loss (nats per token)";
+  plot.log_y = RangesWidely(raw.y);
   constexpr double kSmoothing = 0.9;  // about ten points of the log
   PlotLine smooth{.label = "smoothed", .x = raw.x, .y = Smooth(raw.y, kSmoothing)};
   plot.lines.push_back(std::move(raw));

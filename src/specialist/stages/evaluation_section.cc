@@ -32,14 +32,14 @@ std::string TableHtml(const evaluate::Comparison& table) {
 }
 
 std::string GateHtml(const Json& gate) {
-  if (!gate.is_object() || !gate.contains("rules") || gate["rules"].empty()) return {};
+  if (!gate.is_object() || !gate.contains("rules") || gate.at("rules").empty()) return {};
   std::string html = "<h3>Gate</h3>\n<ul>\n";
-  for (const Json& rule : gate["rules"]) {
+  for (const Json& rule : gate.at("rules")) {
     std::string bound;
     if (rule.contains("at_least"))
-      bound += fmt::format(" at least {}", rule["at_least"].get<double>());
+      bound += fmt::format(" at least {}", rule.at("at_least").get<double>());
     if (rule.contains("at_most"))
-      bound += fmt::format(" at most {}", rule["at_most"].get<double>());
+      bound += fmt::format(" at most {}", rule.at("at_most").get<double>());
     const bool passed = rule.value("passed", false);
     html += fmt::format("<li class=\"{}\">{}: {} of {} is {}, wanted{}</li>\n",
                         passed ? "good" : "bad", passed ? "passed" : "failed",
@@ -71,29 +71,29 @@ std::string MessageText(const Json& message) {
 // In words for readers: of a turn without a call nothing but that is judged.
 std::string_view Verdict(const Json& reply) {
   const bool right = reply.value("right", false);
-  if (!reply["expected"].empty()) return right ? "called, right" : "called, wrong";
+  if (!reply.at("expected").empty()) return right ? "called, right" : "called, wrong";
   return right ? "written, no call as it should be" : "written, a call where none belongs";
 }
 
 std::size_t RightTurns(const Json& sample) {
   std::size_t right = 0;
-  for (const Json& reply : sample["replies"]) right += reply.value("right", false) ? 1 : 0;
+  for (const Json& reply : sample.at("replies")) right += reply.value("right", false) ? 1 : 0;
   return right;
 }
 
 std::string SampleHtml(const Json& sample, std::size_t number, bool open) {
   std::string turns;
   std::size_t next = 0;
-  for (std::size_t i = 0; i < sample["messages"].size(); ++i) {
-    const Json& message = sample["messages"][i];
+  for (std::size_t i = 0; i < sample.at("messages").size(); ++i) {
+    const Json& message = sample.at("messages").at(i);
     const std::string role = TextOf(message, "role");
     if (role == "system") continue;
     turns += fmt::format("<div class=\"turn {}\"><div class=\"who\">{}</div><pre>{}</pre>",
                          EscapeHtml(role), role == "assistant" ? "should be" : EscapeHtml(role),
                          EscapeHtml(MessageText(message)));
-    if (next < sample["replies"].size() &&
-        sample["replies"][next].value("turn", std::size_t{0}) == i) {
-      const Json& reply = sample["replies"][next++];
+    if (next < sample.at("replies").size() &&
+        sample.at("replies").at(next).value("turn", std::size_t{0}) == i) {
+      const Json& reply = sample.at("replies").at(next++);
       turns += fmt::format("<div class=\"who {}\">{}</div><pre>{}</pre>",
                            reply.value("right", false) ? "good" : "bad", Verdict(reply),
                            EscapeHtml(TextOf(reply, "found")));
@@ -102,7 +102,7 @@ std::string SampleHtml(const Json& sample, std::size_t number, bool open) {
   }
   return fmt::format(
       "<details{}><summary>Conversation {}: {} of {} turns right</summary>\n{}</details>\n",
-      open ? " open" : "", number, RightTurns(sample), sample["replies"].size(), turns);
+      open ? " open" : "", number, RightTurns(sample), sample.at("replies").size(), turns);
 }
 
 struct SampleList {
@@ -115,8 +115,8 @@ std::string SamplesHtml(const Json& models) {
   std::vector<SampleList> lists;
   for (const auto& [model, suites] : models.items()) {
     for (const auto& [suite, values] : suites.items()) {
-      if (!values.contains("samples") || values["samples"].empty()) continue;
-      SampleList list{fmt::format("{}, {}", model, suite), &values["samples"]};
+      if (!values.contains("samples") || values.at("samples").empty()) continue;
+      SampleList list{fmt::format("{}, {}", model, suite), &values.at("samples")};
       for (const Json& sample : *list.samples) list.right += RightTurns(sample);
       lists.push_back(std::move(list));
     }
@@ -139,14 +139,21 @@ std::string SamplesHtml(const Json& models) {
 }  // namespace
 
 std::string EvaluationSection(const StageRecord& record) {
-  const auto results = ReadJsonFile(record.folder + "/results.json");
+  const std::string path = record.folder + "/results.json";
+  const auto results = ReadJsonFile(path);
   if (!results.ok()) {
     return fmt::format("<p class=\"bad\">{}</p>\n", EscapeHtml(results.error().message()));
   }
-  std::vector<std::string> headline;
-  for (const auto& [metric, ignored] : (*results)["headline"].items()) headline.push_back(metric);
-  return "<h2>Before and after</h2>\n" + TableHtml(evaluate::Compare(*results, headline)) +
-         GateHtml((*results)["gate"]) + SamplesHtml((*results)["models"]);
+  try {
+    std::vector<std::string> headline;
+    for (const auto& [metric, ignored] : results->at("headline").items())
+      headline.push_back(metric);
+    return "<h2>Before and after</h2>\n" + TableHtml(evaluate::Compare(*results, headline)) +
+           GateHtml(results->value("gate", Json())) + SamplesHtml(results->at("models"));
+  } catch (const Json::exception& problem) {  // a file that somebody changed, or of another version
+    return fmt::format("<p class=\"bad\">'{}' is not what an evaluation writes: {}</p>\n",
+                       EscapeHtml(path), EscapeHtml(problem.what()));
+  }
 }
 
 }  // namespace metier::specialist

@@ -38,6 +38,15 @@ TEST(SvgPlot, InterruptsTheLineWhereAPointIsNotFinite) {
   EXPECT_EQ(std::count(data.begin(), data.end(), 'L'), 1);
 }
 
+TEST(SvgPlot, ALogarithmicAxisHasPowersOfTenAtEqualDistances) {
+  Plot plot = Line({0, 1, 2, 3}, {100, 0, 1, 10});
+  plot.log_y = true;
+  ASSERT_OK_AND_ASSIGN(const std::string svg, SvgPlot(plot));
+  // 40 at the top for 100, 368 at the bottom for 1; the point at 0 is left out.
+  EXPECT_THAT(svg, HasSubstr("d=\"M64.0 40.0M488.0 368.0L700.0 204.0\""));
+  EXPECT_THAT(svg, HasSubstr(">50<"));
+}
+
 TEST(SvgPlot, SaysWhenThereIsNothing) {
   ASSERT_OK_AND_ASSIGN(const std::string svg, SvgPlot(Line({}, {})));
   EXPECT_THAT(svg, HasSubstr("no data"));
@@ -58,6 +67,13 @@ TEST(Smooth, IsTheWeightedMeanOfThePast) {
   EXPECT_DOUBLE_EQ(smooth[0], 4);
   EXPECT_DOUBLE_EQ(smooth[1], 4 / 1.5);
   EXPECT_DOUBLE_EQ(smooth[2], 2 / 1.75);
+}
+
+TEST(RoundLogTicks, AreRound) {
+  using ::testing::DoubleEq;
+  EXPECT_THAT(RoundLogTicks(0.3, 7), ElementsAre(DoubleEq(0.5), 1, 2, 5));
+  EXPECT_THAT(RoundLogTicks(0.5, 0.5), ElementsAre(DoubleEq(0.5)));
+  EXPECT_THAT(RoundLogTicks(0.02, 1000), ElementsAre(DoubleEq(0.1), 1, 10, 100, 1000));
 }
 
 TEST(RoundTicks, AreRound) {

@@ -3,9 +3,12 @@
 //   # comment
 //   needs: shared               the whole file is skipped where the shared fixtures are absent
 //   $ metier inspect cut.gguf   run by sh; $SHARED is the folder of shared fixtures, $SOURCE the
-//   checkout exit: 3                     0 where nothing is said stdout: none                or
-//   "stdout has: TEXT", "stdout lacks: TEXT", "stdout is: TEXT" (a whole line) stderr has: TEXT
-//   stderr alike absent: FILE                nothing of that name was left behind
+//                               checkout
+//   exit: 3                     0 where nothing is said
+//   stdout: none                or "stdout has: TEXT", "stdout lacks: TEXT", "stdout is: TEXT" (a
+//                               whole line)
+//   stderr has: TEXT            stderr alike
+//   absent: FILE                nothing of that name was left behind
 //
 // Expectations belong to the command above them. The program is the built one (METIER_BIN).
 #include <sys/wait.h>

@@ -2,6 +2,7 @@
 #include "specialist/stages/evaluation_section.h"
 
 #include "base/json.h"
+#include "specialist/report.h"
 #include "support/fixtures.h"
 
 namespace metier::specialist {
@@ -80,6 +81,40 @@ TEST(EvaluationSection, AnUnreadableResultIsPartOfTheReport) {
   StageRecord record;
   record.folder = "/nowhere";
   EXPECT_THAT(EvaluationSection(record), HasSubstr("class=\"bad\""));
+}
+
+TEST(EvaluationSection, SoIsOneThatHoldsSomethingElse) {
+  const Json good = {{"models", {{"m", {{"calls", Suite(1.0, Json::array())}}}}},
+                     {"headline", Json::object()}};
+  for (const char* lost : {"/models", "/headline", "/models/m/calls/samples/0/replies",
+                           "/models/m/calls/samples/0/messages"}) {
+    const Json::json_pointer place(lost);
+    Json damaged = good;
+    damaged[place.parent_pointer()].erase(place.back());
+    EXPECT_THAT(Section(damaged), HasSubstr("is not what an evaluation writes")) << lost;
+  }
+  Json damaged = good;
+  damaged["gate"] = {{"rules", {1}}};
+  EXPECT_THAT(Section(damaged), HasSubstr("is not what an evaluation writes"));
+}
+
+TEST(Report, BeginsWithWhetherTheSpecialistIsBetter) {
+  const test::TempFolder folder;
+  test::WriteAll(folder / "results.json",
+                 DumpCompact({{"models", {{"base", {{"calls", Suite(0.5, Json::array())}}}}},
+                              {"headline", {{"calls.exact_match", {{"base", 0.5}}}}}}));
+  StageRecord data;
+  data.name = "data";
+  data.kind = "encode";
+  data.summary = {{"train", {{"examples", 3}}}};
+  StageRecord evaluation;
+  evaluation.name = "evaluation";
+  evaluation.kind = "evaluate";
+  evaluation.folder = folder.path();
+  const std::string html = ReportHtml({}, {data, evaluation});
+  ASSERT_THAT(html, HasSubstr("Before and after"));
+  ASSERT_THAT(html, HasSubstr("Data: data"));
+  EXPECT_LT(html.find("Before and after"), html.find("Data: data"));
 }
 
 }  // namespace
