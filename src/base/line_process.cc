@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -13,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstring>
 #include <thread>
 #include <utility>
@@ -125,7 +125,7 @@ Result<std::string> LineProcess::Ask(std::string_view line, std::uint64_t longes
       return answer;
     }
     seen = buffer_.size();
-    METIER_TRY(Wait(POLLIN, give_up));
+    METIER_TRY(Wait(For::kReading, give_up));
     const ssize_t got = ::recv(socket_, piece.data(), piece.size(), 0);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return Ended();
@@ -135,7 +135,7 @@ Result<std::string> LineProcess::Ask(std::string_view line, std::uint64_t longes
 
 Status LineProcess::Send(std::string_view text, const std::function<bool()>& give_up) {
   while (!text.empty()) {
-    METIER_TRY(Wait(POLLOUT, give_up));
+    METIER_TRY(Wait(For::kWriting, give_up));
     const ssize_t sent = ::send(socket_, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (sent < 0) return Ended();
@@ -144,13 +144,16 @@ Status LineProcess::Send(std::string_view text, const std::function<bool()>& giv
   return Ok();
 }
 
-Status LineProcess::Wait(short events, const std::function<bool()>& give_up) const {
+Status LineProcess::Wait(For what, const std::function<bool()>& give_up) const {
   constexpr int kTick = 100;  // milliseconds
   while (true) {
     if (give_up()) {
       return Error(ErrorCode::kIo, fmt::format("'{}' was not waited for any longer", command_));
     }
-    pollfd waiting = {.fd = socket_, .events = events, .revents = 0};
+    pollfd waiting{};
+    waiting.fd = socket_;
+    waiting.events = POLLIN;
+    if (what == For::kWriting) waiting.events = POLLOUT;
     const int ready = ::poll(&waiting, 1, kTick);
     if (ready > 0) return Ok();
     if (ready < 0 && errno != EINTR) {

@@ -20,6 +20,8 @@ class LineProcess {
   // kIo: no process can be had. A command that is not found shows when it is first asked.
   static Result<LineProcess> Start(const std::string& command);
 
+  LineProcess(const LineProcess&) = delete;
+  LineProcess& operator=(const LineProcess&) = delete;
   LineProcess(LineProcess&& other) noexcept;
   LineProcess& operator=(LineProcess&& other) noexcept;
   ~LineProcess();
@@ -36,8 +38,9 @@ class LineProcess {
       : command_(std::move(command)), child_(child), socket_(socket) {}
 
   Status Send(std::string_view text, const std::function<bool()>& give_up);
-  // Waits until the socket is ready for `events`.
-  Status Wait(short events, const std::function<bool()>& give_up) const;
+  enum class For { kReading, kWriting };
+  // Waits until the socket is ready.
+  Status Wait(For what, const std::function<bool()>& give_up) const;
   Error Ended();
   void Stop();
 
