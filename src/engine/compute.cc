@@ -4,8 +4,6 @@
 #include <array>
 #include <vector>
 
-#include "engine/onednn.h"
-
 namespace metier::engine {
 
 using kernels::KernelTable;
@@ -52,8 +50,8 @@ constexpr std::array kActivations = {
 
 }  // namespace
 
-Compute::Compute(const KernelTable& kernels, int threads, Products products)
-    : kernels_(kernels), pool_(threads), products_(products) {}
+Compute::Compute(const KernelTable& kernels, int threads, ManyRowsProduct many_rows)
+    : kernels_(kernels), pool_(threads), many_rows_(many_rows) {}
 
 void Compute::For(std::size_t count, std::size_t cost,
                   const std::function<void(std::size_t, std::size_t)>& body) {
@@ -64,9 +62,9 @@ void Compute::For(std::size_t count, std::size_t cost,
 
 void Compute::Multiply(const Matrix& w, const float* bias, const float* x, std::size_t rows,
                        float* out) {
-  if (products_ == Products::kOneDnn && rows >= kOneDnnRows &&
-      MultiplyOneDnn(w, bias, x, rows, threads(), out))
+  if (many_rows_ != nullptr && rows >= kManyRows && many_rows_(w, bias, x, rows, threads(), out)) {
     return;
+  }
   const auto inner = static_cast<std::size_t>(w.columns);
   const auto outputs = static_cast<std::size_t>(w.rows);
   const MultiplyKernel plain = PlainKernel(kernels_, w.dtype);

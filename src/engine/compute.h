@@ -14,13 +14,15 @@
 
 namespace metier::engine {
 
-// Who multiplies matrices. kOneDnn is faster on many rows (prompts, scoring) and gives up that
-// results are independent of the batch (docs/adr/0008).
-enum class Products { kOwn, kOneDnn };
+// A library's product for kManyRows rows and more, where our own kernels are not bound by memory
+// (docs/adr/0008): as Compute::Multiply. False: not done, out is undefined.
+using ManyRowsProduct = bool (*)(const Matrix& w, const float* bias, const float* x,
+                                 std::size_t rows, int threads, float* out);
+inline constexpr std::size_t kManyRows = 16;
 
 class Compute {
  public:
-  Compute(const kernels::KernelTable& kernels, int threads, Products products = Products::kOwn);
+  Compute(const kernels::KernelTable& kernels, int threads, ManyRowsProduct many_rows = nullptr);
 
   const kernels::KernelTable& kernels() const { return kernels_; }
   int threads() const { return pool_.threads(); }
@@ -50,7 +52,7 @@ class Compute {
  private:
   const kernels::KernelTable& kernels_;
   ThreadPool pool_;
-  Products products_;
+  ManyRowsProduct many_rows_;
 };
 
 }  // namespace metier::engine

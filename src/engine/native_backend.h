@@ -2,8 +2,7 @@
 //
 // Keeps the promise of model/backend.h to the bit: a sequence's results depend on its own tokens
 // and adapter and on the instruction set, not on the batch, the threads, or how its tokens were
-// cut into steps. With NativeOptions::products = kOneDnn that promise is given up for faster
-// prompts.
+// cut into steps. NativeOptions::many_rows gives that promise up for faster prompts.
 #pragma once
 
 #include <cstdint>
@@ -23,9 +22,9 @@ namespace metier::engine {
 struct NativeOptions {
   int threads = 0;                    // 0: ThreadPool::DefaultThreads()
   std::uint64_t max_cache_bytes = 0;  // keys and values over all sequences; 0: the machine's memory
-  std::uint64_t max_result_bytes = 0;  // one step's results; 0: the machine's memory
-  std::int64_t pass_tokens = 512;      // rows computed at once: bounds the intermediate memory
-  Products products = Products::kOwn;  // kOneDnn: see the promise above
+  std::uint64_t max_result_bytes = 0;   // one step's results; 0: the machine's memory
+  std::int64_t pass_tokens = 512;       // rows computed at once: bounds the intermediate memory
+  ManyRowsProduct many_rows = nullptr;  // &MultiplyOneDnn: see the promise above
   const kernels::KernelTable* kernels = nullptr;  // nullptr: kernels::Kernels()
 };
 

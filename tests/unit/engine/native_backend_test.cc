@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/embedding.h"
+#include "engine/onednn.h"
 #include "engine/sampler.h"
 #include "engine/scoring.h"
 #include "format/decode.h"
@@ -264,7 +265,7 @@ TEST(Compute, OneDnnMultipliesManyRowsWithinItsRounding) {
                    .data = stored.data(),
                    .row_bytes = stored.size() / kRows};
     std::vector<float> out(kBatch * kRows);
-    Compute compute(kernels::Kernels(), 2, Products::kOneDnn);
+    Compute compute(kernels::Kernels(), 2, &MultiplyOneDnn);
     compute.Multiply(w, bias.data(), x.data(), kBatch, out.data());
     const double unit = dtype == tensor::DType::kF32 ? kColumns * 0x1p-23 : 0x1p-8;
     for (std::size_t r = 0; r < kBatch; ++r) {
