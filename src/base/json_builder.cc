@@ -3,11 +3,50 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
+#include <functional>
 #include <utility>
 
 #include "base/utf8.h"
 
 namespace metier {
+namespace {
+
+std::uint32_t HashOf(std::string_view name) {
+  return static_cast<std::uint32_t>(std::hash<std::string_view>{}(name));
+}
+
+}  // namespace
+
+bool NameTable::Insert(const Json::object_t& object, std::string_view name) {
+  if (2 * (object.size() + 1) > slots_.size()) Grow(object);
+  const std::uint32_t hash = HashOf(name);
+  const std::size_t mask = slots_.size() - 1;
+  const Json::object_t::Container& entries = object;  // by place: ordered_map has [name] only
+  std::size_t at = hash & mask;
+  for (; slots_[at].entry != kFree; at = (at + 1) & mask) {
+    if (slots_[at].hash == hash && entries[slots_[at].entry].first == name) return false;
+  }
+  slots_[at] = {hash, static_cast<std::uint32_t>(object.size())};
+  return true;
+}
+
+void NameTable::Grow(const Json::object_t& object) {
+  constexpr std::size_t kLeast = 64;
+  METIER_CHECK(object.size() < kFree, "an object of four thousand million names");
+  slots_.assign(std::bit_ceil(std::max(kLeast, 4 * object.size())), {});
+  for (std::uint32_t entry = 0; const auto& [name, value] : object) {
+    const std::uint32_t hash = HashOf(name);
+    FreeSlot(hash) = {hash, entry++};
+  }
+}
+
+NameTable::Slot& NameTable::FreeSlot(std::uint32_t hash) {
+  const std::size_t mask = slots_.size() - 1;
+  std::size_t at = hash & mask;
+  while (slots_[at].entry != kFree) at = (at + 1) & mask;
+  return slots_[at];
+}
 
 Status JsonBuilder::Open(Json container) {
   if (std::cmp_greater_equal(open_.size(), limits_.max_json_depth)) {
@@ -28,10 +67,7 @@ Status JsonBuilder::Key(std::string key) {
     twice = std::any_of(object.begin(), object.end(),
                         [&](const auto& entry) { return entry.first == key; });
   } else {
-    if (frame.names.empty()) {
-      for (const auto& entry : object) frame.names.insert(entry.first);
-    }
-    twice = !frame.names.insert(key).second;
+    twice = !frame.names.Insert(object, key);
   }
   if (twice) {
     return Error(ErrorCode::kDataCorrupt,

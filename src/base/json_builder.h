@@ -6,14 +6,36 @@
 // by hash.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
-#include <unordered_set>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
 
 namespace metier {
+
+// The names of one large object, found by hash. Holds places in the object and no copies: a
+// vocabulary has 256 k names, and a node of its own for each costs more than parsing it.
+class NameTable {
+ public:
+  // The name that the object's next entry will have. False: an entry has it already.
+  bool Insert(const Json::object_t& object, std::string_view name);
+
+ private:
+  struct Slot {
+    std::uint32_t hash = 0;
+    std::uint32_t entry = kFree;
+  };
+  static constexpr std::uint32_t kFree = UINT32_MAX;
+
+  // Doubles the slots and puts every entry of the object into them.
+  void Grow(const Json::object_t& object);
+  Slot& FreeSlot(std::uint32_t hash);
+
+  std::vector<Slot> slots_;  // a power of two, at most half in use
+};
 
 class JsonBuilder {
  public:
@@ -41,8 +63,8 @@ class JsonBuilder {
  private:
   struct Frame {
     Json value;
-    std::optional<std::string> key;         // of the next value, in an object
-    std::unordered_set<std::string> names;  // of a large object; small ones are searched
+    std::optional<std::string> key;  // of the next value, in an object
+    NameTable names;                 // of a large object; small ones are searched
   };
 
   const Limits& limits_;

@@ -67,10 +67,11 @@ std::string ChatCommand(const specialist::RunOutcome& outcome) {
     return "";
   }
   namespace fs = std::filesystem;
-  std::error_code unreachable;
+  std::error_code nowhere;
+  // By name: the link that points to the newest, not what it points to today.
   const fs::path specialist = fs::path(outcome.folder) / outcome.stages.back().name;
-  const fs::path near = fs::proximate(specialist, unreachable);
-  const bool below = !unreachable && !near.empty() && *near.begin() != "..";
+  const fs::path near = specialist.lexically_proximate(fs::current_path(nowhere));
+  const bool below = !near.empty() && *near.begin() != "..";
   return fmt::format("{} chat {}", program_invocation_name, (below ? near : specialist).string());
 }
 

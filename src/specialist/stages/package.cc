@@ -57,11 +57,14 @@ Status PlaceFile(const fs::path& from, const fs::path& to) {
                fmt::format("copy '{}' to '{}': {}", from.string(), to.string(), failed.message()));
 }
 
-// Weights of other frameworks, checkpoints of a run and logs are not part of a model.
+// Weights of other frameworks, checkpoints of a run, logs and what names folders of this machine
+// are not part of a model: how it was made stands in the recipe.
 bool BelongsToModel(const fs::path& relative) {
   const std::string first = relative.begin()->string();
-  if (first.starts_with("checkpoint-") || first.starts_with(".") || first == "stage.json")
+  if (first.starts_with("checkpoint-") || first.starts_with(".") || first == "stage.json" ||
+      first == "manifest.json") {
     return false;
+  }
   constexpr std::string_view kSkipped[] = {".bin", ".pt",  ".pth", ".onnx", ".msgpack",
                                            ".h5",  ".log", ".svg", ".jsonl"};
   const std::string extension = relative.extension().string();

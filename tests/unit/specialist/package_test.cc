@@ -1,6 +1,8 @@
 // The package stage: what a specialist consists of, and when it is made anew.
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "specialist/manifest.h"
 #include "specialist/run.h"
 #include "support/fixtures.h"
@@ -33,13 +35,19 @@ class Package : public ::testing::Test {
 };
 
 TEST_F(Package, HoldsItsPartsAndHowItWasMade) {
-  ASSERT_OK(Make({{"seed", "7"}}));
+  // What a training run writes beside its model names folders of this machine.
+  std::filesystem::copy(test::SourceFolder() + "/examples/retail/base_model", folder_ / "model",
+                        std::filesystem::copy_options::recursive);
+  test::WriteAll(folder_ / "model/manifest.json", "{}");
+  ASSERT_OK(Make({{"seed", "7"}, {"base", folder_ / "model"}}));
   ASSERT_OK_AND_ASSIGN(const Manifest manifest, VerifySpecialist(folder_ / "run/specialist"));
   EXPECT_EQ(manifest.family, "qwen2");
   EXPECT_EQ(manifest.tool_dialect, "hermes");
   EXPECT_EQ(test::ReadAll(folder_ / "run/specialist/policy.md"), "Be kind.\n");
   ASSERT_EQ(manifest.recipe, "recipe.json");
   EXPECT_TRUE(manifest.files.contains("recipe.json"));
+  EXPECT_TRUE(manifest.files.contains("base/model.safetensors"));
+  EXPECT_FALSE(manifest.files.contains("base/manifest.json"));
   ASSERT_OK_AND_ASSIGN(const Json recipe,
                        ParseJson(test::ReadAll(folder_ / "run/specialist/recipe.json")));
   EXPECT_EQ(recipe["seed"], 7);
