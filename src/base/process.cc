@@ -3,11 +3,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -33,6 +34,26 @@ std::string TailOf(const std::string& path) {
   if (text->size() <= kShown) return *text;
   const std::size_t line = text->find('\n', text->size() - kShown);
   return text->substr(line == std::string::npos ? text->size() - kShown : line + 1);
+}
+
+// What the child does between fork and exec: only what is safe when other threads held locks. The
+// program dies with us: left alone by a killed run, it would write into what the next run clears.
+[[noreturn]] void Become(const char* program, char* const* arguments, const char* log,
+                         const std::string& folder, pid_t parent) {
+  constexpr int kCannot = 127;  // as shells say it
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(kCannot);  // it died before that
+  const int in = ::open("/dev/null", O_RDONLY);
+  const int out = ::open(log, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  if (in < 0 || out < 0 || ::dup2(in, STDIN_FILENO) < 0 || ::dup2(out, STDOUT_FILENO) < 0 ||
+      ::dup2(out, STDERR_FILENO) < 0) {
+    ::_exit(kCannot);
+  }
+  ::close(in);
+  ::close(out);
+  if (!folder.empty() && ::chdir(folder.c_str()) != 0) ::_exit(kCannot);
+  ::execve(program, arguments, environ);
+  ::_exit(kCannot);
 }
 
 }  // namespace
@@ -64,28 +85,18 @@ Status RunProcess(const ProcessOptions& options) {
   METIER_CHECK(!options.arguments.empty(), "a process needs a program");
   METIER_ASSIGN(const std::string program, FindProgram(options));
 
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   const std::string log = options.log.empty() ? "/dev/null" : fs::absolute(options.log).string();
-  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, log.c_str(),
-                                   O_WRONLY | O_CREAT | O_TRUNC, 0644);
-  posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
-  if (!options.folder.empty())
-    posix_spawn_file_actions_addchdir_np(&actions, options.folder.c_str());
-
   std::vector<std::string> arguments = options.arguments;
   std::vector<char*> pointers;
   pointers.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   pointers.push_back(nullptr);
-  pid_t child = 0;
-  const int failed =
-      ::posix_spawn(&child, program.c_str(), &actions, nullptr, pointers.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  if (failed != 0) {
+  const pid_t parent = ::getpid();
+  const pid_t child = ::fork();
+  if (child == 0) Become(program.c_str(), pointers.data(), log.c_str(), options.folder, parent);
+  if (child < 0) {
     return Error(ErrorCode::kIo,
-                 fmt::format("cannot start '{}': {}", program, std::strerror(failed)));
+                 fmt::format("cannot start '{}': {}", program, std::strerror(errno)));
   }
   int status = 0;
   while (::waitpid(child, &status, 0) < 0) {

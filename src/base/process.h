@@ -21,9 +21,9 @@ struct ProcessOptions {
 // looked in.
 Result<std::string> FindProgram(const ProcessOptions& options);
 
-// Waits for the program to end. kNotFound: no such program, with the places looked in. kIo: it
-// could not be started, or ended with another code than 0; the message quotes the last lines of the
-// log.
+// Waits for the program to end; it is killed where this process is. kNotFound: no such program,
+// with the places looked in. kIo: it could not be started, or ended with another code than 0; the
+// message quotes the last lines of the log.
 Status RunProcess(const ProcessOptions& options);
 
 // The folder of the program that is running: where its companions (plug-in, examples) are looked

@@ -1,5 +1,15 @@
 #include "base/process.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <thread>
+
 #include "base/json.h"
 #include "support/fixtures.h"
 
@@ -62,6 +72,34 @@ TEST(Yaml, DumpIsReadBackAsTheSameValue) {
                       {"nested", Json::array({1, Json{{"x", "null"}}})}};
   ASSERT_OK_AND_ASSIGN(const Json read, ParseYaml(DumpYaml(value)));
   EXPECT_EQ(DumpCompact(read), DumpCompact(value));
+}
+
+TEST(Process, AProgramDiesWithWhoStartedIt) {
+  const test::TempFolder folder;
+  const pid_t parent = ::fork();
+  if (parent == 0) {
+    const Status ended = RunProcess({.arguments = {"sh", "-c", "echo $$ > pid; exec sleep 1000"},
+                                     .search = {},
+                                     .folder = folder.path(),
+                                     .log = {}});
+    ::_exit(ended.ok() ? 0 : 1);
+  }
+  const auto soon = [](const std::function<bool()>& done) {
+    for (int i = 0; i < 1000 && !done(); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    return done();
+  };
+  const std::string path = folder / "pid";
+  ASSERT_TRUE(soon([&] { return std::filesystem::exists(path) && !test::ReadAll(path).empty(); }));
+  const std::string pid = std::to_string(std::stoi(test::ReadAll(path)));
+  ::kill(parent, SIGKILL);
+  ::waitpid(parent, nullptr, 0);
+  // Dead is enough: who collects it depends on the machine's first process.
+  EXPECT_TRUE(soon([&] {
+    std::ifstream stat("/proc/" + pid + "/stat");
+    std::string fields;
+    return !std::getline(stat, fields) || fields.find(") Z ") != std::string::npos;
+  }));
 }
 
 }  // namespace
