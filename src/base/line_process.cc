@@ -17,16 +17,12 @@
 #include <thread>
 #include <utility>
 
+#include "base/process.h"
+
 namespace metier {
 namespace {
 
 using std::chrono::milliseconds;
-
-// "ended with code 3", of a status that waitpid gave.
-std::string HowItEnded(int status) {
-  return WIFSIGNALED(status) ? fmt::format("was killed by signal {}", WTERMSIG(status))
-                             : fmt::format("ended with code {}", WEXITSTATUS(status));
-}
 
 // Waits for at most `patience`. False: it still runs.
 bool EndsWithin(pid_t child, milliseconds patience, int& status) {

@@ -81,6 +81,11 @@ Result<std::string> FindProgram(const ProcessOptions& options) {
                fmt::format("program '{}': found in none of {}", name, fmt::join(places, ", ")));
 }
 
+std::string HowItEnded(int status) {
+  return WIFSIGNALED(status) ? fmt::format("was killed by signal {}", WTERMSIG(status))
+                             : fmt::format("ended with code {}", WEXITSTATUS(status));
+}
+
 Status RunProcess(const ProcessOptions& options) {
   METIER_CHECK(!options.arguments.empty(), "a process needs a program");
   METIER_ASSIGN(const std::string program, FindProgram(options));
@@ -104,12 +109,9 @@ Status RunProcess(const ProcessOptions& options) {
       return Error(ErrorCode::kIo, fmt::format("wait for '{}': {}", program, std::strerror(errno)));
   }
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return Ok();
-  const std::string how = WIFSIGNALED(status)
-                              ? fmt::format("was killed by signal {}", WTERMSIG(status))
-                              : fmt::format("ended with code {}", WEXITSTATUS(status));
   return Error(ErrorCode::kIo,
                fmt::format("'{}' {}; its log '{}' ends:\n{}", fmt::join(options.arguments, " "),
-                           how, log, TailOf(log)));
+                           HowItEnded(status), log, TailOf(log)));
 }
 
 std::string ProgramFolder() {

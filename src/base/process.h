@@ -26,6 +26,9 @@ Result<std::string> FindProgram(const ProcessOptions& options);
 // message quotes the last lines of the log.
 Status RunProcess(const ProcessOptions& options);
 
+// "ended with code 3" or "was killed by signal 9", of a status that waitpid gave.
+std::string HowItEnded(int status);
+
 // The folder of the program that is running: where its companions (plug-in, examples) are looked
 // for first.
 std::string ProgramFolder();

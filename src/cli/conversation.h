@@ -35,7 +35,7 @@ class Conversation {
     std::function<bool()> interrupted = [] { return false; };
   };
 
-  // Beyond these a model that calls tools in answer to one line waits for the next.
+  // More calls than these in answer to one line are an error: a model that repeats itself.
   static constexpr int kMostCallsInARow = 24;
   static constexpr std::uint64_t kLongestLine = 1ULL << 20;
 
