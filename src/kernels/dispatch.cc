@@ -1,5 +1,9 @@
 #include "kernels/dispatch.h"
 
+#ifdef METIER_HAVE_AVX2
+#include <cpuid.h>
+#endif
+
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -22,6 +26,17 @@ struct InstructionSet {
   bool (*supported)();
 };
 
+#ifdef METIER_HAVE_AVX2
+// clang before 15 does not know the name for __builtin_cpu_supports.
+bool HasF16c() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+#endif
+
 // Slowest first. `supported` names every extension of the unit's compiler flags (module.cmake).
 constexpr InstructionSet kInstructionSets[] = {
     {&kScalarTable, [] { return true; }},
@@ -29,7 +44,7 @@ constexpr InstructionSet kInstructionSets[] = {
     {&kAvx2Table,
      [] {
        return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
-              __builtin_cpu_supports("f16c") != 0;
+              HasF16c();
      }},
 #endif
 #ifdef METIER_HAVE_AVX512

@@ -137,32 +137,40 @@ struct EvalDiffOptions {
   }
 };
 
-// Puts the models of one file into the common document, named after the file.
-Status AddModels(const std::string& path, Json& models) {
+// The suites of a file by model; where one model was measured alone, its name is empty.
+Result<Json> ReadModels(const std::string& path) {
   METIER_ASSIGN(const Json document, ReadJsonFile(path));
-  const bool one =
-      document.is_object() && document.contains("suite") && document["suite"].is_string();
-  const bool several =
-      document.is_object() && document.contains("models") && document["models"].is_object();
-  if (one) {
-    models[path] = {{document["suite"].get<std::string>(), document}};
-  } else if (several) {
-    for (const auto& [name, suites] : document["models"].items())
-      models[path + ":" + name] = suites;
-  } else {
-    return Error(ErrorCode::kDataCorrupt,
-                 fmt::format("'{}': expected results with \"suite\" or \"models\"", path));
+  if (document.is_object() && document.contains("suite") && document["suite"].is_string()) {
+    return Json{{"", {{document["suite"].get<std::string>(), document}}}};
   }
-  return Ok();
+  if (document.is_object() && document.contains("models") && document["models"].is_object()) {
+    return document["models"];
+  }
+  return Error(ErrorCode::kDataCorrupt,
+               fmt::format("'{}': expected results with \"suite\" or \"models\"", path));
+}
+
+// A results document with the models of both, each beside its namesake: "A:base", "B:base", ...
+Json SideBySide(const Json& first, const Json& second) {
+  const auto name = [](const char* side, const std::string& model) {
+    return model.empty() ? std::string(side) : fmt::format("{}:{}", side, model);
+  };
+  Json models = Json::object();
+  for (const auto& [model, suites] : first.items()) {
+    models[name("A", model)] = suites;
+    if (second.contains(model)) models[name("B", model)] = second[model];
+  }
+  for (const auto& [model, suites] : second.items()) models[name("B", model)] = suites;
+  return {{"models", std::move(models)}};
 }
 
 Result<Outcome> EvalDiff(const EvalDiffOptions& options, Console& console) {
-  Json results = {{"models", Json::object()}};
-  METIER_TRY(AddModels(options.first, results["models"]));
-  METIER_TRY(AddModels(options.second, results["models"]));
-  const evaluate::Comparison table = evaluate::Compare(results, options.metric);
+  METIER_ASSIGN(const Json first, ReadModels(options.first));
+  METIER_ASSIGN(const Json second, ReadModels(options.second));
+  const evaluate::Comparison table = evaluate::Compare(SideBySide(first, second), options.metric);
   if (!console.json()) {
-    console.Print(evaluate::FormatTable(table));
+    console.Print(fmt::format("A  {}\nB  {}\n\n{}", options.first, options.second,
+                              evaluate::FormatTable(table)));
     return Outcome::kSuccess;
   }
   Json rows = Json::array();
@@ -173,7 +181,7 @@ Result<Outcome> EvalDiff(const EvalDiffOptions& options, Console& console) {
     }
     rows.push_back({{"metric", row.metric}, {"values", std::move(values)}});
   }
-  console.PrintJson({{"rows", std::move(rows)}});
+  console.PrintJson({{"A", options.first}, {"B", options.second}, {"rows", std::move(rows)}});
   return Outcome::kSuccess;
 }
 
