@@ -6,7 +6,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
+#include <memory>
+#include <optional>
+#include <utility>
 
 namespace metier {
 namespace {
@@ -14,6 +18,20 @@ namespace {
 double Fraction(const ProgressFacts& facts) {
   if (facts.total == 0) return 1.0;
   return std::min(1.0, static_cast<double>(facts.done) / static_cast<double>(facts.total));
+}
+
+// Three digits and a letter, where that is shorter.
+std::string FormatCount(double count) {
+  constexpr double kShort = 99'999.5;
+  constexpr double kStep = 1000;
+  if (count < kShort) return fmt::format("{:.0f}", count);
+  constexpr std::string_view kLetters = "kMGTPE";
+  std::size_t letter = 0;
+  count /= kStep;
+  // 999.5 would be written as 1000.
+  for (; std::round(count) >= kStep && letter + 1 < kLetters.size(); ++letter) count /= kStep;
+  const int decimals = count < 9.995 ? 2 : count < 99.95 ? 1 : 0;
+  return fmt::format("{:.{}f}{}", count, decimals, kLetters[letter]);
 }
 
 // "420/1000 [01:10<01:37, 6.00/s] loss 1.234"
@@ -25,10 +43,12 @@ std::string Figures(const ProgressFacts& facts) {
     left = FormatDuration(0);
   else if (rate > 0)
     left = FormatDuration(static_cast<double>(facts.total - facts.done) / rate);
-  const std::string speed = rate > 0 ? fmt::format("{:.{}f}", rate, rate < 10 ? 2 : 0) : "?";
-  return fmt::format("{}/{} [{}<{}, {}/s]{}{}", facts.done, facts.total,
-                     FormatDuration(facts.seconds), left, speed, facts.note.empty() ? "" : " ",
-                     facts.note);
+  const std::string speed = rate <= 0   ? "?"
+                            : rate < 10 ? fmt::format("{:.2f}", rate)
+                                        : FormatCount(rate);
+  return fmt::format("{}/{} [{}<{}, {}/s]{}{}", FormatCount(static_cast<double>(facts.done)),
+                     FormatCount(static_cast<double>(facts.total)), FormatDuration(facts.seconds),
+                     left, speed, facts.note.empty() ? "" : " ", facts.note);
 }
 
 // Whole percents, rounded down: 100 % is said of finished work only.
@@ -141,6 +161,22 @@ void Progress::Draw(double now) {
   // One column stays free: some terminals wrap as soon as the last one is written.
   fmt::print(stderr, "\r{}\x1b[K", FormatProgressBar(facts, TerminalColumns() - 1));
   std::fflush(stderr);
+}
+
+Status Report(const OnProgress& progress, std::uint64_t done, std::uint64_t total,
+              std::string_view note) {
+  return progress ? progress(done, total, note) : Ok();
+}
+
+OnProgress ShowProgress(std::string label, std::function<Status()> proceed) {
+  // Functions are copied; the bar is one.
+  auto bar = std::make_shared<std::optional<Progress>>();
+  return [bar, label = std::move(label), proceed = std::move(proceed)](
+             std::uint64_t done, std::uint64_t total, std::string_view note) -> Status {
+    if (!*bar) bar->emplace(label, total);
+    (*bar)->Update(done, note);
+    return proceed ? proceed() : Ok();
+  };
 }
 
 }  // namespace metier

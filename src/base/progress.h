@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/result.h"
+
 namespace metier {
 
 // Writes to stderr only. On a terminal: "sft  42%|#####     | 420/1000 [01:10<01:37, 6.0/s]
@@ -49,6 +51,19 @@ class Progress {
   double drawn_at_ = 0;
 };
 
+// Work that may take long tells this how far it is, `done` of `total` in units of its own. An error
+// ends the work with that error.
+using OnProgress =
+    std::function<Status(std::uint64_t done, std::uint64_t total, std::string_view note)>;
+
+// For work whose caller need not listen: an empty function lets it go on.
+Status Report(const OnProgress& progress, std::uint64_t done, std::uint64_t total,
+              std::string_view note = {});
+
+// Draws a Progress of the first total it is told; then `proceed`, where given, says whether the
+// work goes on.
+OnProgress ShowProgress(std::string label, std::function<Status()> proceed = {});
+
 // What one line of progress says.
 struct ProgressFacts {
   std::string_view label;
@@ -60,8 +75,9 @@ struct ProgressFacts {
   double measured = 0;      // seconds that done - first took; 0: no speed is known yet
 };
 
-// What cannot be known yet is "--:--" and "?/s". The line without a bar, and the line with one that
-// fits into `columns`: the bar gives way first, then the line is cut.
+// Counts of 100,000 and more are rounded: "234k", "1.25M". What cannot be known yet is "--:--" and
+// "?/s". The line without a bar, and the line with one that fits into `columns`: the bar gives way
+// first, then the line is cut.
 std::string FormatProgress(const ProgressFacts& facts);
 std::string FormatProgressBar(const ProgressFacts& facts, int columns);
 

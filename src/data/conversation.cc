@@ -118,6 +118,7 @@ Result<ReadReport> ReadConversations(const std::string& path, const ReadOptions&
       reason = row.error().message();
     } else {
       row->line = lines.line_number();
+      row->end = lines.offset();
       ++report.kept;
       METIER_TRY(visit(*std::move(row)));
       continue;

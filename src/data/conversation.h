@@ -41,6 +41,7 @@ struct Conversation {
   std::string prompt;                 // plain text that is given, not learnt
   std::string text;                   // plain text that is learnt
   std::int64_t line = 0;              // in its file, from 1
+  std::uint64_t end = 0;              // of that line, in bytes of the file
 
   bool is_text() const { return messages.empty(); }
 };

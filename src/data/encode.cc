@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <numeric>
 #include <utility>
 
 #include "base/hash.h"
@@ -226,6 +228,16 @@ Status CheckLoss(const EncodeReport& report) {
                            none ? "none" : "all", report.conversation_tokens));
 }
 
+Result<std::vector<std::uint64_t>> FileSizes(const std::vector<std::string>& files) {
+  std::vector<std::uint64_t> sizes;
+  for (const std::string& file : files) {
+    std::error_code failed;
+    sizes.push_back(std::filesystem::file_size(file, failed));
+    if (failed) return Error(ErrorCode::kNotFound, fmt::format("'{}': {}", file, failed.message()));
+  }
+  return sizes;
+}
+
 }  // namespace
 
 Result<EncodeReport> EncodeFiles(const std::vector<std::string>& files,
@@ -238,18 +250,21 @@ Result<EncodeReport> EncodeFiles(const std::vector<std::string>& files,
   std::vector<ReadReport> reports;
   format::StringMap metadata = {{"tokenizer_sha256", tokenizer_hash}};
   if (chat_template != nullptr) metadata["template_sha256"] = Sha256Hex(chat_template->source());
+  METIER_ASSIGN(const std::vector<std::uint64_t> sizes, FileSizes(files));
+  const std::uint64_t total = std::accumulate(sizes.begin(), sizes.end(), std::uint64_t{0});
+  std::uint64_t before = 0;
   for (std::size_t i = 0; i < files.size(); ++i) {
     METIER_ASSIGN(metadata[fmt::format("source_{}_sha256", i)], Sha256OfFile(files[i]));
-    auto read =
-        ReadConversations(files[i], options.read, [&](Conversation&& conversation) -> Status {
-          auto examples = encoder.Encode(conversation);
-          if (!examples.ok()) return std::move(examples).error().With("'" + files[i] + "'");
-          for (const Example& example : *examples)
-            METIER_TRY(writer.Add(example.ids, example.loss));
-          return Ok();
-        });
-    if (!read.ok()) return std::move(read).error();
-    reports.push_back(*std::move(read));
+    const auto take = [&](Conversation&& conversation) -> Status {
+      auto examples = encoder.Encode(conversation);
+      if (!examples.ok()) return std::move(examples).error().With("'" + files[i] + "'");
+      for (const Example& example : *examples) METIER_TRY(writer.Add(example.ids, example.loss));
+      return Report(options.on_progress, before + conversation.end, total,
+                    fmt::format("{} examples", encoder.report().examples));
+    };
+    METIER_ASSIGN(ReadReport read, ReadConversations(files[i], options.read, take));
+    reports.push_back(std::move(read));
+    before += sizes[i];
   }
   EncodeReport report = encoder.report();
   report.files = std::move(reports);

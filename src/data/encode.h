@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "base/progress.h"
 #include "base/result.h"
 #include "data/conversation.h"
 #include "format/token_file.h"
@@ -36,6 +37,7 @@ struct EncodeOptions {
   LongExamples long_examples = LongExamples::kRefuse;
   text::RenderOptions render;  // variables of the template; tools come from the data
   ReadOptions read;
+  OnProgress on_progress;  // bytes of the files
 };
 
 struct Example {

@@ -30,6 +30,7 @@ Result<bool> LineReader::Next(std::string& line) {
   bool any = false;
   while (true) {
     if (at_ == block_.size()) {
+      before_block_ += block_.size();
       block_.resize(kBlock);
       file_.read(block_.data(), static_cast<std::streamsize>(block_.size()));
       block_.resize(static_cast<std::size_t>(file_.gcount()));

@@ -19,6 +19,8 @@ class LineReader {
   Result<bool> Next(std::string& line);
   // Of the line that Next gave last, from 1.
   std::int64_t line_number() const { return number_; }
+  // Bytes of the file up to the end of that line.
+  std::uint64_t offset() const { return before_block_ + at_; }
 
  private:
   LineReader(std::ifstream file, std::string path, std::uint64_t max_line_bytes)
@@ -29,7 +31,8 @@ class LineReader {
   std::uint64_t max_line_bytes_;
   std::int64_t number_ = 0;
   std::string block_;
-  std::size_t at_ = 0;  // in block_
+  std::uint64_t before_block_ = 0;  // bytes of the file
+  std::size_t at_ = 0;              // in block_
 };
 
 }  // namespace metier::data

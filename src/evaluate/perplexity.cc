@@ -7,7 +7,6 @@
 #include <string_view>
 
 #include "base/file.h"
-#include "base/progress.h"
 
 namespace metier::evaluate {
 namespace {
@@ -90,22 +89,24 @@ Result<PerplexityResult> Resolve(const LanguageModel& model, const text::Tokeniz
   return result;
 }
 
-// Adds one document's windows to the result. replace_first: token to put over the first of each
-// window; -1: none.
-Status ScoreDocument(LanguageModel& model, const std::vector<TokenId>& tokens,
-                     TokenId replace_first, const std::vector<Window>& windows,
-                     PerplexityResult& result) {
-  for (const Window& window : windows) {
-    std::vector<TokenId> part(tokens.begin() + static_cast<std::ptrdiff_t>(window.begin),
-                              tokens.begin() + static_cast<std::ptrdiff_t>(window.end));
-    if (replace_first >= 0) part.front() = replace_first;
-    const std::size_t first = std::max<std::size_t>(1, window.score - window.begin);
-    if (first >= part.size()) continue;
-    METIER_ASSIGN(const auto log_probs, model.LogProbs(part, first));
-    for (const double log_prob : log_probs) result.nll -= log_prob;
-    result.scored_tokens += static_cast<std::int64_t>(log_probs.size());
-    ++result.windows;
-  }
+// A document as the model sees it.
+struct Scored {
+  std::vector<TokenId> tokens;
+  std::vector<Window> windows;
+};
+
+// Adds a window's tokens to the result. replace_first: token to put over the first; -1: none.
+Status ScoreWindow(LanguageModel& model, const std::vector<TokenId>& tokens, const Window& window,
+                   TokenId replace_first, PerplexityResult& result) {
+  std::vector<TokenId> part(tokens.begin() + static_cast<std::ptrdiff_t>(window.begin),
+                            tokens.begin() + static_cast<std::ptrdiff_t>(window.end));
+  if (replace_first >= 0) part.front() = replace_first;
+  const std::size_t first = std::max<std::size_t>(1, window.score - window.begin);
+  if (first >= part.size()) return Ok();
+  METIER_ASSIGN(const auto log_probs, model.LogProbs(part, first));
+  for (const double log_prob : log_probs) result.nll -= log_prob;
+  result.scored_tokens += static_cast<std::int64_t>(log_probs.size());
+  ++result.windows;
   return Ok();
 }
 
@@ -163,14 +164,16 @@ Json PerplexityResult::ToJson() const {
 }
 
 Result<PerplexityResult> MeasurePerplexity(LanguageModel& model, const text::Tokenizer& tokenizer,
-                                           const PerplexityOptions& options) {
+                                           const PerplexityOptions& options,
+                                           const OnProgress& on_window) {
   METIER_ASSIGN(PerplexityResult result, Resolve(model, tokenizer, options));
   METIER_ASSIGN(const auto documents, ReadDocuments(options));
   const TokenId bos = tokenizer.special().bos;
   const bool halves = options.scoring == "halves";
   const auto window = static_cast<std::size_t>(result.window);
 
-  Progress progress("perplexity", documents.size());
+  std::vector<Scored> all;
+  std::size_t windows = 0;
   for (const std::string& document : documents) {
     METIER_ASSIGN(auto tokens, tokenizer.Encode(document));
     result.tokens += static_cast<std::int64_t>(tokens.size());
@@ -182,12 +185,21 @@ Result<PerplexityResult> MeasurePerplexity(LanguageModel& model, const text::Tok
       result.words += CountWords(document);
       result.bytes += static_cast<std::int64_t>(document.size());
     }
-    const auto windows =
-        halves ? HalfWindows(tokens.size(), window)
-               : SlidingWindows(tokens.size(), window, static_cast<std::size_t>(result.stride));
-    METIER_TRY(ScoreDocument(model, tokens, result.bos == "replace" ? bos : -1, windows, result));
-    progress.Update(static_cast<std::uint64_t>(++result.documents),
-                    fmt::format("ppl {:.4f}", result.TokenPerplexity()));
+    ++result.documents;
+    auto cut = halves
+                   ? HalfWindows(tokens.size(), window)
+                   : SlidingWindows(tokens.size(), window, static_cast<std::size_t>(result.stride));
+    windows += cut.size();
+    all.push_back({std::move(tokens), std::move(cut)});
+  }
+  const TokenId replacement = result.bos == "replace" ? bos : -1;
+  std::size_t done = 0;
+  for (const Scored& document : all) {
+    for (const Window& one : document.windows) {
+      METIER_TRY(ScoreWindow(model, document.tokens, one, replacement, result));
+      METIER_TRY(
+          Report(on_window, ++done, windows, fmt::format("ppl {:.4f}", result.TokenPerplexity())));
+    }
   }
   if (result.scored_tokens == 0) {
     return Error(ErrorCode::kInvalidArgument,

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/progress.h"
 #include "base/result.h"
 #include "evaluate/language_model.h"
 #include "recipe/fields.h"
@@ -84,9 +85,10 @@ struct PerplexityResult {
   Json ToJson() const;
 };
 
-// kInvalidArgument: a window the model cannot hold, a stride beyond the window, text too short to
-// score anything.
+// `on_window` hears of each window that was scored. kInvalidArgument: a window the model cannot
+// hold, a stride beyond the window, text too short to score anything.
 Result<PerplexityResult> MeasurePerplexity(LanguageModel& model, const text::Tokenizer& tokenizer,
-                                           const PerplexityOptions& options);
+                                           const PerplexityOptions& options,
+                                           const OnProgress& on_window = {});
 
 }  // namespace metier::evaluate

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/progress.h"
 
 namespace metier::evaluate {
 namespace {
@@ -190,10 +189,10 @@ Json ToolCallResult::ToJson() const {
 }
 
 Result<ToolCallResult> MeasureToolCalls(const ReplyFunction& reply_to, ToolDialect dialect,
-                                        const ToolCallOptions& options) {
+                                        const ToolCallOptions& options,
+                                        const OnProgress& on_replies) {
   METIER_ASSIGN(const auto dialogues, ReadDialogues(options));
   ToolCallResult result;
-  Progress progress("tool calls", dialogues.size());
   std::map<std::int64_t, Json> samples;
   std::vector<std::optional<Examination>> slots(static_cast<std::size_t>(options.batch));
   std::size_t next = 0;
@@ -225,8 +224,8 @@ Result<ToolCallResult> MeasureToolCalls(const ReplyFunction& reply_to, ToolDiale
       }
       if (exam.done()) finish(exam);
     }
-    progress.Update(static_cast<std::uint64_t>(result.dialogues),
-                    fmt::format("exact {:.1f} %", 100 * result.ExactMatch()));
+    METIER_TRY(Report(on_replies, static_cast<std::uint64_t>(result.dialogues), dialogues.size(),
+                      fmt::format("exact {:.1f} %", 100 * result.ExactMatch())));
   }
   for (auto& sample : samples) result.samples.push_back(std::move(sample.second));
   if (result.call_turns == 0) {

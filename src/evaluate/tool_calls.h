@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/progress.h"
 #include "base/result.h"
 #include "recipe/fields.h"
 #include "text/tool_dialect.h"
@@ -74,9 +75,11 @@ struct ToolCallResult {
   Json ToJson() const;
 };
 
+// `on_replies` hears of dialogues that are through, whenever there were replies.
 // kDataCorrupt: a line that is no dialogue (with its number); kInvalidArgument: no dialogue makes a
 // call.
 Result<ToolCallResult> MeasureToolCalls(const ReplyFunction& reply, text::ToolDialect dialect,
-                                        const ToolCallOptions& options);
+                                        const ToolCallOptions& options,
+                                        const OnProgress& on_replies = {});
 
 }  // namespace metier::evaluate

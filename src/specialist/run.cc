@@ -258,7 +258,6 @@ Result<RunOutcome> RunRecipe(const RunOptions& options) {
     }
     Result<StageRecord> record = runner.Run(stage);
     if (!record.ok() && runner.StopAsked()) {
-      // Stages say what they kept; a program that Ctrl-C reached too says how it ended.
       LogInfo(record.error().message());
       outcome.interrupted = stage.name;
       break;

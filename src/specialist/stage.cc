@@ -1,6 +1,7 @@
 #include "specialist/stage.h"
 
 #include <array>
+#include <utility>
 
 #include "specialist/stages/stages.h"
 
@@ -13,6 +14,13 @@ constexpr std::array kKinds = {&kCommandStage, &kTokenizerStage, &kEncodeStage,
 }  // namespace
 
 Error Interrupted(const std::string& kept) { return {ErrorCode::kIo, "interrupted; " + kept}; }
+
+OnProgress StageContext::Watch(std::string label, std::string kept) const {
+  return ShowProgress(std::move(label), [this, kept = std::move(kept)]() -> Status {
+    if (StopAsked()) return Interrupted(kept);
+    return Ok();
+  });
+}
 
 std::span<const StageKind* const> StageKinds() { return kKinds; }
 

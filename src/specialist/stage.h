@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/progress.h"
 #include "base/result.h"
 #include "recipe/fields.h"
 
@@ -28,6 +29,9 @@ struct StageContext {
   std::function<bool()> stop;
 
   bool StopAsked() const { return stop && stop(); }
+  // For work that tells how far it is: shows that, and ends it with Interrupted(kept) when asked.
+  // Must not outlive the context.
+  OnProgress Watch(std::string label, std::string kept) const;
 };
 
 // What a stage returns that ended early because of StageContext::stop.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <limits>
 #include <set>
 #include <utility>
@@ -132,6 +133,9 @@ Status BpeTrainer::State::ReadBlocks(const std::string& path,
   if (file == nullptr) {
     return Error(ErrorCode::kNotFound, fmt::format("'{}': cannot be opened", path));
   }
+  std::error_code unknown;
+  const std::uint64_t size = std::filesystem::file_size(path, unknown);
+  std::uint64_t read = 0;
   std::string buffer;
   for (;;) {
     const std::size_t before = buffer.size();
@@ -144,6 +148,8 @@ Status BpeTrainer::State::ReadBlocks(const std::string& path,
     const std::size_t whole = last ? buffer.size() : cut(buffer);
     if (whole > 0) METIER_TRY(take(std::string_view(buffer).substr(0, whole)));
     if (last) return Ok();
+    read += buffer.size() - before;
+    METIER_TRY(Report(options.on_read, read, unknown ? read : size));
     buffer.erase(0, whole);
   }
 }
@@ -267,8 +273,10 @@ Result<TrainedBpe> BpeTrainer::Train() && {
   const std::vector<WordCounter::Word> words = state_->counter.Take();
   trained.words = static_cast<std::int64_t>(words.size());
   const auto special = static_cast<std::int64_t>(options.special_tokens.size());
-  const std::vector<LearnedMerge> merges =
-      LearnMerges(words, {options.vocab_size - kBytes - special, options.min_frequency});
+  METIER_ASSIGN(const std::vector<LearnedMerge> merges,
+                LearnMerges(words, {.symbols = options.vocab_size - kBytes - special,
+                                    .min_frequency = options.min_frequency,
+                                    .on_merge = options.on_merge}));
   Json merge_list = Json::array();
   Json vocab = state_->Vocabulary(merges, merge_list);
   trained.vocab_size = static_cast<std::int64_t>(vocab.size());

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/progress.h"
 #include "base/result.h"
 
 namespace metier::text {
@@ -44,6 +45,8 @@ struct BpeTrainerOptions {
   int threads = 0;                     // 0: all cores
   std::int64_t max_words = 1 << 22;    // distinct words held, about 100 bytes each
   std::int64_t batch_bytes = 8 << 20;  // text that is read before it is counted
+  OnProgress on_read;                  // bytes of a file, anew for each
+  OnProgress on_merge;                 // merges learned
 };
 
 // Contractions, words with one leading character, one to three digits, punctuation, line breaks,

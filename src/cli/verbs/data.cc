@@ -184,6 +184,7 @@ Result<Outcome> Build(const BuildFlags& flags, Console& console) {
   if (flags.long_examples == "truncate_front") {
     options.long_examples = data::LongExamples::kTruncateFront;
   }
+  options.on_progress = ShowProgress("encode");
   METIER_ASSIGN(const text::Tokenizer tokenizer, specialist::OpenTokenizer(flags.model));
   auto chat = specialist::OpenChatTemplate(flags.model, text::WithTools::kYes);
   if (!chat.ok() && chat.error().code() != ErrorCode::kNotFound) return std::move(chat).error();

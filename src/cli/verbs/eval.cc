@@ -95,15 +95,17 @@ Result<Json> Measure(const EvalOptions& options, const specialist::Runnable& run
   if (options.suite == kPerplexity) {
     evaluate::PerplexityOptions suite = options.perplexity;
     suite.file = options.file;
-    METIER_ASSIGN(const evaluate::PerplexityResult result,
-                  evaluate::MeasurePerplexity(model, runnable.tokenizer, suite));
+    METIER_ASSIGN(
+        const evaluate::PerplexityResult result,
+        evaluate::MeasurePerplexity(model, runnable.tokenizer, suite, ShowProgress(kPerplexity)));
     return result.ToJson();
   }
   evaluate::ToolCallOptions suite = options.tool_calls;
   suite.file = options.file;
   specialist::ChatReply reply(runnable, model, suite.max_tokens);
   METIER_ASSIGN(const evaluate::ToolCallResult result,
-                evaluate::MeasureToolCalls(std::ref(reply), runnable.dialect, suite));
+                evaluate::MeasureToolCalls(std::ref(reply), runnable.dialect, suite,
+                                           ShowProgress(kToolCalls)));
   return result.ToJson();
 }
 

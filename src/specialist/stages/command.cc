@@ -63,7 +63,10 @@ Result<Json> Run(const StageContext& context) {
   for (const auto& arguments : settings.run) {
     ProcessOptions process = ProcessOf(arguments, context.recipe_folder);
     process.log = fmt::format("{}/command-{}.log", context.work, ++number);
-    METIER_TRY(RunProcess(process));
+    Status done = RunProcess(process);
+    // Ctrl-C reaches the programs too: how they ended says nothing then.
+    if (!done.ok() && context.StopAsked()) return Interrupted("the programs begin anew next time");
+    METIER_TRY(done);
   }
   Json files = Json::object();
   for (const std::string& output : settings.outputs) {

@@ -55,6 +55,7 @@ Result<Json> Run(const StageContext& context) {
 
   Json summary = Json::object();
   for (const auto& [name, files] : settings.files) {
+    options.on_progress = context.Watch(name, "the encoding begins anew next time");
     const std::string out = fmt::format("{}/{}.safetensors", context.work, name);
     METIER_ASSIGN(const data::EncodeReport report,
                   data::EncodeFiles(files, tokenizer, hash,

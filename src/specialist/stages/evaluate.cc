@@ -1,9 +1,8 @@
 // specialist/stages/evaluate.cc - several models on the same suites, side by side, and the gate.
 
-#include <fmt/format.h>
+#include <functional>
 
 #include "base/file.h"
-#include "base/log.h"
 #include "evaluate/backend_model.h"
 #include "evaluate/perplexity.h"
 #include "evaluate/results.h"
@@ -44,6 +43,8 @@ struct EvaluateSettings {
   }
 };
 
+constexpr char kBeginsAnew[] = "the evaluation begins anew next time";
+
 Result<Json> EvaluateOne(const std::string& name, const EvaluatedModel& entry,
                          const EvaluateSettings& settings, const StageContext& context) {
   METIER_ASSIGN(Runnable runnable, OpenRunnable({.path = entry.path, .adapter = entry.adapter}));
@@ -51,20 +52,16 @@ Result<Json> EvaluateOne(const std::string& name, const EvaluatedModel& entry,
   METIER_ASSIGN(const auto model, evaluate::BackendModel::Create(*loaded.backend, loaded.adapter));
   Json suites = Json::object();
   for (const auto& [suite, options] : settings.tool_calls) {
-    LogInfo(fmt::format("{}: {}", name, suite));
     const ChatReply chat(runnable, *model, options.max_tokens);
-    const auto reply = [&](std::span<const evaluate::Conversation> conversations) {
-      if (!context.StopAsked()) return chat(conversations);
-      return std::vector<Result<std::string>>(conversations.size(),
-                                              Interrupted("the evaluation begins anew next time"));
-    };
-    METIER_ASSIGN(const auto result, evaluate::MeasureToolCalls(reply, runnable.dialect, options));
+    METIER_ASSIGN(const auto result,
+                  evaluate::MeasureToolCalls(std::cref(chat), runnable.dialect, options,
+                                             context.Watch(name + ": " + suite, kBeginsAnew)));
     suites[suite] = result.ToJson();
   }
   for (const auto& [suite, options] : settings.perplexity) {
-    LogInfo(fmt::format("{}: {}", name, suite));
     METIER_ASSIGN(const auto result,
-                  evaluate::MeasurePerplexity(*model, runnable.tokenizer, options));
+                  evaluate::MeasurePerplexity(*model, runnable.tokenizer, options,
+                                              context.Watch(name + ": " + suite, kBeginsAnew)));
     suites[suite] = result.ToJson();
   }
   return suites;

@@ -41,6 +41,8 @@ struct TokenizerSettings {
   }
 };
 
+constexpr char kBeginsAnew[] = "the tokenizer begins anew next time";
+
 Result<Json> Run(const StageContext& context) {
   TokenizerSettings settings;
   METIER_TRY(recipe::ReadFields(context.config, context.name, settings));
@@ -53,6 +55,8 @@ Result<Json> Run(const StageContext& context) {
   options.pattern = settings.pattern;
   options.threads = context.threads;
   if (settings.individual_digits) options.digits = text::DigitSplit::kIndividually;
+  options.on_read = context.Watch("read", kBeginsAnew);
+  options.on_merge = context.Watch("merges", kBeginsAnew);
   METIER_ASSIGN(text::BpeTrainer trainer, text::BpeTrainer::Create(std::move(options)));
   for (const std::string& file : settings.files) METIER_TRY(trainer.AddFile(file));
   METIER_ASSIGN(const text::TrainedBpe trained, std::move(trainer).Train());

@@ -34,7 +34,7 @@ class Learner {
     for (int byte = 0; byte < 256; ++byte) AddSymbol(std::string(1, static_cast<char>(byte)));
   }
 
-  std::vector<LearnedMerge> Run(const MergeOptions& options) {
+  Result<std::vector<LearnedMerge>> Run(const MergeOptions& options) {
     std::vector<LearnedMerge> merges;
     while (static_cast<std::int64_t>(names_.size()) < 256 + options.symbols && !heap_.empty()) {
       const Candidate best = heap_.top();
@@ -49,6 +49,8 @@ class Learner {
       const std::uint32_t joined = AddSymbol(names_[best.left] + names_[best.right]);
       Join(at, joined);
       merges.push_back({best.left, best.right, joined});
+      METIER_TRY(Report(options.on_merge, names_.size() - 256,
+                        static_cast<std::uint64_t>(options.symbols)));
     }
     return merges;
   }
@@ -154,8 +156,8 @@ class Learner {
 
 }  // namespace
 
-std::vector<LearnedMerge> LearnMerges(const std::vector<WordCounter::Word>& words,
-                                      const MergeOptions& options) {
+Result<std::vector<LearnedMerge>> LearnMerges(const std::vector<WordCounter::Word>& words,
+                                              const MergeOptions& options) {
   return Learner(words).Run(options);
 }
 

@@ -148,5 +148,35 @@ TEST(Progress, SaysNothingTwice) {
   EXPECT_EQ(Written([] { const Progress unused("data", 1); }), "");
 }
 
+TEST(Progress, RoundsLargeCounts) {
+  const auto shown = [](std::uint64_t done, std::uint64_t total) {
+    return FormatProgress({.label = "x", .done = done, .total = total});
+  };
+  EXPECT_THAT(shown(0, 99'999), HasSubstr(" 0/99999 "));
+  EXPECT_THAT(shown(99'999, 100'000), HasSubstr(" 99999/100k "));
+  EXPECT_THAT(shown(999'499, 999'500), HasSubstr(" 999k/1.00M "));
+  EXPECT_THAT(shown(1'254'999, 12'549'999), HasSubstr(" 1.25M/12.5M "));
+  EXPECT_THAT(shown(9'994'999, 9'995'000), HasSubstr(" 9.99M/10.0M "));
+  EXPECT_THAT(shown(3'000'000'000, 4'567'000'000'000), HasSubstr(" 3.00G/4.57T "));
+  EXPECT_THAT(FormatProgress({.label = "x", .done = 1'000'000, .total = 2'000'000, .measured = 2}),
+              HasSubstr(" 500k/s"));
+}
+
+TEST(OnProgress, IsShownAndMayEndTheWork) {
+  EXPECT_OK(Report({}, 1, 2));  // nobody listens
+  bool go_on = true;
+  const std::string text = Written([&] {
+    const OnProgress shown = ShowProgress("rows", [&]() -> Status {
+      if (!go_on) return Error(ErrorCode::kIo, "enough");
+      return Ok();
+    });
+    EXPECT_OK(Report(shown, 1, 4, "good"));
+    go_on = false;
+    EXPECT_ERROR(Report(shown, 2, 4), ErrorCode::kIo, "enough");
+  });
+  EXPECT_THAT(text, HasSubstr("rows  25% 1/4 [00:00<--:--, ?/s] good\n"));
+  EXPECT_THAT(text, HasSubstr("rows  50% 2/4 "));
+}
+
 }  // namespace
 }  // namespace metier

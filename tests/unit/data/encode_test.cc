@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "data/preview.h"
 #include "support/fixtures.h"
 
@@ -248,6 +250,28 @@ TEST(Preview, MarksWhatIsTrained) {
   EXPECT_EQ(*Preview(tokenizer, *ids, loss, PreviewStyle::kBrackets), "a\u27E6b\u27E7");
   EXPECT_EQ(*Preview(tokenizer, *ids, loss, PreviewStyle::kColours),
             "\x1b[2ma\x1b[0m\x1b[32mb\x1b[0m");
+}
+
+TEST(EncodeFiles, TellsHowManyBytesAreReadAndMayBeEnded) {
+  const TempFolder folder;
+  const auto tokenizer = Characters();
+  test::WriteAll(folder / "a.jsonl", "{\"text\": \"ab\"}\r\n\n{\"text\": \"abc\"}\n");
+  test::WriteAll(folder / "b.jsonl", "{\"text\": \"\u00e9\"}");
+  const std::string out = folder / "tokens.safetensors";
+  std::vector<std::uint64_t> bytes;
+  EncodeOptions options;
+  options.on_progress = [&](std::uint64_t done, std::uint64_t total, std::string_view) -> Status {
+    EXPECT_EQ(total, 47U);
+    bytes.push_back(done);
+    if (bytes.size() == 4) return Error(ErrorCode::kIo, "enough");
+    return Ok();
+  };
+  const std::vector<std::string> files = {folder / "a.jsonl", folder / "b.jsonl"};
+  ASSERT_OK(EncodeFiles(files, tokenizer, "t", nullptr, options, out));
+  EXPECT_THAT(bytes, ::testing::ElementsAre(16, 33, 47));
+  std::filesystem::remove(out);
+  EXPECT_ERROR(EncodeFiles(files, tokenizer, "t", nullptr, options, out), ErrorCode::kIo, "enough");
+  EXPECT_FALSE(std::filesystem::exists(out)) << "half a file of tokens";
 }
 
 }  // namespace

@@ -188,5 +188,26 @@ TEST_F(Perplexity, BadOptionsAreNamed) {
   EXPECT_ERROR(MeasurePerplexity(model, tokenizer_, options), ErrorCode::kDataCorrupt, "line 2");
 }
 
+TEST_F(Perplexity, TellsOfEachWindowAndMayBeEnded) {
+  UniformModel model(4);
+  auto options = Options("abcdefgh\nabcd\n");
+  options.documents = "lines";
+  options.bos = "none";
+  options.window = 4;
+  options.stride = 4;
+  std::vector<std::uint64_t> done;
+  const OnProgress listen = [&](std::uint64_t windows, std::uint64_t total,
+                                std::string_view note) -> Status {
+    EXPECT_EQ(total, 3U);
+    EXPECT_EQ(note, "ppl 4.0000");
+    done.push_back(windows);
+    if (done.size() == 4) return Error(ErrorCode::kIo, "enough");
+    return Ok();
+  };
+  ASSERT_OK(MeasurePerplexity(model, tokenizer_, options, listen));
+  EXPECT_EQ(done, (std::vector<std::uint64_t>{1, 2, 3}));
+  EXPECT_ERROR(MeasurePerplexity(model, tokenizer_, options, listen), ErrorCode::kIo, "enough");
+}
+
 }  // namespace
 }  // namespace metier::evaluate

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "support/fixtures.h"
 
@@ -150,8 +151,15 @@ TEST_F(ToolCalls, SlotsKeepTheirDialogueAndTheResultDoesNotDependOnTheirNumber) 
       }
       return replies;
     };
+    std::uint64_t told = 0;
     ASSERT_OK_AND_ASSIGN(const auto result,
-                         MeasureToolCalls(reply, text::ToolDialect::kHermes, options_));
+                         MeasureToolCalls(reply, text::ToolDialect::kHermes, options_,
+                                          [&](std::uint64_t done, std::uint64_t total, auto) {
+                                            EXPECT_GE(done, std::exchange(told, done));
+                                            EXPECT_EQ(total, 5U);
+                                            return Ok();
+                                          }));
+    EXPECT_EQ(told, 5U);
     EXPECT_EQ(result.dialogues, 5);
     EXPECT_EQ(result.call_turns, 10);
     EXPECT_EQ(result.exact, 4);

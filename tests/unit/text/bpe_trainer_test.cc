@@ -66,7 +66,7 @@ TEST(MergeLearner, GivesTheMergesOfTheDefinition) {
     }
     Words words;
     for (const auto& item : table) words.push_back({item.first, item.second});
-    const auto learned = LearnMerges(words, {50, 2});
+    ASSERT_OK_AND_ASSIGN(const auto learned, LearnMerges(words, {50, 2}));
     const auto expected = NaiveMerges(words, 50, 2);
     ASSERT_EQ(learned.size(), expected.size()) << "round " << round;
     for (std::size_t i = 0; i < learned.size(); ++i) {
@@ -237,6 +237,32 @@ TEST(BpeTrainer, RefusesWhatCannotWork) {
   EXPECT_ERROR(trainer.AddFile(folder / "bad.txt"), ErrorCode::kDataCorrupt, "byte 5");
   EXPECT_ERROR(trainer.AddText("a\xC3"), ErrorCode::kDataCorrupt, "byte 1");
   EXPECT_ERROR(trainer.AddFile(folder / "none.txt"), ErrorCode::kNotFound, "none.txt");
+}
+
+TEST(BpeTrainer, TellsHowFarItIsAndMayBeEnded) {
+  const test::TempFolder folder;
+  std::string text;
+  while (text.size() < (5 << 18)) text += Corpus();  // more than one block of reading
+  test::WriteAll(folder / "corpus.txt", text);
+  std::vector<std::uint64_t> read;
+  std::vector<std::uint64_t> merges;
+  BpeTrainerOptions options = Small();
+  options.on_read = [&](std::uint64_t done, std::uint64_t total, std::string_view) {
+    EXPECT_EQ(total, text.size());
+    read.push_back(done);
+    return Ok();
+  };
+  options.on_merge = [&](std::uint64_t done, std::uint64_t total, std::string_view) -> Status {
+    EXPECT_EQ(total, 320U - 257U);
+    merges.push_back(done);
+    if (merges.size() > 3) return Error(ErrorCode::kIo, "enough");
+    return Ok();
+  };
+  ASSERT_OK_AND_ASSIGN(BpeTrainer trainer, BpeTrainer::Create(options));
+  ASSERT_OK(trainer.AddFile(folder / "corpus.txt"));
+  EXPECT_THAT(read, ::testing::ElementsAre(1U << 20, text.size()));
+  EXPECT_ERROR(std::move(trainer).Train(), ErrorCode::kIo, "enough");
+  EXPECT_THAT(merges, ::testing::ElementsAre(1, 2, 3, 4));
 }
 
 }  // namespace
