@@ -3,16 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <numeric>
 #include <utility>
-
-#include "base/hash.h"
 
 namespace metier::data {
 namespace {
-
-constexpr std::size_t kMaxRefusals = 20;
 
 bool IsRole(const Json& message, std::string_view role) {
   const auto found = message.find("role");
@@ -47,6 +41,26 @@ bool DropOldestExchange(Json& messages, std::vector<std::uint8_t>& trained) {
 }
 
 }  // namespace
+
+void EncodeReport::Add(const EncodeReport& other) {
+  constexpr std::size_t kMostRefusals = 20;
+  examples += other.examples;
+  tokens += other.tokens;
+  trained_tokens += other.trained_tokens;
+  conversation_tokens += other.conversation_tokens;
+  conversation_trained_tokens += other.conversation_trained_tokens;
+  split_conversations += other.split_conversations;
+  turns_not_as_served += other.turns_not_as_served;
+  turns_closed_with_eos += other.turns_closed_with_eos;
+  long_dropped += other.long_dropped;
+  long_truncated += other.long_truncated;
+  dropped_messages += other.dropped_messages;
+  dropped_tokens += other.dropped_tokens;
+  template_refused += other.template_refused;
+  for (const Rejection& refusal : other.template_refusals) {
+    if (template_refusals.size() < kMostRefusals) template_refusals.push_back(refusal);
+  }
+}
 
 Encoder::Encoder(const text::Tokenizer& tokenizer, const text::ChatTemplate* chat_template,
                  const EncodeOptions& options)
@@ -147,8 +161,7 @@ Result<std::vector<Example>> Encoder::EncodeMessages(const Conversation& convers
   if (!chat.ok()) {
     if (chat.error().code() == ErrorCode::kResourceExhausted) return std::move(chat).error();
     ++report_.template_refused;
-    if (report_.template_refusals.size() < kMaxRefusals)
-      report_.template_refusals.push_back({conversation.line, chat.error().message()});
+    report_.template_refusals.push_back({conversation.line, chat.error().message()});
     return std::vector<Example>();
   }
   if (!Faithful(*chat, conversation.trained)) return EncodeTurns(conversation);
@@ -213,77 +226,6 @@ Result<std::vector<Example>> Encoder::EncodeText(const Conversation& conversatio
     report_.dropped_tokens += cut;
   }
   return std::vector<Example>{std::move(example)};
-}
-
-namespace {
-
-Status CheckLoss(const EncodeReport& report) {
-  if (report.conversation_tokens == 0) return Ok();
-  const bool none = report.conversation_trained_tokens == 0;
-  const bool all = report.conversation_trained_tokens == report.conversation_tokens;
-  if (!none && !all) return Ok();
-  return Error(ErrorCode::kInvalidArgument,
-               fmt::format("{} of the {} conversation tokens carry loss, expected the assistant's "
-                           "only; does the chat template fit the data?",
-                           none ? "none" : "all", report.conversation_tokens));
-}
-
-Result<std::vector<std::uint64_t>> FileSizes(const std::vector<std::string>& files) {
-  std::vector<std::uint64_t> sizes;
-  for (const std::string& file : files) {
-    std::error_code failed;
-    sizes.push_back(std::filesystem::file_size(file, failed));
-    if (failed) return Error(ErrorCode::kNotFound, fmt::format("'{}': {}", file, failed.message()));
-  }
-  return sizes;
-}
-
-}  // namespace
-
-Result<EncodeReport> EncodeFiles(const std::vector<std::string>& files,
-                                 const text::Tokenizer& tokenizer,
-                                 const std::string& tokenizer_hash,
-                                 const text::ChatTemplate* chat_template,
-                                 const EncodeOptions& options, const std::string& out) {
-  METIER_ASSIGN(format::TokenFileWriter writer, format::TokenFileWriter::Create(out));
-  Encoder encoder(tokenizer, chat_template, options);
-  std::vector<ReadReport> reports;
-  format::StringMap metadata = {{"tokenizer_sha256", tokenizer_hash}};
-  if (chat_template != nullptr) metadata["template_sha256"] = Sha256Hex(chat_template->source());
-  METIER_ASSIGN(const std::vector<std::uint64_t> sizes, FileSizes(files));
-  const std::uint64_t total = std::accumulate(sizes.begin(), sizes.end(), std::uint64_t{0});
-  std::uint64_t before = 0;
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    METIER_ASSIGN(metadata[fmt::format("source_{}_sha256", i)], Sha256OfFile(files[i]));
-    const auto take = [&](Conversation&& conversation) -> Status {
-      auto examples = encoder.Encode(conversation);
-      if (!examples.ok()) return std::move(examples).error().With("'" + files[i] + "'");
-      for (const Example& example : *examples) METIER_TRY(writer.Add(example.ids, example.loss));
-      return Report(options.on_progress, before + conversation.end, total,
-                    fmt::format("{} examples", encoder.report().examples));
-    };
-    METIER_ASSIGN(ReadReport read, ReadConversations(files[i], options.read, take));
-    reports.push_back(std::move(read));
-    before += sizes[i];
-  }
-  EncodeReport report = encoder.report();
-  report.files = std::move(reports);
-  if (report.examples == 0) {
-    return Error(
-        ErrorCode::kInvalidArgument,
-        fmt::format("no example is left: {} conversations were refused by the template, {} "
-                    "dropped for their length{}",
-                    report.template_refused, report.long_dropped,
-                    report.template_refusals.empty()
-                        ? ""
-                        : "; first: " + report.template_refusals[0].reason));
-  }
-  METIER_TRY(CheckLoss(report));
-  metadata["examples"] = std::to_string(report.examples);
-  metadata["tokens"] = std::to_string(report.tokens);
-  metadata["trained_tokens"] = std::to_string(report.trained_tokens);
-  METIER_TRY(writer.Finish(metadata));
-  return report;
 }
 
 }  // namespace metier::data

@@ -38,6 +38,7 @@ struct EncodeOptions {
   text::RenderOptions render;  // variables of the template; tools come from the data
   ReadOptions read;
   OnProgress on_progress;  // bytes of the files
+  int threads = 0;         // 0: all cores; what is written does not depend on it
 };
 
 struct Example {
@@ -61,6 +62,9 @@ struct EncodeReport {
   std::int64_t dropped_tokens = 0;           // of plain text, by truncation
   std::int64_t template_refused = 0;         // conversations that the template has no form for
   std::vector<Rejection> template_refusals;  // the first few
+
+  // The counts of both; `files` are left as they are.
+  void Add(const EncodeReport& other);
 };
 
 // Turns conversations into examples. Borrows all its arguments.

@@ -26,7 +26,7 @@ class SpanFinder {
 
   Result<std::vector<AssistantSpan>> ByRule() const {
     std::vector<AssistantSpan> spans;
-    for (std::size_t i = 0; i < request_.message_count; ++i) {
+    for (std::size_t i = 0; i < request_.messages.size(); ++i) {
       if (!IsAssistant(i)) continue;
       const std::size_t floor = spans.empty() ? 0 : spans.back().end;
       METIER_ASSIGN(const AssistantSpan span, Locate(i, floor));
@@ -62,18 +62,13 @@ class SpanFinder {
 
  private:
   bool IsAssistant(std::size_t i) const {
-    const Json& message = (*request_.messages)[i];
-    const auto role = message.find("role");
-    return role != message.end() && role->is_string() &&
-           role->get_ref<const std::string&>() == "assistant";
+    const Value* role = FindKey(*request_.messages[i].dict(), std::string_view("role"));
+    return role != nullptr && role->text() != nullptr && role->text()->bytes == "assistant";
   }
 
   // The first `count` messages; nothing when the template refuses such a conversation.
   std::optional<std::string> Beginning(std::size_t count, bool add_generation_prompt) const {
-    RenderRequest request = request_;
-    request.message_count = count;
-    request.add_generation_prompt = add_generation_prompt;
-    auto rendered = RenderMarked(parsed_, request);
+    auto rendered = RenderBeginning(parsed_, request_, count, add_generation_prompt);
     if (!rendered.ok()) return std::nullopt;
     return std::move(rendered->bytes);
   }
@@ -138,7 +133,7 @@ class SpanFinder {
     }
     // Without a loop that shows it, or when the generation prompt follows inside the same
     // iteration: as far as the conversation that ends here reads the same.
-    const bool last = i + 1 == request_.message_count;
+    const bool last = i + 1 == request_.messages.size();
     if (size != 0 && !(last && request_.add_generation_prompt)) return end;
     const auto alone = Beginning(i + 1, false);
     return alone ? std::min(end, CommonPrefix(*alone, text_)) : end;
@@ -164,7 +159,7 @@ class SpanFinder {
       if (IsDataOf(mark, i) && mark.end > content && mark.end <= block) content = mark.end;
     }
     const std::string_view after = text_.substr(content, block - content);
-    const std::string& eos = request_.tokens->eos;
+    const std::string& eos = request_.eos;
     const std::size_t eos_at = eos.empty() ? std::string_view::npos : after.find(eos);
     const std::size_t marker = eos_at != std::string_view::npos
                                    ? eos_at + eos.size()

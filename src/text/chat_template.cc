@@ -23,37 +23,23 @@ bool HasGeneration(const Body& body) {
   });
 }
 
-Status SetVariables(Interpreter& interpreter, const RenderRequest& request) {
-  std::vector<Value> messages;
-  for (std::size_t i = 0; i < request.message_count; ++i) {
-    METIER_ASSIGN(Value message,
-                  MessageFromJson((*request.messages)[i], static_cast<std::int32_t>(i)));
-    messages.push_back(std::move(message));
-  }
-  METIER_ASSIGN(Value list, MakeSequence(Sequence::Kind::kList, std::move(messages)));
-  interpreter.SetVariable("messages", std::move(list));
-  const RenderOptions& options = *request.options;
-  METIER_ASSIGN(Value tools, FromJson(options.tools, kOtherSource));
-  METIER_ASSIGN(Value documents, FromJson(options.documents, kOtherSource));
-  interpreter.SetVariable("tools", std::move(tools));
-  interpreter.SetVariable("documents", std::move(documents));
-  interpreter.SetVariable("add_generation_prompt", request.add_generation_prompt);
-  interpreter.SetVariable("bos_token", Value::Plain(request.tokens->bos));
-  interpreter.SetVariable("eos_token", Value::Plain(request.tokens->eos));
-  for (const auto& [name, json] : options.extra.items()) {
-    METIER_ASSIGN(Value value, FromJson(json, kOtherSource));
-    interpreter.SetVariable(name, std::move(value));
-  }
-  return Ok();
-}
-
 }  // namespace
 
-Result<MarkedText> RenderMarked(const ParsedTemplate& parsed, const RenderRequest& request) {
+Result<MarkedText> RenderBeginning(const ParsedTemplate& parsed, const RenderRequest& request,
+                                   std::size_t count, bool add_generation_prompt) {
   Machine machine(parsed.limits, request.now);
   Interpreter interpreter(machine);
-  METIER_TRY(SetVariables(interpreter, request));
+  const auto begin = request.messages.begin();
+  METIER_ASSIGN(Value messages, MakeSequence(Sequence::Kind::kList,
+                                             {begin, begin + static_cast<std::ptrdiff_t>(count)}));
+  interpreter.SetVariable("messages", std::move(messages));
+  interpreter.SetVariable("add_generation_prompt", add_generation_prompt);
+  for (const auto& [name, value] : request.variables) interpreter.SetVariable(name, value);
   return interpreter.Run(parsed.body);
+}
+
+Result<MarkedText> RenderMarked(const ParsedTemplate& parsed, const RenderRequest& request) {
+  return RenderBeginning(parsed, request, request.messages.size(), request.add_generation_prompt);
 }
 
 }  // namespace jinja
@@ -66,24 +52,34 @@ Result<jinja::RenderRequest> RequestFor(const Json& messages, const ChatTemplate
     return Error(ErrorCode::kInvalidArgument,
                  fmt::format("messages: found {}, expected an array", messages.type_name()));
   }
-  for (std::size_t i = 0; i < messages.size(); ++i) {
-    if (!messages[i].is_object()) {
-      return Error(
-          ErrorCode::kInvalidArgument,
-          fmt::format("message {}: found {}, expected an object", i, messages[i].type_name()));
-    }
-  }
   if (!options.extra.is_object()) {
     return Error(
         ErrorCode::kInvalidArgument,
         fmt::format("template variables: found {}, expected an object", options.extra.type_name()));
   }
   jinja::RenderRequest request;
-  request.messages = &messages;
-  request.message_count = messages.size();
-  request.tokens = &tokens;
-  request.options = &options;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    if (!messages[i].is_object()) {
+      return Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("message {}: found {}, expected an object", i, messages[i].type_name()));
+    }
+    METIER_ASSIGN(jinja::Value message,
+                  jinja::MessageFromJson(messages[i], static_cast<std::int32_t>(i)));
+    request.messages.push_back(std::move(message));
+  }
   request.add_generation_prompt = options.add_generation_prompt;
+  request.eos = tokens.eos;
+  const auto add = [&](const std::string& name, const Json& json) -> Status {
+    METIER_ASSIGN(jinja::Value value, jinja::FromJson(json, jinja::kOtherSource));
+    request.variables.emplace_back(name, std::move(value));
+    return Ok();
+  };
+  METIER_TRY(add("tools", options.tools));
+  METIER_TRY(add("documents", options.documents));
+  request.variables.emplace_back("bos_token", jinja::Value::Plain(tokens.bos));
+  request.variables.emplace_back("eos_token", jinja::Value::Plain(tokens.eos));
+  for (const auto& [name, json] : options.extra.items()) METIER_TRY(add(name, json));
   if (options.clock) {
     request.now = options.clock();
   } else {

@@ -142,6 +142,7 @@ struct BuildFlags {
   std::int64_t max_tokens = 0;
   std::string long_examples = "refuse";
   std::string bad_rows = "report";
+  std::int64_t threads = 0;
 
   template <class Visitor>
   void Visit(Visitor&& field) {
@@ -154,6 +155,7 @@ struct BuildFlags {
         .OneOf({"refuse", "truncate_front", "drop"});
     field("bad-rows", bad_rows, "report: left out and counted; refuse: the first ends the work")
         .OneOf({"report", "refuse"});
+    field("threads", threads, "CPU threads; 0: all cores").AtLeast(0).AtMost(1024);
   }
 };
 
@@ -185,6 +187,7 @@ Result<Outcome> Build(const BuildFlags& flags, Console& console) {
     options.long_examples = data::LongExamples::kTruncateFront;
   }
   options.on_progress = ShowProgress("encode");
+  options.threads = static_cast<int>(flags.threads);
   METIER_ASSIGN(const text::Tokenizer tokenizer, specialist::OpenTokenizer(flags.model));
   auto chat = specialist::OpenChatTemplate(flags.model, text::WithTools::kYes);
   if (!chat.ok() && chat.error().code() != ErrorCode::kNotFound) return std::move(chat).error();

@@ -51,6 +51,7 @@ Result<Json> Run(const StageContext& context) {
   METIER_ASSIGN(const std::string hash, HashTokenizer(settings.model));
   data::EncodeOptions options;
   options.max_tokens = settings.max_tokens;
+  options.threads = context.threads;
   options.long_examples = LongExamplesFromName(settings.long_examples);
 
   Json summary = Json::object();

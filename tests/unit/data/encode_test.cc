@@ -1,5 +1,6 @@
 #include "data/encode.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -272,6 +273,40 @@ TEST(EncodeFiles, TellsHowManyBytesAreReadAndMayBeEnded) {
   std::filesystem::remove(out);
   EXPECT_ERROR(EncodeFiles(files, tokenizer, "t", nullptr, options, out), ErrorCode::kIo, "enough");
   EXPECT_FALSE(std::filesystem::exists(out)) << "half a file of tokens";
+}
+
+// More conversations than are encoded at once, with one that the template refuses here and there.
+TEST(EncodeFiles, WritesTheSameOnAnyNumberOfThreads) {
+  const TempFolder folder;
+  const auto tokenizer = Characters();
+  const auto chat = Template(
+      "{% for m in messages %}{% if m.content == '7' %}{{ raise_exception('seven') }}{% endif %}"
+      "{{ m.role[0] + ':' + m.content + '<|end|>' }}{% endfor %}"
+      "{% if add_generation_prompt %}a:{% endif %}");
+  std::string rows;
+  for (int i = 0; i < 700; ++i) {
+    rows += fmt::format(R"({{"messages": [{{"role": "user", "content": "{}"}}, )"
+                        R"({{"role": "assistant", "content": "{}"}}]}})"
+                        "\n",
+                        i % 50, i);
+  }
+  test::WriteAll(folder / "a.jsonl", rows);
+  EncodeOptions options;
+  options.threads = 1;
+  ASSERT_OK_AND_ASSIGN(const auto one, EncodeFiles({folder / "a.jsonl"}, tokenizer, "t", &chat,
+                                                   options, folder / "one"));
+  options.threads = 3;
+  ASSERT_OK_AND_ASSIGN(const auto three, EncodeFiles({folder / "a.jsonl"}, tokenizer, "t", &chat,
+                                                     options, folder / "three"));
+  EXPECT_EQ(test::ReadAll(folder / "one"), test::ReadAll(folder / "three"));
+  EXPECT_EQ(three.examples, 686);
+  EXPECT_EQ(three.template_refused, 14);
+  ASSERT_EQ(three.template_refusals.size(), 14U);
+  EXPECT_EQ(three.template_refusals[1].line, 58);
+  EXPECT_EQ(one.trained_tokens, three.trained_tokens);
+  options.max_tokens = 10;  // two digits and two; of three the first is row 111
+  EXPECT_ERROR(EncodeFiles({folder / "a.jsonl"}, tokenizer, "t", &chat, options, folder / "none"),
+               ErrorCode::kInvalidArgument, "a.jsonl': line 111");
 }
 
 }  // namespace
