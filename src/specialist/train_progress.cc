@@ -16,10 +16,13 @@ void TrainProgress::OnEvent(const Json& event) {
   };
   if (!event.is_object()) return;
   if (text("event") == "log") LogInfo(label_ + ": " + text("text"));
-  if (text("event") != "step") return;
+  const bool evaluating = text("event") == "evaluating";
+  if (text("event") != "step" && !evaluating) return;
   const auto step = static_cast<std::uint64_t>(number("step"));
   if (!bar_) bar_.emplace(label_, static_cast<std::uint64_t>(number("total_steps")));
-  bar_->Update(step, fmt::format("loss {:.4f}", number("loss")));
+  bar_->Update(step, evaluating
+                         ? fmt::format("evaluating {:.0f}/{:.0f}", number("done"), number("total"))
+                         : fmt::format("loss {:.4f}", number("loss")));
 }
 
 }  // namespace metier::specialist

@@ -81,7 +81,9 @@ class Run {
   Result<double> OneStep(const StepPlan& plan, double learning_rate, double& norm);
   Batch MakeBatch(const TokenFile& file, const std::vector<Pack>& packs) const;
   Result<PackingCounts> EvalCounts() const;
-  Result<double> Evaluate();
+  bool EvaluationIsDue() const;
+  bool Complete() const { return step_ == total_ && !EvaluationIsDue(); }
+  Result<std::optional<double>> Evaluate();
   Status LogStep(double learning_rate, double norm);
   Status LogEvaluation();
   Status SaveCheckpoint();
@@ -259,6 +261,11 @@ Status Run::Resume() {
     window_.loss = state.at("window").at("loss").get<double>();
     window_.steps = state.at("window").at("steps").get<std::int64_t>();
     history_ = state.at("log_history");
+    for (const Json& line : history_) {
+      if (!line.contains("eval_loss")) continue;
+      eval_step_ = line.at("step").get<std::int64_t>();
+      eval_loss_ = line.at("eval_loss").get<double>();
+    }
     if (state.at("last_loss").is_number()) last_loss_ = state.at("last_loss").get<double>();
   } catch (const Json::exception&) {
     return damaged();
@@ -319,11 +326,18 @@ Result<double> Run::OneStep(const StepPlan& plan, double learning_rate, double& 
   return loss;
 }
 
-Result<double> Run::Evaluate() {
+bool Run::EvaluationIsDue() const {
+  if (!eval_ || eval_step_ == step_ || step_ == 0) return false;
+  return step_ == total_ || (config_.eval_steps > 0 && step_ % config_.eval_steps == 0);
+}
+
+// Nothing when the run was asked to stop.
+Result<std::optional<double>> Run::Evaluate() {
   const torch::NoGradGuard no_grad;
   PackReader reader(*eval_, PackingOf(config_), 0, 0);
   METIER_ASSIGN(const PackingCounts counts, EvalCounts());
   double total = 0;
+  std::int64_t done = 0;
   std::vector<Pack> packs;
   for (Pack pack = reader.Next();; pack = reader.Next()) {
     const bool end = pack.empty();
@@ -331,10 +345,17 @@ Result<double> Run::Evaluate() {
     if (packs.empty()) break;
     if (!end && static_cast<std::int64_t>(packs.size()) < recipe::BatchSize(config_)) continue;
     total += network_->Loss(MakeBatch(*eval_, packs), 1.0).item<double>();
+    done += static_cast<std::int64_t>(packs.size());
     packs.clear();
+    const bool stop = Emit({{"event", "evaluating"},
+                            {"step", step_},
+                            {"total_steps", total_},
+                            {"done", done},
+                            {"total", counts.packs}});
+    if (stop && !end) return std::optional<double>();
     if (end) break;
   }
-  return total / static_cast<double>(counts.predictions);
+  return std::optional(total / static_cast<double>(counts.predictions));
 }
 
 Status Run::LogStep(double learning_rate, double norm) {
@@ -364,7 +385,9 @@ Status Run::LogStep(double learning_rate, double norm) {
 }
 
 Status Run::LogEvaluation() {
-  METIER_ASSIGN(eval_loss_, Evaluate());
+  METIER_ASSIGN(const std::optional<double> loss, Evaluate());
+  if (!loss) return Ok();  // still due
+  eval_loss_ = *loss;
   eval_step_ = step_;
   history_.push_back({{"step", step_}, {"epoch", epoch_}, {"eval_loss", eval_loss_}});
   Emit({{"event", "eval"}, {"step", step_}, {"total_steps", total_}, {"eval_loss", eval_loss_}});
@@ -412,7 +435,14 @@ Status Run::Steps() {
   METIER_TRY(reader.Skip(step_));
   started_ = Clock::now();
   std::int64_t saved = checkpoint_ ? step_ : -1;
-  while (step_ < total_ && !stop_) {
+  while (true) {
+    if (EvaluationIsDue()) METIER_TRY(LogEvaluation());
+    const bool save = config_.save_steps > 0 && step_ > 0 && step_ % config_.save_steps == 0;
+    if (save && saved != step_) {
+      METIER_TRY(SaveCheckpoint());
+      saved = step_;
+    }
+    if (step_ == total_ || stop_) break;
     METIER_ASSIGN(const StepPlan plan, reader.Next());
     const double learning_rate = LearningRate(config_, step_, total_);
     double norm = 0;
@@ -431,14 +461,8 @@ Status Run::Steps() {
           {"tokens", tokens_}});
     if (step_ % config_.logging_steps == 0 || step_ == total_)
       METIER_TRY(LogStep(learning_rate, norm));
-    if (eval_ && config_.eval_steps > 0 && step_ % config_.eval_steps == 0)
-      METIER_TRY(LogEvaluation());
-    if (config_.save_steps > 0 && step_ % config_.save_steps == 0) {
-      METIER_TRY(SaveCheckpoint());
-      saved = step_;
-    }
   }
-  if (stop_ && step_ < total_ && saved != step_) METIER_TRY(SaveCheckpoint());
+  if (!Complete() && saved != step_) METIER_TRY(SaveCheckpoint());
   return Ok();
 }
 
@@ -482,9 +506,8 @@ Status Run::WriteFinal(const std::string& folder) {
 }
 
 Result<Json> Run::Finish() {
-  const bool stopped = step_ < total_;
+  const bool stopped = !Complete();
   if (!stopped) {
-    if (eval_ && eval_step_ != step_) METIER_TRY(LogEvaluation());
     METIER_TRY(folder_.Write("final", [&](const std::string& f) { return WriteFinal(f); }));
   }
   const double seconds = Elapsed() - elapsed_before_;

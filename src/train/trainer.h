@@ -13,7 +13,7 @@
 
 namespace metier::train {
 
-// Receives {"event": "step" | "eval" | "log" | "checkpoint", ...}. Returns true to ask for a
+// Receives {"event": "step" | "evaluating" | "eval" | "log" | "checkpoint", ...}. Returns true to ask for a
 // checkpoint and the end of the run.
 using EventSink = std::function<bool(const Json& event)>;
 

@@ -146,6 +146,54 @@ TEST_P(Resume, OfLoraWithDropoutToo) {
             WeightsOf(whole, "/adapter_model.safetensors"));
 }
 
+// Wherever a stop falls, the evaluations of the whole run are made, each once.
+TEST_F(Trainer, AStopEndsAnEvaluationWhichTheNextRunMakes) {
+  WriteLearnable(folder_ / "eval.safetensors", 9);
+  Json config = TinyRun(folder_, "whole");
+  config["eval_file"] = folder_ / "eval.safetensors";
+  config["eval_steps"] = 6;
+  config["save_steps"] = 6;
+  config["max_seq_len"] = 24;
+  ASSERT_OK_AND_ASSIGN(const Json whole, RunTraining(config));
+  const auto evaluations = [&](const std::string& run) {
+    std::vector<std::pair<std::int64_t, double>> found;
+    std::istringstream log(ReadAll(folder_ / (run + "/trainer_log.jsonl")));
+    for (std::string line; std::getline(log, line);) {
+      const Json entry = Json::parse(line);
+      if (entry.contains("eval_loss"))
+        found.emplace_back(entry.at("current_steps"), entry.at("eval_loss"));
+    }
+    return found;
+  };
+  ASSERT_EQ(evaluations("whole").size(), 2U);
+  const struct {
+    const char* event;
+    std::int64_t step;
+    std::size_t evaluations;
+  } stops[] = {{"step", 6, 0},
+               {"evaluating", 6, 0},
+               {"checkpoint", 6, 1},
+               {"step", 12, 1},
+               {"evaluating", 12, 1}};
+  for (const auto& at : stops) {
+    const std::string run = fmt::format("{}-{}", at.event, at.step);
+    SCOPED_TRACE(run);
+    config["output_dir"] = folder_ / run;
+    ASSERT_OK_AND_ASSIGN(const Json stopped, RunTraining(config, [&](const Json& event) {
+                           return event.at("event") == at.event && event.at("step") == at.step;
+                         }));
+    EXPECT_EQ(stopped.at("stopped"), true);
+    EXPECT_EQ(stopped.at("steps"), at.step);
+    EXPECT_EQ(evaluations(run).size(), at.evaluations) << "it was to stop at once";
+    ASSERT_OK_AND_ASSIGN(const Json rest, RunTraining(config));
+    EXPECT_EQ(WeightsOf(rest), WeightsOf(whole));
+    EXPECT_EQ(rest.at("eval_loss"), whole.at("eval_loss"));
+    EXPECT_EQ(evaluations(run), evaluations("whole"));
+    EXPECT_EQ(ReadAll(folder_ / (run + "/training_loss.svg")),
+              ReadAll(folder_ / "whole/training_loss.svg"));
+  }
+}
+
 TEST_F(Trainer, ResumeRefusesAnotherRun) {
   Json config = TinyRun(folder_, "run");
   ASSERT_OK(RunTraining(config, StopAt(2)));
