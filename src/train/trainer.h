@@ -13,8 +13,8 @@
 
 namespace metier::train {
 
-// Receives {"event": "step" | "evaluating" | "eval" | "log" | "checkpoint", ...}. Returns true to ask for a
-// checkpoint and the end of the run.
+// Receives {"event": "step" | "evaluating" | "eval" | "log" | "checkpoint", ...}. Returns true to
+// ask for a checkpoint and the end of the run.
 using EventSink = std::function<bool(const Json& event)>;
 
 // Returns {"steps", "total_steps", "final_loss", "eval_loss", "output", "stopped", "checkpoint",
