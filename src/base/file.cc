@@ -156,6 +156,7 @@ AtomicFile::~AtomicFile() {
 
 Status AtomicFile::Write(std::string_view text) {
   METIER_CHECK(file_ != nullptr, "write after Commit");
+  if (text.empty()) return Ok();  // may point nowhere, which fwrite may not be given
   if (std::fwrite(text.data(), 1, text.size(), file_) != text.size()) {
     failed_ = errno;
     return SystemError("write", path_, failed_);
@@ -185,6 +186,13 @@ Status WriteFileAtomic(const std::string& path, std::string_view text) {
   METIER_ASSIGN(AtomicFile file, AtomicFile::Create(path));
   METIER_TRY(file.Write(text));
   return file.Commit();
+}
+
+Status CopyFile(const std::string& from, const std::string& to) {
+  METIER_ASSIGN(const MappedFile source, MappedFile::Open(from));
+  METIER_ASSIGN(AtomicFile target, AtomicFile::Create(to));
+  METIER_TRY(target.Write(source.bytes()));
+  return target.Commit();
 }
 
 Status ReplaceDirectory(const std::string& temporary, const std::string& path) {

@@ -65,6 +65,9 @@ class AtomicFile {
 
 // AtomicFile in one call.
 Status WriteFileAtomic(const std::string& path, std::string_view text);
+// The content of a regular file, written like that: another name of an old target keeps what it
+// has.
+Status CopyFile(const std::string& from, const std::string& to);
 
 // Renames `temporary` to `path`, a directory or file, so that after a crash one of the two states
 // is seen in full: contents are flushed first, the parent directory after. An existing target of

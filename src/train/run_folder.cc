@@ -187,12 +187,7 @@ Result<std::vector<std::string>> CopyTokenizerFiles(const std::string& from,
     const std::string source = fmt::format("{}/{}", from, name);
     std::error_code failed;
     if (!fs::is_regular_file(source, failed)) continue;
-    fs::copy_file(source, fmt::format("{}/{}", to, name), fs::copy_options::overwrite_existing,
-                  failed);
-    if (failed) {
-      return Error(ErrorCode::kIo,
-                   fmt::format("copy '{}' to '{}': {}", source, to, failed.message()));
-    }
+    METIER_TRY(CopyFile(source, fmt::format("{}/{}", to, name)));
     copied.emplace_back(name);
   }
   return copied;

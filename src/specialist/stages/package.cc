@@ -50,11 +50,7 @@ struct PackageSettings {
 Status PlaceFile(const fs::path& from, const fs::path& to) {
   std::error_code failed;
   fs::create_hard_link(fs::canonical(from), to, failed);
-  if (failed) fs::copy_file(from, to, fs::copy_options::overwrite_existing, failed);
-  if (!failed) return Ok();
-  const bool full = failed == std::errc::no_space_on_device;
-  return Error(full ? ErrorCode::kResourceExhausted : ErrorCode::kIo,
-               fmt::format("copy '{}' to '{}': {}", from.string(), to.string(), failed.message()));
+  return failed ? CopyFile(from.string(), to.string()) : Ok();
 }
 
 // Weights of other frameworks, checkpoints of a run, logs and what names folders of this machine

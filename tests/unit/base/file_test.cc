@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <thread>
@@ -154,6 +155,36 @@ TEST(AtomicFile, NamesThePathItCannotWrite) {
   ASSERT_OK(MakeDirectories(folder / "d"));
   EXPECT_ERROR(WriteFileAtomic(folder / "d", "x"), ErrorCode::kIo, "/d");
   EXPECT_THAT(NamesIn(folder.path()), ElementsAre("d"));
+}
+
+TEST(CopyFile, WritesAFileOfItsOwn) {
+  const TempFolder folder;
+  WriteAll(folder / "a", "new");
+  WriteAll(folder / "old", "old");
+  fs::create_hard_link(folder / "old", folder / "b");
+  ASSERT_OK(CopyFile(folder / "a", folder / "b"));
+  EXPECT_EQ(ReadAll(folder / "b"), "new");
+  EXPECT_EQ(ReadAll(folder / "old"), "old");
+  WriteAll(folder / "empty", "");
+  ASSERT_OK(CopyFile(folder / "empty", folder / "b"));
+  EXPECT_EQ(ReadAll(folder / "b"), "");
+  EXPECT_ERROR(CopyFile(folder / "none", folder / "b"), ErrorCode::kNotFound, "none");
+  EXPECT_ERROR(CopyFile(folder.path(), folder / "b"), ErrorCode::kInvalidArgument, folder.path());
+}
+
+TEST(CopyFile, ToAFullDiskSaysSoAndLeavesNothing) {
+  const TempFolder folder;
+  WriteAll(folder / "a", std::string(1 << 20, 'x'));
+  const int status = InChild([&] {
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{1000, 1000};
+    if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return 10;
+    const Status copied = CopyFile(folder / "a", folder / "b");
+    if (copied.ok()) return 11;
+    return copied.error().message().find(std::strerror(EFBIG)) != std::string::npos ? 0 : 12;
+  });
+  EXPECT_EQ(status, 0);
+  EXPECT_THAT(NamesIn(folder.path()), ElementsAre("a"));
 }
 
 TEST(ReplaceDirectory, PutsANewOneInPlace) {
