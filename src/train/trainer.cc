@@ -264,7 +264,8 @@ Status Run::Resume() {
     for (const Json& line : history_) {
       if (!line.contains("eval_loss")) continue;
       eval_step_ = line.at("step").get<std::int64_t>();
-      eval_loss_ = line.at("eval_loss").get<double>();
+      // One that is not finite is null.
+      if (line.at("eval_loss").is_number()) eval_loss_ = line.at("eval_loss").get<double>();
     }
     if (state.at("last_loss").is_number()) last_loss_ = state.at("last_loss").get<double>();
   } catch (const Json::exception&) {

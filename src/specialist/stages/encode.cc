@@ -56,7 +56,8 @@ Result<Json> Run(const StageContext& context) {
 
   Json summary = Json::object();
   for (const auto& [name, files] : settings.files) {
-    options.on_progress = context.Watch(name, "the encoding begins anew next time");
+    options.on_progress =
+        context.Watch(context.name + ": " + name, "the encoding begins anew next time");
     const std::string out = fmt::format("{}/{}.safetensors", context.work, name);
     METIER_ASSIGN(const data::EncodeReport report,
                   data::EncodeFiles(files, tokenizer, hash,

@@ -55,8 +55,8 @@ Result<Json> Run(const StageContext& context) {
   options.pattern = settings.pattern;
   options.threads = context.threads;
   if (settings.individual_digits) options.digits = text::DigitSplit::kIndividually;
-  options.on_read = context.Watch("read", kBeginsAnew);
-  options.on_merge = context.Watch("merges", kBeginsAnew);
+  options.on_read = context.Watch(context.name + ": read", kBeginsAnew);
+  options.on_merge = context.Watch(context.name + ": merges", kBeginsAnew);
   METIER_ASSIGN(text::BpeTrainer trainer, text::BpeTrainer::Create(std::move(options)));
   for (const std::string& file : settings.files) METIER_TRY(trainer.AddFile(file));
   METIER_ASSIGN(const text::TrainedBpe trained, std::move(trainer).Train());

@@ -194,6 +194,24 @@ TEST_F(Trainer, AStopEndsAnEvaluationWhichTheNextRunMakes) {
   }
 }
 
+// JSON has no number for a loss that is not finite.
+TEST_F(Trainer, ResumesBehindAnEvaluationWithoutANumber) {
+  WriteLearnable(folder_ / "eval.safetensors", 9);
+  Json config = TinyRun(folder_, "run");
+  config["eval_file"] = folder_ / "eval.safetensors";
+  config["eval_steps"] = 6;
+  config["save_steps"] = 6;
+  ASSERT_OK(RunTraining(config, [](const Json& event) {
+    return event.at("event") == "checkpoint" && event.at("step") == 6;
+  }));
+  const std::string path = folder_ / "run/checkpoint-6/trainer_state.json";
+  ASSERT_OK_AND_ASSIGN(Json state, ReadJsonFile(path));
+  ASSERT_TRUE(state.at("log_history").back().contains("eval_loss"));
+  state["log_history"].back()["eval_loss"] = nullptr;
+  WriteAll(path, state.dump());
+  EXPECT_OK(RunTraining(config));
+}
+
 TEST_F(Trainer, ResumeRefusesAnotherRun) {
   Json config = TinyRun(folder_, "run");
   ASSERT_OK(RunTraining(config, StopAt(2)));
