@@ -75,7 +75,7 @@ WRAPPED = [
 # What a unit compiled for one instruction set, and the kernel bodies inside it, may include: nothing that defines an
 # inline function or an object, or the linker could hand AVX code to a caller without AVX.
 ISA_CODE = re.compile(r"src/(kernels/(isa|body)/|train/cpu/(isa_|body/))")
-ISA_OWN = re.compile(r"(kernels|train/cpu)/body/|kernels/kernel_table\.h$|train/cpu/(kernels|tables)\.h$")
+ISA_OWN = re.compile(r"(kernels|train/cpu)/body/|kernels/(kernel_table|packed)\.h$|train/cpu/(kernels|tables)\.h$")
 ISA_SYSTEM = re.compile(r"(\w*intrin|arm_neon|cpuid)\.h$|c(stddef|stdint|float|limits|math|string)$")
 
 INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')

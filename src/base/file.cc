@@ -98,6 +98,14 @@ Result<std::string> ReadFile(const std::string& path, std::uint64_t max_bytes) {
   return text;
 }
 
+void DropMappedPages(std::span<const std::byte> bytes) {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto from = (reinterpret_cast<std::uintptr_t>(bytes.data()) + page - 1) / page * page;
+  const auto to = reinterpret_cast<std::uintptr_t>(bytes.data() + bytes.size()) / page * page;
+  // A kernel that cannot is no error: the pages stay.
+  if (from < to) ::madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+}
+
 Result<MappedFile> MappedFile::Open(const std::string& path) {
   METIER_ASSIGN(const auto opened, OpenRegular(path));
   const auto [descriptor, size] = opened;

@@ -38,6 +38,10 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
+// Takes pages of a MappedFile out of this process's memory; they come back when they are read
+// again. `bytes` lie inside one map; pages that are only partly theirs stay.
+void DropMappedPages(std::span<const std::byte> bytes);
+
 // Writes beside the target and renames on Commit, after fsync: a crash or a full disk leaves the
 // old file or none. Without Commit the temporary file is removed.
 class AtomicFile {

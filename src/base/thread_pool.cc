@@ -3,11 +3,11 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
-#include <condition_variable>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -15,81 +15,114 @@
 
 namespace metier {
 
+namespace {
+
+// Parts for each thread: a thread that was held up leaves its share to the others.
+constexpr std::size_t kPartsPerThread = 4;
+constexpr std::size_t kMostParts = (std::size_t{1} << 20) - 1;
+constexpr int kSpins = 4000;  // pauses of about 10 ns
+
+void Pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+}  // namespace
+
+// A round is one ParallelFor. `claim` holds its number, how many parts it has and the next one that
+// nobody has taken, so that one addition takes a part and says what it is a part of: a thread that
+// wakes late takes from the round that runs now, or sees that nothing is left. The fields below are
+// written between rounds only, and a round ends when all its parts are done.
 struct ThreadPool::State {
-  std::mutex mutex;
-  std::condition_variable start;
-  std::condition_variable done;
-  std::vector<std::thread> crew;
-  const std::function<void(std::size_t, std::size_t)>* body = nullptr;
+  static constexpr int kFieldBits = 20;
+  static constexpr std::uint64_t kField = (std::uint64_t{1} << kFieldBits) - 1;
+
+  std::atomic<std::uint64_t> claim{0};
+  std::atomic<std::size_t> done{0};
+  std::atomic<std::uint32_t> epoch{0};  // rounds so far; what sleepers wait on
+  std::atomic<int> sleepers{0};
+  std::atomic<bool> stop{false};
+  const FunctionRef<void(std::size_t, std::size_t)>* body = nullptr;
   std::size_t count = 0;
   std::size_t part = 0;  // indices in each part but the last
-  std::size_t round = 0;
-  std::size_t running = 0;
-  bool stop = false;
+  std::vector<std::thread> crew;
 
-  void RunPart(std::size_t index) const {
-    const std::size_t begin = std::min(count, index * part);
-    const std::size_t end = std::min(count, begin + part);
-    if (begin < end) (*body)(begin, end);
+  // Takes parts until none is left.
+  void RunParts() {
+    while (true) {
+      const std::uint64_t word = claim.fetch_add(1, std::memory_order_acq_rel);
+      const std::size_t index = word & kField;
+      const std::size_t parts = (word >> kFieldBits) & kField;
+      if (index >= parts) return;
+      (*body)(index * part, std::min(count, (index + 1) * part));
+      done.fetch_add(1, std::memory_order_release);
+    }
   }
 
-  void Work(std::size_t index) {
-    std::size_t seen = 0;
+  void Publish(std::size_t parts) {
+    const std::uint32_t round = epoch.load(std::memory_order_relaxed) + 1;
+    done.store(0, std::memory_order_relaxed);
+    claim.store(std::uint64_t{round} << (2 * kFieldBits) | std::uint64_t{parts} << kFieldBits,
+                std::memory_order_release);
+    epoch.store(round, std::memory_order_seq_cst);
+    if (sleepers.load(std::memory_order_seq_cst) > 0) epoch.notify_all();
+  }
+
+  void Work() {
+    std::uint32_t seen = 0;
     while (true) {
-      {
-        std::unique_lock lock(mutex);
-        start.wait(lock, [&] { return stop || round != seen; });
-        if (stop) return;
-        seen = round;
-      }
-      RunPart(index);
-      const std::scoped_lock lock(mutex);
-      if (--running == 0) done.notify_one();
+      for (int i = 0; i < kSpins && epoch.load(std::memory_order_acquire) == seen; ++i) Pause();
+      sleepers.fetch_add(1, std::memory_order_seq_cst);
+      epoch.wait(seen, std::memory_order_seq_cst);
+      sleepers.fetch_sub(1, std::memory_order_relaxed);
+      if (stop.load(std::memory_order_acquire)) return;
+      seen = epoch.load(std::memory_order_acquire);
+      RunParts();
     }
   }
 };
 
 ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
   METIER_CHECK(threads >= 1, "a pool has at least the caller's thread");
-  for (int i = 1; i < threads; ++i) {
-    state_->crew.emplace_back(
-        [state = state_.get(), i] { state->Work(static_cast<std::size_t>(i)); });
-  }
+  for (int i = 1; i < threads; ++i)
+    state_->crew.emplace_back([state = state_.get()] { state->Work(); });
 }
 
 ThreadPool::~ThreadPool() {
-  {
-    const std::scoped_lock lock(state_->mutex);
-    state_->stop = true;
-  }
-  state_->start.notify_all();
+  state_->stop.store(true, std::memory_order_release);
+  state_->Publish(0);
   for (std::thread& thread : state_->crew) thread.join();
 }
 
 int ThreadPool::threads() const { return static_cast<int>(state_->crew.size()) + 1; }
 
 void ThreadPool::ParallelFor(std::size_t count, std::size_t grain,
-                             const std::function<void(std::size_t, std::size_t)>& body) {
+                             FunctionRef<void(std::size_t, std::size_t)> body) {
   METIER_CHECK(grain >= 1, "parts have a size");
-  const auto parts = static_cast<std::size_t>(threads());
   const std::size_t grains = count / grain + (count % grain != 0 ? 1 : 0);
-  if (parts == 1 || grains <= 1) {
+  if (threads() == 1 || grains <= 1) {
     if (count > 0) body(0, count);
     return;
   }
   State& state = *state_;
-  {
-    const std::scoped_lock lock(state.mutex);
-    state.body = &body;
-    state.count = count;
-    state.part = (grains + parts - 1) / parts * grain;
-    state.running = state.crew.size();
-    ++state.round;
+  const std::size_t wanted =
+      std::min(kMostParts, static_cast<std::size_t>(threads()) * kPartsPerThread);
+  state.body = &body;
+  state.count = count;
+  state.part = (grains + wanted - 1) / wanted * grain;
+  const std::size_t parts = (count + state.part - 1) / state.part;
+  state.Publish(parts);
+  state.RunParts();
+  for (int i = 0; state.done.load(std::memory_order_acquire) != parts; ++i) {
+    if (i < kSpins) {
+      Pause();
+    } else {
+      std::this_thread::yield();  // the thread that has the last part waits for a core
+    }
   }
-  state.start.notify_all();
-  state.RunPart(0);
-  std::unique_lock lock(state.mutex);
-  state.done.wait(lock, [&] { return state.running == 0; });
 }
 
 int ThreadPool::DefaultThreads() {

@@ -1,12 +1,16 @@
 // base/thread_pool.h - a fixed crew of threads that split a range.
 //
-// Work is cut into contiguous parts by index alone, so what a part computes never depends on
-// timing: with kernels that reduce within a part only, one thread and many give the same bits.
+// Work is cut into contiguous parts by index alone; which thread takes a part depends on who is
+// free, what a part computes does not: with kernels that reduce within a part only, one thread and
+// many give the same bits. There is no lock: parts are claimed and reported on atomics, and a
+// thread that finds nothing to do spins for some tens of microseconds, the time between two
+// products of one token, before it sleeps.
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <memory>
+
+#include "base/function_ref.h"
 
 namespace metier {
 
@@ -20,11 +24,11 @@ class ThreadPool {
 
   int threads() const;
 
-  // Calls body(begin, end) on at most `threads()` contiguous parts of [0, count), whose sizes are
-  // multiples of `grain` but for the last, and returns when all are done. One caller at a time;
-  // body must not throw nor call ParallelFor. Requires grain >= 1.
+  // Calls body(begin, end) on contiguous parts of [0, count), a few for each thread, whose sizes
+  // are multiples of `grain` but for the last, and returns when all are done. One caller at a time;
+  // body must not throw nor call ParallelFor. Requires grain >= 1. Allocates nothing.
   void ParallelFor(std::size_t count, std::size_t grain,
-                   const std::function<void(std::size_t, std::size_t)>& body);
+                   FunctionRef<void(std::size_t, std::size_t)> body);
 
   // METIER_THREADS when set and sane, else the cores this process may run on.
   static int DefaultThreads();

@@ -5,8 +5,11 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
+#include <cstdint>
+#include <span>
+#include <vector>
 
+#include "base/function_ref.h"
 #include "base/thread_pool.h"
 #include "engine/weights.h"
 #include "kernels/kernel_table.h"
@@ -20,24 +23,40 @@ using ManyRowsProduct = bool (*)(const Matrix& w, const float* bias, const float
                                  std::size_t rows, int threads, float* out);
 inline constexpr std::size_t kManyRows = 16;
 
+// How packed weights of a quantised type are multiplied.
+enum class Arithmetic {
+  kExact,  // with floats: what the stored weights are worth, to float's rounding
+  kFast,   // with activations of 8 bits, one scale for each 128 (kernels/packed.h)
+};
+
+// One product of several that share their input.
+struct Product {
+  const Matrix* w = nullptr;
+  const float* bias = nullptr;  // or nullptr
+  float* out = nullptr;         // [rows, w->rows]
+  bool add = false;             // to what is in out
+};
+
 class Compute {
  public:
-  Compute(const kernels::KernelTable& kernels, int threads, ManyRowsProduct many_rows = nullptr);
+  Compute(const kernels::KernelTable& kernels, int threads, Arithmetic arithmetic,
+          ManyRowsProduct many_rows = nullptr);
 
   const kernels::KernelTable& kernels() const { return kernels_; }
   int threads() const { return pool_.threads(); }
 
   // Calls body(begin, end) on parts of [0, count). `cost`: multiplications of one item; work that a
   // thread would not notice is done at once, by the caller.
-  void For(std::size_t count, std::size_t cost,
-           const std::function<void(std::size_t, std::size_t)>& body);
+  void For(std::size_t count, std::size_t cost, FunctionRef<void(std::size_t, std::size_t)> body);
 
-  // out[r] = w x[r] + bias for contiguous x [rows, in] and out [rows, out]. Plain types multiply as
-  // stored; others are decoded a panel of rows at a time, which costs one decode of the weights a
-  // call, however many rows there are. Packed weights will be another kind of Matrix here.
-  void Multiply(const Matrix& w, const float* bias, const float* x, std::size_t rows, float* out);
-  void Multiply(const Linear& linear, const float* x, std::size_t rows, float* out) {
-    Multiply(linear.w, linear.bias, x, rows, out);
+  // out[r] = w x[r] + bias of each product, for contiguous x [rows, in] and out [rows, out]: one
+  // pass over the crew, for which x is quantised once. Matrices of rows are multiplied one by one:
+  // plain types as stored, others decoded some rows at a time, which costs one decode of the
+  // weights a call, however many rows of x there are.
+  void Multiply(std::span<const Product> products, const float* x, std::size_t rows);
+  void Multiply(const Matrix& w, const float* bias, const float* x, std::size_t rows, float* out) {
+    const Product product{.w = &w, .bias = bias, .out = out};
+    Multiply({&product, 1}, x, rows);
   }
 
   // out[r] = norm(x[r]), rows of `width`. In place is fine.
@@ -50,9 +69,20 @@ class Compute {
   void AddScaled(float* y, const float* x, float factor, std::size_t n);
 
  private:
+  void MultiplyPacked(std::span<const Product> products, const float* x, std::size_t rows);
+  void MultiplyStored(const Product& product, const float* x, std::size_t rows);
+  kernels::QuantisedRows Quantise(const float* x, std::size_t rows, std::size_t inner);
+
   const kernels::KernelTable& kernels_;
   ThreadPool pool_;
+  Arithmetic arithmetic_;
   ManyRowsProduct many_rows_;
+
+  // Activations in 8 bits, kept between products for their memory.
+  std::vector<std::int8_t> quantised_;
+  std::vector<float> scales_;
+  std::vector<std::int32_t> sums_;
+  std::vector<float> scratch_;  // of a product that is added
 };
 
 }  // namespace metier::engine

@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <string>
 
+#include "base/check.h"
 #include "base/nearest.h"
 
 namespace metier::engine {
@@ -108,35 +111,69 @@ void AddRun(const LoadedAdapter* adapter, std::size_t end, std::vector<AdapterRu
   }
 }
 
-void MultiplyAdapted(Compute& compute, const Linear& linear, std::span<const AdapterRun> runs,
-                     const float* x, std::size_t rows, float* out) {
+namespace {
+
+const Matrix* ReplacementOf(const AdapterRun& run, const Linear& linear) {
+  return run.adapter == nullptr ? nullptr : run.adapter->Replacement(linear);
+}
+
+// Run by run, each with its own weight or the base's.
+void MultiplyReplaced(Compute& compute, const LinearOutput& output,
+                      std::span<const AdapterRun> runs, const float* x) {
+  const Linear& linear = *output.linear;
   const auto in = static_cast<std::size_t>(linear.w.columns);
-  const auto outputs = static_cast<std::size_t>(linear.w.rows);
-  std::size_t done = 0;  // rows that have been multiplied
-  const auto multiply_until = [&](std::size_t end) {
-    if (end > done) compute.Multiply(linear, x + done * in, end - done, out + done * outputs);
-    done = end;
-  };
+  const auto width = static_cast<std::size_t>(linear.w.rows);
   for (const AdapterRun& run : runs) {
-    const Matrix* own = run.adapter == nullptr ? nullptr : run.adapter->Replacement(linear);
-    if (own == nullptr) continue;
-    multiply_until(run.begin);
-    compute.Multiply(*own, linear.bias, x + run.begin * in, run.end - run.begin,
-                     out + run.begin * outputs);
-    done = run.end;
+    const Matrix* own = ReplacementOf(run, linear);
+    const Product product{.w = own != nullptr ? own : &linear.w,
+                          .bias = linear.bias,
+                          .out = output.out + run.begin * width,
+                          .add = output.add};
+    compute.Multiply({&product, 1}, x + run.begin * in, run.end - run.begin);
   }
-  multiply_until(rows);
-  for (const AdapterRun& run : runs) {
-    const LoraDelta* delta = run.adapter == nullptr ? nullptr : run.adapter->Find(linear);
-    if (delta == nullptr) continue;
-    const std::size_t count = run.end - run.begin;
-    const auto rank = static_cast<std::size_t>(delta->a.shape()[0]);
-    std::vector<float> low(count * rank);
-    std::vector<float> change(count * outputs);
-    compute.Multiply(MatrixOf(delta->a), nullptr, x + run.begin * in, count, low.data());
-    compute.Multiply(MatrixOf(delta->b), nullptr, low.data(), count, change.data());
-    compute.AddScaled(out + run.begin * outputs, change.data(), static_cast<float>(delta->scale),
-                      change.size());
+}
+
+void AddDelta(Compute& compute, const LoraDelta& delta, const float* x, std::size_t rows,
+              std::size_t outputs, float* out) {
+  const auto rank = static_cast<std::size_t>(delta.a.shape()[0]);
+  std::vector<float> low(rows * rank);
+  std::vector<float> change(rows * outputs);
+  compute.Multiply(MatrixOf(delta.a), nullptr, x, rows, low.data());
+  compute.Multiply(MatrixOf(delta.b), nullptr, low.data(), rows, change.data());
+  compute.AddScaled(out, change.data(), static_cast<float>(delta.scale), change.size());
+}
+
+}  // namespace
+
+void MultiplyAdapted(Compute& compute, std::span<const LinearOutput> outputs,
+                     std::span<const AdapterRun> runs, const float* x, std::size_t rows) {
+  constexpr std::size_t kMostOutputs = 4;
+  METIER_CHECK(outputs.size() <= kMostOutputs, "linears that share an input are few");
+  std::array<Product, kMostOutputs> products;
+  std::size_t count = 0;
+  for (const LinearOutput& output : outputs) {
+    const bool replaced = std::any_of(runs.begin(), runs.end(), [&](const AdapterRun& run) {
+      return ReplacementOf(run, *output.linear) != nullptr;
+    });
+    if (replaced) {
+      MultiplyReplaced(compute, output, runs, x);
+    } else {
+      products[count++] = {.w = &output.linear->w,
+                           .bias = output.linear->bias,
+                           .out = output.out,
+                           .add = output.add};
+    }
+  }
+  compute.Multiply(std::span(products).first(count), x, rows);
+  for (const LinearOutput& output : outputs) {
+    const auto in = static_cast<std::size_t>(output.linear->w.columns);
+    const auto width = static_cast<std::size_t>(output.linear->w.rows);
+    for (const AdapterRun& run : runs) {
+      const LoraDelta* delta = run.adapter == nullptr ? nullptr : run.adapter->Find(*output.linear);
+      if (delta == nullptr) continue;
+      AddDelta(compute, *delta, x + run.begin * in, run.end - run.begin, width,
+               output.out + run.begin * width);
+    }
   }
 }
 

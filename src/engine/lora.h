@@ -52,9 +52,22 @@ struct AdapterRun {
 // Appends rows [runs' end, end); they join the run before where the adapter is the same.
 void AddRun(const LoadedAdapter* adapter, std::size_t end, std::vector<AdapterRun>& runs);
 
-// Multiplies with the base's weight or the run's own, then adds each run's delta. x: [rows, in],
-// out: [rows, out], both contiguous; runs in the order of the rows.
-void MultiplyAdapted(Compute& compute, const Linear& linear, std::span<const AdapterRun> runs,
-                     const float* x, std::size_t rows, float* out);
+// A linear and where its results go.
+struct LinearOutput {
+  const Linear* linear = nullptr;
+  float* out = nullptr;  // [rows, out], contiguous
+  bool add = false;      // to what is in out
+};
+
+// Multiplies x [rows, in] with each linear, or the run's own weight instead, then adds each run's
+// deltas. All linears share `in`; runs in the order of the rows.
+void MultiplyAdapted(Compute& compute, std::span<const LinearOutput> outputs,
+                     std::span<const AdapterRun> runs, const float* x, std::size_t rows);
+inline void MultiplyAdapted(Compute& compute, const Linear& linear,
+                            std::span<const AdapterRun> runs, const float* x, std::size_t rows,
+                            float* out) {
+  const LinearOutput output{.linear = &linear, .out = out};
+  MultiplyAdapted(compute, {&output, 1}, runs, x, rows);
+}
 
 }  // namespace metier::engine

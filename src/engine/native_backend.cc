@@ -44,7 +44,7 @@ NativeBackend::NativeBackend(std::shared_ptr<const NativeModel> model, const Nat
     : model_(std::move(model)),
       options_(Resolve(options)),
       cache_(model_->spec(), options_.max_cache_bytes),
-      compute_(*options_.kernels, options_.threads, options_.many_rows),
+      compute_(*options_.kernels, options_.threads, options_.arithmetic, options_.many_rows),
       network_(model_, cache_, compute_) {}
 
 NativeBackend::Sequence& NativeBackend::Find(SequenceId sequence) {

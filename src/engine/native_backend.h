@@ -22,9 +22,10 @@ namespace metier::engine {
 struct NativeOptions {
   int threads = 0;                    // 0: ThreadPool::DefaultThreads()
   std::uint64_t max_cache_bytes = 0;  // keys and values over all sequences; 0: the machine's memory
-  std::uint64_t max_result_bytes = 0;   // one step's results; 0: the machine's memory
-  std::int64_t pass_tokens = 512;       // rows computed at once: bounds the intermediate memory
-  ManyRowsProduct many_rows = nullptr;  // &MultiplyOneDnn: see the promise above
+  std::uint64_t max_result_bytes = 0;  // one step's results; 0: the machine's memory
+  std::int64_t pass_tokens = 512;      // rows computed at once: bounds the intermediate memory
+  Arithmetic arithmetic = Arithmetic::kExact;     // of quantised weights
+  ManyRowsProduct many_rows = nullptr;            // &MultiplyOneDnn: see the promise above
   const kernels::KernelTable* kernels = nullptr;  // nullptr: kernels::Kernels()
 };
 

@@ -5,6 +5,14 @@
 #include <utility>
 
 namespace metier::engine {
+namespace {
+
+WeightOptions OptionsFor(WeightLayout layout) {
+  return {
+      .layout = layout, .max_bytes = MachineMemoryBytes(), .threads = ThreadPool::DefaultThreads()};
+}
+
+}  // namespace
 
 std::uint64_t MachineMemoryBytes() {
   const long pages = ::sysconf(_SC_PHYS_PAGES);
@@ -15,22 +23,24 @@ std::uint64_t MachineMemoryBytes() {
 }
 
 Result<std::shared_ptr<const NativeModel>> NativeModel::Open(const std::string& path,
-                                                             const Limits& limits) {
+                                                             const Limits& limits,
+                                                             WeightLayout layout) {
   METIER_ASSIGN(const model::ModelFiles files, model::ModelFiles::Open(path, limits));
-  auto opened = FromFiles(files);
+  auto opened = FromFiles(files, layout);
   if (!opened.ok()) return std::move(opened).error().With("load '" + path + "'");
   return opened;
 }
 
-Result<std::shared_ptr<const NativeModel>> NativeModel::FromFiles(const model::ModelFiles& files) {
-  METIER_ASSIGN(Weights weights, Weights::FromFiles(files, MachineMemoryBytes()));
+Result<std::shared_ptr<const NativeModel>> NativeModel::FromFiles(const model::ModelFiles& files,
+                                                                  WeightLayout layout) {
+  METIER_ASSIGN(Weights weights, Weights::FromFiles(files, OptionsFor(layout)));
   return std::shared_ptr<const NativeModel>(new NativeModel(files.spec(), std::move(weights)));
 }
 
 Result<std::shared_ptr<const NativeModel>> NativeModel::FromReader(
-    const model::ModelSpec& spec, const model::ParameterReader& read) {
+    const model::ModelSpec& spec, const model::ParameterReader& read, WeightLayout layout) {
   METIER_TRY(model::Validate(spec));
-  METIER_ASSIGN(Weights weights, Weights::FromReader(spec, read, MachineMemoryBytes()));
+  METIER_ASSIGN(Weights weights, Weights::FromReader(spec, read, OptionsFor(layout)));
   return std::shared_ptr<const NativeModel>(new NativeModel(spec, std::move(weights)));
 }
 

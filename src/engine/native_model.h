@@ -16,14 +16,18 @@ namespace metier::engine {
 // Immutable; several backends on any threads may share one.
 class NativeModel {
  public:
-  // A Hugging Face directory or a GGUF file; weights are mapped where their bytes allow it.
-  // Errors as model::ModelFiles::Open and Weights::FromFiles.
-  static Result<std::shared_ptr<const NativeModel>> Open(const std::string& path,
-                                                         const Limits& limits = {});
-  static Result<std::shared_ptr<const NativeModel>> FromFiles(const model::ModelFiles& files);
+  // A Hugging Face directory or a GGUF file. Packed weights are made here, on all cores; stored
+  // ones are mapped where their bytes allow it. Errors as model::ModelFiles::Open and
+  // Weights::FromFiles.
+  static Result<std::shared_ptr<const NativeModel>> Open(
+      const std::string& path, const Limits& limits = {},
+      WeightLayout layout = WeightLayout::kPacked);
+  static Result<std::shared_ptr<const NativeModel>> FromFiles(
+      const model::ModelFiles& files, WeightLayout layout = WeightLayout::kPacked);
   // Parameters from memory, as F32: tests, and models that are being made.
-  static Result<std::shared_ptr<const NativeModel>> FromReader(const model::ModelSpec& spec,
-                                                               const model::ParameterReader& read);
+  static Result<std::shared_ptr<const NativeModel>> FromReader(
+      const model::ModelSpec& spec, const model::ParameterReader& read,
+      WeightLayout layout = WeightLayout::kPacked);
 
   const model::ModelSpec& spec() const { return spec_; }
   const Weights& weights() const { return weights_; }

@@ -1,6 +1,7 @@
 #include "engine/network.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "engine/router.h"
@@ -130,9 +131,10 @@ void Network::Layer(std::span<const Segment> segments, std::size_t n) {
 void Network::AttentionBlock(std::span<const Segment> segments, std::size_t n, const float* input,
                              float* output) {
   const LayerWeights& layer = weights_.layers[n];
-  MultiplyAdapted(compute_, layer.q, runs_, input, rows_, q_.data());
-  MultiplyAdapted(compute_, layer.k, runs_, input, rows_, k_.data());
-  MultiplyAdapted(compute_, layer.v, runs_, input, rows_, v_.data());
+  const std::array<LinearOutput, 3> qkv = {{{.linear = &layer.q, .out = q_.data()},
+                                            {.linear = &layer.k, .out = k_.data()},
+                                            {.linear = &layer.v, .out = v_.data()}}};
+  MultiplyAdapted(compute_, qkv, runs_, input, rows_);
   const bool rope = spec_.position == PositionKind::kRope && spec_.layer[n].rope;
   RotateHeads(q_.data(), spec_.heads, layer.q_norm, rope);
   RotateHeads(k_.data(), spec_.kv_heads, layer.k_norm, rope);
@@ -231,12 +233,14 @@ void Network::Attend(std::span<const Segment> segments, std::size_t n) {
 void Network::FeedForwardBlock(const FeedForward& ffn, std::span<const AdapterRun> runs,
                                const float* input, std::size_t rows, float* output) {
   Size(up_, rows, spec_.hidden);
-  MultiplyAdapted(compute_, ffn.up, runs, input, rows, up_.data());
   if (spec_.gated) {
     Size(gate_, rows, spec_.hidden);
-    MultiplyAdapted(compute_, ffn.gate, runs, input, rows, gate_.data());
+    const std::array<LinearOutput, 2> both = {
+        {{.linear = &ffn.gate, .out = gate_.data()}, {.linear = &ffn.up, .out = up_.data()}}};
+    MultiplyAdapted(compute_, both, runs, input, rows);
     compute_.Activate(spec_.activation, gate_.data(), up_.data(), up_.size(), up_.data());
   } else {
+    MultiplyAdapted(compute_, ffn.up, runs, input, rows, up_.data());
     compute_.Activate(spec_.activation, up_.data(), nullptr, up_.size(), up_.data());
   }
   MultiplyAdapted(compute_, ffn.down, runs, up_.data(), rows, output);

@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "base/check.h"
+#include "engine/packing.h"
 #include "format/decode.h"
+#include "kernels/dispatch.h"
 
 namespace metier::engine {
 
@@ -30,8 +32,8 @@ bool Aligned(const TensorView& view) {
 // Walks the names of a spec and places each parameter.
 class WeightLoader {
  public:
-  WeightLoader(const ModelSpec& spec, std::uint64_t max_bytes)
-      : spec_(spec), max_bytes_(max_bytes) {}
+  WeightLoader(const ModelSpec& spec, const WeightOptions& options)
+      : spec_(spec), options_(options), pool_(options.threads) {}
 
   Result<Weights> Load(const model::ModelFiles* files, const model::ParameterReader* read) {
     files_ = files;
@@ -52,6 +54,10 @@ class WeightLoader {
  private:
   Status LoadEmbeddings() {
     METIER_ASSIGN(weights_.tokens, LoadMatrix("embed.tokens"));
+    // Rows of a table are read one by one; only as the head are they multiplied.
+    if (spec_.head && spec_.tied_head) {
+      METIER_ASSIGN(weights_.tokens, Pack("embed.tokens", weights_.tokens));
+    }
     if (spec_.position == model::PositionKind::kLearned) {
       METIER_ASSIGN(weights_.positions, LoadMatrix("embed.positions"));
     }
@@ -102,7 +108,8 @@ class WeightLoader {
   }
 
   Result<Linear> LoadLinear(const std::string& name, bool with_bias) {
-    METIER_ASSIGN(const Matrix w, LoadMatrix(name));
+    METIER_ASSIGN(Matrix w, LoadMatrix(name));
+    METIER_ASSIGN(w, Pack(name, w));
     const float* bias = nullptr;
     if (with_bias) {
       METIER_ASSIGN(bias, LoadF32(name + ".bias", 0));
@@ -151,6 +158,44 @@ class WeightLoader {
     return matrix;
   }
 
+  // The matrix as panels, its stored form given back; or as it is, where that is asked for, its
+  // type is not packed, panels would mostly be padding, or memory is short.
+  Result<Matrix> Pack(const std::string& name, const Matrix& stored) {
+    constexpr std::int64_t kFewOutputs = 16;
+    const std::optional<kernels::Packing> packing = PackingOf(stored.dtype);
+    if (options_.layout == WeightLayout::kStored || !packing || stored.rows < kFewOutputs)
+      return stored;
+    const std::size_t panel_bytes = PanelBytes(*packing, stored.columns);
+    const std::size_t panels = PanelCount(stored.rows);
+    const auto bytes = CheckedMul(panels, panel_bytes);
+    if (!bytes || *bytes > options_.max_bytes - weights_.owned_bytes_) return stored;
+    Matrix packed = stored;
+    Tensor space = Tensor::Uninitialised(DType::kU8, {static_cast<std::int64_t>(*bytes)});
+    pool_.ParallelFor(panels, 1, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t panel = begin; panel < end; ++panel)
+        PackPanel(stored, panel, space.bytes().data() + panel * panel_bytes);
+    });
+    GiveBack(stored);
+    packed.packing = packing;
+    packed.panel_bytes = panel_bytes;
+    METIER_ASSIGN(const TensorView kept, Keep(name, std::move(space)));
+    packed.data = kept.bytes.data();
+    return packed;
+  }
+
+  // The stored form of a matrix that is packed now: memory is freed, pages of the map are dropped
+  // (they come back from the file if they are read again).
+  void GiveBack(const Matrix& stored) {
+    const std::span<const std::byte> bytes = {
+        stored.data, static_cast<std::size_t>(stored.rows) * stored.row_bytes};
+    if (!weights_.owned_.empty() && weights_.owned_.back().bytes().data() == stored.data) {
+      weights_.owned_bytes_ -= weights_.owned_.back().bytes().size();
+      weights_.owned_.pop_back();
+    } else {
+      DropMappedPages(bytes);
+    }
+  }
+
   Result<TensorView> View(const std::string& name) {
     if (files_ == nullptr) {
       METIER_ASSIGN(Tensor values, (*read_)(name));
@@ -167,34 +212,42 @@ class WeightLoader {
 
   Result<TensorView> Keep(const std::string& name, Tensor values) {
     weights_.owned_bytes_ += values.bytes().size();
-    if (weights_.owned_bytes_ > max_bytes_) {
+    if (weights_.owned_bytes_ > options_.max_bytes) {
       return Error(ErrorCode::kResourceExhausted,
                    fmt::format("{}: the weights that must be copied into memory come to {} bytes "
                                "here, the limit is {}; allow more memory, or use a file whose "
                                "tensors can be mapped as they are",
-                               name, weights_.owned_bytes_, max_bytes_));
+                               name, weights_.owned_bytes_, options_.max_bytes));
     }
     weights_.owned_.push_back(std::move(values));
     return weights_.owned_.back().view();
   }
 
   const ModelSpec& spec_;
-  std::uint64_t max_bytes_;
+  WeightOptions options_;
+  ThreadPool pool_;
   const model::ModelFiles* files_ = nullptr;
   const model::ParameterReader* read_ = nullptr;
   Weights weights_;
 };
 
-Result<Weights> Weights::FromFiles(const model::ModelFiles& files, std::uint64_t max_bytes) {
-  return WeightLoader(files.spec(), max_bytes).Load(&files, nullptr);
+Result<Weights> Weights::FromFiles(const model::ModelFiles& files, const WeightOptions& options) {
+  return WeightLoader(files.spec(), options).Load(&files, nullptr);
 }
 
 Result<Weights> Weights::FromReader(const ModelSpec& spec, const model::ParameterReader& read,
-                                    std::uint64_t max_bytes) {
-  return WeightLoader(spec, max_bytes).Load(nullptr, &read);
+                                    const WeightOptions& options) {
+  return WeightLoader(spec, options).Load(nullptr, &read);
 }
 
 void DecodeRow(const Matrix& matrix, std::int64_t row, std::span<float> out) {
+  if (matrix.packing) {
+    const auto output = static_cast<std::size_t>(row);
+    const auto& packed = kernels::Kernels().packed[static_cast<std::size_t>(*matrix.packing)];
+    packed.decode(matrix.data + output / kernels::kPanelOutputs * matrix.panel_bytes,
+                  output % kernels::kPanelOutputs, out.size(), out.data());
+    return;
+  }
   METIER_CHECK(format::DecodeToF32(matrix.dtype, matrix.Row(row), out).ok(),
                "a type that loading has decoded once");
 }

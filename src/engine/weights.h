@@ -6,25 +6,32 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "base/thread_pool.h"
+#include "kernels/packed.h"
 #include "model/model_files.h"
 #include "model/model_spec.h"
 #include "tensor/tensor.h"
 
 namespace metier::engine {
 
-// Rows of any stored type; aligned to the type's plain element. Borrowed from Weights.
+// Weights of any stored type, as rows or as panels (engine/packing.h); borrowed from Weights. Rows
+// are aligned to the type's plain element.
 struct Matrix {
   tensor::DType dtype = tensor::DType::kF32;
   std::int64_t rows = 0;
   std::int64_t columns = 0;
   const std::byte* data = nullptr;
-  std::size_t row_bytes = 0;
+  std::size_t row_bytes = 0;                // as rows only
+  std::optional<kernels::Packing> packing;  // nothing: rows
+  std::size_t panel_bytes = 0;              // packed only
 
+  // Requires rows.
   std::span<const std::byte> Row(std::int64_t row) const {
     return {data + static_cast<std::size_t>(row) * row_bytes, row_bytes};
   }
@@ -59,14 +66,26 @@ struct LayerWeights {
   std::vector<FeedForward> experts;
 };
 
+enum class WeightLayout {
+  kPacked,  // what can be packed is, as far as max_bytes goes; the rest as stored
+  kStored,  // rows, in the file's map where its bytes allow it: least memory, several times slower
+};
+
+struct WeightOptions {
+  WeightLayout layout = WeightLayout::kPacked;
+  std::uint64_t max_bytes = 0;  // of memory beside the map
+  int threads = 1;              // that pack
+};
+
 class Weights {
  public:
   // Shares the file's map. kResourceExhausted: what must be copied exceeds max_bytes, with both
   // numbers. kUnsupported: a stored type that nothing decodes.
-  static Result<Weights> FromFiles(const model::ModelFiles& files, std::uint64_t max_bytes);
+  static Result<Weights> FromFiles(const model::ModelFiles& files, const WeightOptions& options);
   // Every parameter from a function, as F32.
   static Result<Weights> FromReader(const model::ModelSpec& spec,
-                                    const model::ParameterReader& read, std::uint64_t max_bytes);
+                                    const model::ParameterReader& read,
+                                    const WeightOptions& options);
 
   Matrix tokens;     // [vocab, width]
   Matrix positions;  // learned positions only

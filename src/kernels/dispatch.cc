@@ -50,7 +50,8 @@ constexpr InstructionSet kInstructionSets[] = {
 #ifdef METIER_HAVE_AVX512
     {&kAvx512Table,
      [] {
-       return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512dq") != 0;
+       return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+              __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
      }},
 #endif
 };

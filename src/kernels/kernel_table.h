@@ -14,6 +14,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/packed.h"
+
 namespace metier::kernels {
 
 // Keys in one page of a KV cache, the unit in which attention walks over the past. Fixed, because
@@ -65,6 +67,13 @@ struct KernelTable {
   void (*multiply_f32)(const Product& product);
   void (*multiply_bf16)(const Product& product);
   void (*multiply_f16)(const Product& product);
+
+  // By Packing.
+  PackedKernels packed[kPackings];
+  // x[inner] becomes row `row` of `rows` in 8 bits (QuantisedRows). A value that is not finite
+  // makes its block's scale NaN.
+  void (*quantise_row)(const float* x, std::size_t inner, std::size_t row, std::size_t rows,
+                       std::int8_t* q, float* scale, std::int32_t* sums);
 
   void (*attention)(const Attention& attention);
 

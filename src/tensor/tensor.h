@@ -38,6 +38,8 @@ class Tensor {
   Tensor() = default;
   // Zero-filled. Requires whole blocks in a row.
   Tensor(DType dtype, Shape shape);
+  // For what is written in full at once: large tensors are not swept twice.
+  static Tensor Uninitialised(DType dtype, Shape shape);
 
   DType dtype() const { return dtype_; }
   const Shape& shape() const { return shape_; }

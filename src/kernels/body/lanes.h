@@ -10,6 +10,21 @@
 //   SelectGreaterEqual(a, b, x, y)     per lane: a >= b ? x : y
 //   RoundToInteger(x), PowerOfTwo(n)   nearest integer, |x| < 2^22; 2^n for integers -126..127
 //   ReduceAdd(x), ReduceMax(x)         over the lanes, in a fixed tree
+//
+// and for packed weights (kernels/packed.h):
+//
+//   kTileVectors kTilePackedRows kTileFloatRows    tiles of outputs x rows, 8-bit and float
+//   LoadU8 LoadI8 LoadLowNibbles LoadHighNibbles(p)    kLanes bytes as floats
+//   StoreI8(p)                         integers in [-128, 127] as bytes
+//   Bytes: 4 * kLanes of them          Load Store Set(x) And Or ShiftRight<n> ShiftLeft<n> (of
+//   16-bit
+//                                      lanes), LookUp(table of 16, indices < 16), Broadcast4(p):
+//                                      the same four bytes in each lane
+//   Ints: kLanes of 32 bits            Set(x), Of(bytes), ByteOfLane<n>() unsigned
+//   DotAdd(ints, codes, x)             per lane: + the sum of four products, codes unsigned, x
+//   signed;
+//                                      DotAddWide: the same where codes exceed 127
+//   FromInts(ints), LowBf16(ints), HighBf16(ints)
 #pragma once
 
 #include <cstddef>
@@ -21,6 +36,9 @@
 #else
 #define METIER_UNROLL _Pragma("GCC unroll 16")
 #endif
+
+// Sums handed to a function that is not inlined go through memory.
+#define METIER_INLINE __attribute__((always_inline)) inline
 
 namespace metier::kernels::body {
 

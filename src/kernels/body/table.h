@@ -5,9 +5,24 @@
 #include "kernels/body/attention.h"
 #include "kernels/body/elementwise.h"
 #include "kernels/body/norm.h"
+#include "kernels/body/packed_product.h"
+#include "kernels/body/packed_product_f32.h"
 #include "kernels/body/product.h"
+#include "kernels/body/quantise.h"
 
 namespace metier::kernels::body {
+
+template <class V, class Floats>
+constexpr PackedKernels PlainKernels() {
+  return {.multiply = &MultiplyFloats<V, Floats>, .decode = &DecodeOutput<V, Floats>};
+}
+
+template <class V, class F>
+constexpr PackedKernels QuantisedKernels() {
+  PackedKernels kernels = PlainKernels<V, QuantisedFloats<F>>();
+  kernels.multiply_int8 = &MultiplyInt8<V, F>;
+  return kernels;
+}
 
 template <class V>
 constexpr KernelTable TableOf(const char* name) {
@@ -16,6 +31,15 @@ constexpr KernelTable TableOf(const char* name) {
           .multiply_f32 = &Multiply<V, F32Weights>,
           .multiply_bf16 = &Multiply<V, Bf16Weights>,
           .multiply_f16 = &Multiply<V, F16Weights>,
+          .packed = {PlainKernels<V, F32Floats>(), PlainKernels<V, F16Floats>(),
+                     PlainKernels<V, Bf16Floats>(), QuantisedKernels<V, Q4_0Format>(),
+                     QuantisedKernels<V, Q4_1Format>(), QuantisedKernels<V, Q5_0Format>(),
+                     QuantisedKernels<V, Q5_1Format>(), QuantisedKernels<V, Q8_0Format>(),
+                     QuantisedKernels<V, Q2_KFormat>(), QuantisedKernels<V, Q3_KFormat>(),
+                     QuantisedKernels<V, Q4_KFormat>(), QuantisedKernels<V, Q5_KFormat>(),
+                     QuantisedKernels<V, Q6_KFormat>(), QuantisedKernels<V, IQ4_NLFormat>(),
+                     QuantisedKernels<V, IQ4_XSFormat>()},
+          .quantise_row = &QuantiseRow<V>,
           .attention = &Attend<V>,
           .rms_norm = &RmsNorm<V>,
           .layer_norm = &LayerNorm<V>,

@@ -1,4 +1,5 @@
-// kernels/isa/avx512.cc - sixteen lanes: AVX-512 F and DQ (Skylake-SP, Zen 4 and later).
+// kernels/isa/avx512.cc - sixteen lanes: AVX-512 F, BW, DQ and VNNI (Cascade Lake, Ice Lake, Zen 4
+// and later).
 #include <immintrin.h>
 
 #include "kernels/kernel_table.h"
@@ -6,11 +7,62 @@
 namespace metier::kernels {
 namespace {
 
+struct Bytes64 {
+  __m512i v;
+
+  static Bytes64 Load(const std::byte* p) { return {_mm512_loadu_si512(p)}; }
+  void Store(std::byte* p) const { _mm512_storeu_si512(p, v); }
+  static Bytes64 Set(int x) { return {_mm512_set1_epi8(static_cast<char>(x))}; }
+  static Bytes64 Broadcast4(const std::int8_t* p) {
+    std::int32_t four = 0;
+    __builtin_memcpy(&four, p, sizeof(four));
+    return {_mm512_set1_epi32(four)};
+  }
+  static Bytes64 LookUp(const std::uint8_t* table, Bytes64 index) {
+    const __m128i sixteen = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return {_mm512_shuffle_epi8(_mm512_broadcast_i32x4(sixteen), index.v)};
+  }
+  template <int kBits>
+  static Bytes64 ShiftRight(Bytes64 a) {
+    return {_mm512_srli_epi16(a.v, kBits)};
+  }
+  template <int kBits>
+  static Bytes64 ShiftLeft(Bytes64 a) {
+    return {_mm512_slli_epi16(a.v, kBits)};
+  }
+  friend Bytes64 And(Bytes64 a, Bytes64 b) { return {_mm512_and_si512(a.v, b.v)}; }
+  friend Bytes64 Or(Bytes64 a, Bytes64 b) { return {_mm512_or_si512(a.v, b.v)}; }
+};
+
+struct Ints16 {
+  __m512i v;
+
+  static Ints16 Set(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
+  template <int kByte>
+  Ints16 ByteOfLane() const {
+    return {_mm512_and_si512(_mm512_srli_epi32(v, 8 * kByte), _mm512_set1_epi32(255))};
+  }
+  static Ints16 Of(Bytes64 a) { return {a.v}; }
+  // In assembly, because GCC 12 copies the sums of the intrinsic from register to register.
+  friend Ints16 DotAdd(Ints16 sums, Bytes64 codes, Bytes64 x) {
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sums.v) : "v"(codes.v), "v"(x.v));
+    return sums;
+  }
+  friend Ints16 DotAddWide(Ints16 sums, Bytes64 codes, Bytes64 x) { return DotAdd(sums, codes, x); }
+};
+
 struct F32x16 {
+  using Bytes = Bytes64;
+  using Ints = Ints16;
   static constexpr std::size_t kLanes = 16;
   // 24 sums, 4 rows and a weight in 32 registers.
   static constexpr int kTileRows = 4;
   static constexpr int kTileOutputs = 6;
+  // 16 or 24 sums, 4 vectors of weights and one of activations.
+  static constexpr int kTileVectors = 4;
+  static constexpr int kTilePackedRows = 4;
+  static constexpr int kTileFloatRows = 6;
+  static constexpr std::size_t kFewRows = 32;  // up to which codes are not worth a copy
   __m512 v;
 
   static F32x16 Zero() { return {_mm512_setzero_ps()}; }
@@ -24,6 +76,29 @@ struct F32x16 {
     return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
   }
   void Store(float* p) const { _mm512_storeu_ps(p, v); }
+  static F32x16 FromInts(Ints16 x) { return {_mm512_cvtepi32_ps(x.v)}; }
+  static F32x16 LoadU8(const std::byte* p) {
+    return FromInts({_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))});
+  }
+  static F32x16 LoadI8(const std::byte* p) {
+    return FromInts({_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))});
+  }
+  static F32x16 LoadLowNibbles(const std::byte* p) {
+    const __m512i both = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    return FromInts({_mm512_and_si512(both, _mm512_set1_epi32(15))});
+  }
+  static F32x16 LoadHighNibbles(const std::byte* p) {
+    const __m512i both = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    return FromInts({_mm512_srli_epi32(both, 4)});
+  }
+  void StoreI8(std::int8_t* p) const {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
+  }
+  static F32x16 LowBf16(Ints16 x) { return {_mm512_castsi512_ps(_mm512_slli_epi32(x.v, 16))}; }
+  static F32x16 HighBf16(Ints16 x) {
+    const __m512i high = _mm512_set1_epi32(static_cast<int>(0xffff0000U));
+    return {_mm512_castsi512_ps(_mm512_and_si512(x.v, high))};
+  }
 
   friend F32x16 operator+(F32x16 a, F32x16 b) { return {_mm512_add_ps(a.v, b.v)}; }
   friend F32x16 operator-(F32x16 a, F32x16 b) { return {_mm512_sub_ps(a.v, b.v)}; }

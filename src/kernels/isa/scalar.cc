@@ -8,7 +8,7 @@ namespace metier::kernels {
 namespace {
 
 using Floats = float __attribute__((vector_size(16)));
-using Ints = std::int32_t __attribute__((vector_size(16)));
+using Int32s = std::int32_t __attribute__((vector_size(16)));
 using Bits = std::uint32_t __attribute__((vector_size(16)));
 
 float FloatOfHalf(std::uint16_t half) {
@@ -24,10 +24,75 @@ float FloatOfHalf(std::uint16_t half) {
   return sign == 0 ? subnormal : -subnormal;
 }
 
+using Octets = std::uint8_t __attribute__((vector_size(16)));
+using Shorts = std::uint16_t __attribute__((vector_size(16)));
+
+struct Bytes16 {
+  Octets v;
+
+  static Bytes16 Load(const std::byte* p) {
+    Bytes16 bytes;
+    __builtin_memcpy(&bytes.v, p, sizeof(bytes.v));
+    return bytes;
+  }
+  void Store(std::byte* p) const { __builtin_memcpy(p, &v, sizeof(v)); }
+  static Bytes16 Set(int x) {
+    Bytes16 bytes;
+    for (int i = 0; i < 16; ++i) bytes.v[i] = static_cast<std::uint8_t>(x);
+    return bytes;
+  }
+  static Bytes16 Broadcast4(const std::int8_t* p) {
+    Bytes16 bytes;
+    for (int i = 0; i < 16; ++i) bytes.v[i] = static_cast<std::uint8_t>(p[i % 4]);
+    return bytes;
+  }
+  static Bytes16 LookUp(const std::uint8_t* table, Bytes16 index) {
+    for (int i = 0; i < 16; ++i) index.v[i] = table[index.v[i]];
+    return index;
+  }
+  template <int kBits>
+  static Bytes16 ShiftRight(Bytes16 a) {
+    return {reinterpret_cast<Octets>(reinterpret_cast<Shorts>(a.v) >> kBits)};
+  }
+  template <int kBits>
+  static Bytes16 ShiftLeft(Bytes16 a) {
+    return {reinterpret_cast<Octets>(reinterpret_cast<Shorts>(a.v) << kBits)};
+  }
+  friend Bytes16 And(Bytes16 a, Bytes16 b) { return {a.v & b.v}; }
+  friend Bytes16 Or(Bytes16 a, Bytes16 b) { return {a.v | b.v}; }
+};
+
+struct Ints4 {
+  Int32s v;
+
+  static Ints4 Set(std::int32_t x) { return {Int32s{x, x, x, x}}; }
+  template <int kByte>
+  Ints4 ByteOfLane() const {
+    return {reinterpret_cast<Int32s>((reinterpret_cast<Bits>(v) >> (8 * kByte)) & 255U)};
+  }
+  static Ints4 Of(Bytes16 a) { return {reinterpret_cast<Int32s>(a.v)}; }
+  friend Ints4 DotAdd(Ints4 sums, Bytes16 codes, Bytes16 x) {
+    for (int lane = 0; lane < 4; ++lane) {
+      std::int32_t sum = sums.v[lane];
+      for (int i = 4 * lane; i < 4 * lane + 4; ++i)
+        sum += static_cast<std::int32_t>(codes.v[i]) * static_cast<std::int8_t>(x.v[i]);
+      sums.v[lane] = sum;
+    }
+    return sums;
+  }
+  friend Ints4 DotAddWide(Ints4 sums, Bytes16 codes, Bytes16 x) { return DotAdd(sums, codes, x); }
+};
+
 struct F32x4 {
+  using Bytes = Bytes16;
+  using Ints = Ints4;
   static constexpr std::size_t kLanes = 4;
   static constexpr int kTileRows = 4;
   static constexpr int kTileOutputs = 2;
+  static constexpr int kTileVectors = 2;
+  static constexpr int kTilePackedRows = 2;
+  static constexpr int kTileFloatRows = 4;
+  static constexpr std::size_t kFewRows = 4;  // up to which codes are not worth a copy
   Floats v;
 
   static F32x4 Zero() { return {Floats{}}; }
@@ -42,6 +107,36 @@ struct F32x4 {
   }
   void Store(float* p) const {
     for (int i = 0; i < 4; ++i) p[i] = v[i];
+  }
+  // Each byte as `get` reads it.
+  template <class Get>
+  static F32x4 LoadFour(const std::byte* p, Get get) {
+    F32x4 x = Zero();
+    for (int i = 0; i < 4; ++i) x.v[i] = static_cast<float>(get(static_cast<std::uint8_t>(p[i])));
+    return x;
+  }
+  static F32x4 LoadU8(const std::byte* p) {
+    return LoadFour(p, [](std::uint8_t x) { return static_cast<int>(x); });
+  }
+  static F32x4 LoadI8(const std::byte* p) {
+    return LoadFour(p,
+                    [](std::uint8_t x) { return static_cast<int>(static_cast<std::int8_t>(x)); });
+  }
+  static F32x4 LoadLowNibbles(const std::byte* p) {
+    return LoadFour(p, [](std::uint8_t x) { return x & 15; });
+  }
+  static F32x4 LoadHighNibbles(const std::byte* p) {
+    return LoadFour(p, [](std::uint8_t x) { return x >> 4; });
+  }
+  void StoreI8(std::int8_t* p) const {
+    for (int i = 0; i < 4; ++i) p[i] = static_cast<std::int8_t>(v[i]);
+  }
+  static F32x4 FromInts(Ints4 x) { return {__builtin_convertvector(x.v, Floats)}; }
+  static F32x4 LowBf16(Ints4 x) {
+    return {reinterpret_cast<Floats>(reinterpret_cast<Bits>(x.v) << 16)};
+  }
+  static F32x4 HighBf16(Ints4 x) {
+    return {reinterpret_cast<Floats>(reinterpret_cast<Bits>(x.v) & 0xffff0000U)};
   }
 
   friend F32x4 operator+(F32x4 a, F32x4 b) { return {a.v + b.v}; }
@@ -60,7 +155,7 @@ struct F32x4 {
     return (x + magic) - magic;
   }
   friend F32x4 PowerOfTwo(F32x4 n) {
-    const Ints exponent = (__builtin_convertvector(n.v, Ints) + 127) << 23;
+    const Int32s exponent = (__builtin_convertvector(n.v, Int32s) + 127) << 23;
     return {reinterpret_cast<Floats>(exponent)};
   }
   friend float ReduceAdd(F32x4 x) { return (x.v[0] + x.v[2]) + (x.v[1] + x.v[3]); }

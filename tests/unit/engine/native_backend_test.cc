@@ -234,7 +234,7 @@ TEST(Compute, StoredTypesMultiplyLikeTheirFloats) {
                        .data = reinterpret_cast<const std::byte*>(decoded.data()),
                        .row_bytes = kColumns * sizeof(float)};
     for (const kernels::KernelTable* table : kernels::SupportedTables()) {
-      Compute compute(*table, 2);
+      Compute compute(*table, 2, Arithmetic::kExact);
       std::vector<float> a(5 * kRows);
       std::vector<float> b(5 * kRows);
       compute.Multiply(packed, nullptr, x.data(), 5, a.data());
@@ -265,7 +265,7 @@ TEST(Compute, OneDnnMultipliesManyRowsWithinItsRounding) {
                    .data = stored.data(),
                    .row_bytes = stored.size() / kRows};
     std::vector<float> out(kBatch * kRows);
-    Compute compute(kernels::Kernels(), 2, &MultiplyOneDnn);
+    Compute compute(kernels::Kernels(), 2, Arithmetic::kExact, &MultiplyOneDnn);
     compute.Multiply(w, bias.data(), x.data(), kBatch, out.data());
     const double unit = dtype == tensor::DType::kF32 ? kColumns * 0x1p-23 : 0x1p-8;
     for (std::size_t r = 0; r < kBatch; ++r) {

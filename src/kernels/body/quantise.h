@@ -1,0 +1,45 @@
+// kernels/body/quantise.h - a row of activations in 8 bits, a scale for each block of kBlockInner.
+#pragma once
+
+#include "kernels/body/lanes.h"
+#include "kernels/packed.h"
+
+namespace metier::kernels::body {
+
+// Writes row `row` of `rows` (layout: QuantisedRows). A block with a value that is not finite gets
+// the scale NaN, so that it is not hidden.
+template <class V>
+void QuantiseRow(const float* x, std::size_t inner, std::size_t row, std::size_t rows,
+                 std::int8_t* q, float* scale, std::int32_t* sums) {
+  for (std::size_t block = 0; block * kBlockInner < inner; ++block) {
+    const float* from = x + block * kBlockInner;
+    const std::size_t left = inner - block * kBlockInner;
+    float padded[kBlockInner];
+    if (left < kBlockInner) {
+      for (std::size_t i = 0; i < kBlockInner; ++i) padded[i] = i < left ? from[i] : 0.0F;
+      from = padded;
+    }
+    V largest = V::Zero();
+    V poison = V::Zero();  // 0 * x: NaN for what is not finite
+    for (std::size_t i = 0; i < kBlockInner; i += V::kLanes) {
+      const V value = V::Load(from + i);
+      largest = Max(Max(value, V::Zero() - value), largest);
+      poison = MulAdd(value, V::Zero(), poison);
+    }
+    const float most = ReduceMax(largest);
+    const std::size_t at = block * rows + row;
+    scale[at] = most / 127.0F + ReduceAdd(poison);
+    const V inverse = V::Set(most >= __FLT_MIN__ ? 127.0F / most : 0.0F);
+    std::int8_t* out = q + at * kBlockInner;
+    for (std::size_t i = 0; i < kBlockInner; i += V::kLanes)
+      RoundToInteger(V::Load(from + i) * inverse).StoreI8(out + i);
+    std::int32_t* block_sums = sums + at * kBlockSums;
+    for (std::size_t s = 0; s < kBlockSums; ++s) {
+      std::int32_t sum = 0;
+      for (std::size_t i = 0; i < kSumInner; ++i) sum += out[s * kSumInner + i];
+      block_sums[s] = sum;
+    }
+  }
+}
+
+}  // namespace metier::kernels::body
