@@ -201,10 +201,6 @@ void DecodeQ6_K(const std::byte* in, float* out, std::size_t blocks) {
   }
 }
 
-// The 16 values of IQ4: dense near zero, where trained weights are (GGUF specification).
-constexpr std::array<float, 16> kIq4Values = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                              1,    13,   25,  38,  53,  69,  89,  113};
-
 void DecodeIq4Group(const std::byte* q, float scale, float* out) {
   for (int i = 0; i < 16; ++i) {
     out[i] = scale * kIq4Values[static_cast<std::size_t>(Low(q[i]))];

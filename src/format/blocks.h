@@ -17,11 +17,16 @@
 //   IQ4_XS  d | u16 high scale bits | 4 low scale bytes | 128 x 2 nibbles      d (s - 32) table[q]
 #pragma once
 
+#include <array>
 #include <cstddef>
 
 #include "tensor/dtype.h"
 
 namespace metier::format {
+
+// The 16 values of IQ4: dense near zero, where trained weights are (GGUF specification).
+inline constexpr std::array<float, 16> kIq4Values = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                                     1,    13,   25,  38,  53,  69,  89,  113};
 
 // Decodes `blocks` blocks. in: blocks * block_bytes, any alignment; out: blocks * block_elements.
 using BlockDecoder = void (*)(const std::byte* in, float* out, std::size_t blocks);

@@ -14,8 +14,9 @@ namespace metier::format {
 // without a decoder (integers, F8 of packed checkpoints), by name.
 Status DecodeToF32(tensor::DType dtype, std::span<const std::byte> in, std::span<float> out);
 
-// Rounds to nearest even (F16, BF16) or quantises (Q8_0: scale = absmax / 127). kUnsupported: a
-// type we do not write.
+// Rounds or quantises (format/encode_blocks.h says how). out: the bytes of in.size() elements,
+// whole blocks. kUnsupported: a type we do not write. kInvalidArgument: of a quantised type, a
+// value that is not finite or too large for an f16 scale.
 Status EncodeFromF32(tensor::DType dtype, std::span<const float> in, std::span<std::byte> out);
 
 // The whole tensor as F32.

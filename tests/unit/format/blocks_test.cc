@@ -85,29 +85,6 @@ TEST(Blocks, QuantisedModelsDecodeAsTheReferenceReadsThem) {
   EXPECT_EQ(models, 13);
 }
 
-TEST(Encode, Q8_0IsTheReferenceQuantiser) {
-  METIER_NEEDS_SHARED(shared);
-  const std::vector<float> source = test::ReadF32(shared + "/fixtures/blocks/src_f32.bin");
-  const std::string expected = test::ReadAll(shared + "/fixtures/blocks/Q8_0.q.bin");
-  std::string out(expected.size(), '\0');
-  ASSERT_OK(
-      EncodeFromF32(DType::kQ8_0, source, {reinterpret_cast<std::byte*>(out.data()), out.size()}));
-  EXPECT_TRUE(out == expected);
-}
-
-TEST(Encode, HalfTypesRoundAsTheReferenceDoes) {
-  METIER_NEEDS_SHARED(shared);
-  const std::vector<float> source = test::ReadF32(shared + "/fixtures/blocks/src_f32.bin");
-  for (const char* name : {"F16", "BF16"}) {
-    const std::string expected =
-        test::ReadAll(shared + "/fixtures/blocks/" + name + std::string(".q.bin"));
-    std::string out(expected.size(), '\0');
-    ASSERT_OK(EncodeFromF32(*tensor::DTypeFromName(name), source,
-                            {reinterpret_cast<std::byte*>(out.data()), out.size()}));
-    EXPECT_TRUE(out == expected) << name;
-  }
-}
-
 TEST(Encode, Q8_0ErrorIsAtMostHalfAStepAndTheScalesRounding) {
   std::vector<float> source(64);
   for (std::size_t i = 0; i < source.size(); ++i)
@@ -124,27 +101,11 @@ TEST(Encode, Q8_0ErrorIsAtMostHalfAStepAndTheScalesRounding) {
   }
 }
 
-TEST(Encode, Q8_0OfTinyValuesIsZeroAndOfInfinityAnError) {
-  std::vector<float> source(32, 1e-41F);
-  std::vector<std::byte> packed(34);
-  ASSERT_OK(EncodeFromF32(DType::kQ8_0, source, packed));
-  std::vector<float> out(32, 1.0F);
-  ASSERT_OK(DecodeToF32(DType::kQ8_0, packed, out));
-  EXPECT_EQ(out, std::vector<float>(32, 0.0F));
-  source[5] = INFINITY;
-  EXPECT_ERROR(EncodeFromF32(DType::kQ8_0, source, packed), ErrorCode::kInvalidArgument,
-               "not finite");
-  source[5] = 1e38F;
-  EXPECT_ERROR(EncodeFromF32(DType::kQ8_0, source, packed), ErrorCode::kInvalidArgument,
-               "f16 scale");
-}
-
 TEST(Decode, RefusesWhatItCannotDo) {
   std::vector<std::byte> bytes(64);
   std::vector<float> out(8);
   EXPECT_ERROR(DecodeToF32(DType::kI64, bytes, out), ErrorCode::kUnsupported, "I64");
   EXPECT_ERROR(DecodeToF32(DType::kF32, bytes, out), ErrorCode::kInvalidArgument, "64 bytes given");
-  EXPECT_ERROR(EncodeFromF32(DType::kQ4_K, {}, {}), ErrorCode::kUnsupported, "Q4_K");
   EXPECT_ERROR(DecodeTensor({DType::kBool, {64}, bytes}), ErrorCode::kUnsupported, "BOOL");
 }
 
