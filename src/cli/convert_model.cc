@@ -93,7 +93,7 @@ GgufMetadata TokenizerKeys(const format::GgufFile& file) {
   return keys;
 }
 
-Result<Json> WriteGguf(const model::ModelFiles& files, tensor::DType dtype,
+Result<Json> WriteGguf(const model::ModelFiles& files, const model::GgufOptions& options,
                        const model::MergedModel& model, const std::string& out) {
   GgufMetadata metadata;
   if (files.gguf() != nullptr) {
@@ -101,7 +101,7 @@ Result<Json> WriteGguf(const model::ModelFiles& files, tensor::DType dtype,
   } else {
     METIER_TRY(AddVocabulary(files.path(), metadata));
   }
-  METIER_TRY(model::WriteGgufModel(out, model.spec, dtype, metadata, model.read));
+  METIER_TRY(model::WriteGgufModel(out, model.spec, options, metadata, model.read));
   if (metadata.count(kHuggingFaceKey) != 0) return Json(kHuggingFaceKey);
   if (metadata.count("tokenizer.ggml.model") != 0) return Json("tokenizer.ggml.*");
   return Json(nullptr);
@@ -171,6 +171,12 @@ Result<Json> ConvertModel(const Conversion& conversion) {
       conversion.to == "gguf" || (conversion.to == "auto" && fs::path(out).extension() == ".gguf");
   METIER_ASSIGN(const ModelPath place, ResolveModelPath(conversion.model, conversion.adapter));
   METIER_ASSIGN(const model::ModelFiles files, model::ModelFiles::Open(place.base));
+  if (!gguf && conversion.head_dtype != "auto") {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("--head-dtype {}: tensors of a Hugging Face directory have one type; "
+                             "leave it out, or write a GGUF",
+                             conversion.head_dtype));
+  }
   tensor::DType dtype = CommonType(files);
   if (conversion.dtype != "auto") {
     dtype = tensor::DTypeFromName(conversion.dtype).value_or(dtype);
@@ -178,7 +184,9 @@ Result<Json> ConvertModel(const Conversion& conversion) {
   METIER_ASSIGN(const model::MergedModel merged, WithAdapter(files, place.adapter));
   Json tokenizer;
   if (gguf) {
-    METIER_ASSIGN(tokenizer, WriteGguf(files, dtype, merged, out));
+    const model::GgufOptions options{.dtype = dtype,
+                                     .head_dtype = tensor::DTypeFromName(conversion.head_dtype)};
+    METIER_ASSIGN(tokenizer, WriteGguf(files, options, merged, out));
   } else {
     FolderInTheMaking folder(out);
     METIER_ASSIGN(tokenizer, WriteFolder(files, dtype, merged, folder.path()));

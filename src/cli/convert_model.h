@@ -13,9 +13,9 @@ struct Conversion {
   std::string model;    // specialist, model directory or .gguf file
   std::string adapter;  // PEFT directory to merge; "": a specialist's own, or none
   std::string out;
-  std::string to = "auto";  // "gguf", "huggingface"; auto: by the ending of `out`
-  std::string dtype =
-      "auto";  // "F32", "F16", "BF16", "Q8_0"; auto: the type of the model's largest part
+  std::string to = "auto";          // "gguf", "huggingface"; auto: by the ending of `out`
+  std::string dtype = "auto";       // "BF16", "Q4_K"; auto: the type of the model's largest part
+  std::string head_dtype = "auto";  // of embedding and head in a GGUF; auto: model::GgufOptions
 };
 
 // What was written: {"out", "format", "dtype", "parameters", "merged", "tokenizer"}. `out` appears

@@ -67,10 +67,18 @@ using ParameterReader = std::function<Result<tensor::Tensor>(const std::string& 
 Status WriteHuggingFaceModel(const std::string& folder, const ModelSpec& spec, tensor::DType dtype,
                              const ParameterReader& read);
 
-// Writes a GGUF of F32, F16, BF16 or Q8_0. Norms, biases, positions, token types and the router
-// stay F32, rows that are not whole Q8_0 blocks become F16. `metadata`: tokenizer and general keys;
-// what describes the model is ours. kUnsupported: families and specs without a GGUF form.
-Status WriteGgufModel(const std::string& path, const ModelSpec& spec, tensor::DType dtype,
+struct GgufOptions {
+  tensor::DType dtype = tensor::DType::kBF16;
+  // Of the token embedding and the head; nothing: as `dtype`, but at least Q6_K.
+  std::optional<tensor::DType> head_dtype = {};
+  int threads = 0;  // that encode; 0: ThreadPool::DefaultThreads()
+};
+
+// Writes a GGUF of any type that format::EncodableTypes() lists. model/gguf_types.h says which
+// tensors get it and which another: norms and their like stay F32, and so on. `metadata`: tokenizer
+// and general keys; what describes the model is ours. kUnsupported: families and specs without a
+// GGUF form. kInvalidArgument: a type that cannot be written.
+Status WriteGgufModel(const std::string& path, const ModelSpec& spec, const GgufOptions& options,
                       const std::map<std::string, format::GgufValue>& metadata,
                       const ParameterReader& read);
 

@@ -6,9 +6,11 @@
 
 #include "base/json.h"
 #include "base/rng.h"
+#include "base/thread_pool.h"
 #include "format/decode.h"
 #include "format/gguf.h"
 #include "format/safetensors.h"
+#include "model/gguf_types.h"
 #include "model/model_files.h"
 #include "model/pooling_files.h"
 #include "model/stored_tensors.h"
@@ -47,6 +49,7 @@ class Assembler {
             fmt::format("parameter '{}': {} {} was given, F32 {} expected", rules_[part].ours,
                         tensor::InfoOf(ours.dtype()).name, tensor::FormatShape(ours.shape()),
                         tensor::FormatShape(parameters_[part].shape)));
+      if (IsStoredAsIs(rules_[part]) && ours.shape() == tensor.shape) return ours;
       Store(rules_[part], spec_.head_dim, ours, stored);
     }
     return stored;
@@ -60,21 +63,51 @@ class Assembler {
   const ParameterReader& read_;
 };
 
-// Encodes piece by piece: a large tensor is not held twice.
-Status Encode(const format::TensorInfo& info, const Tensor& values, const format::ByteSink& sink) {
-  constexpr std::size_t kPiece = std::size_t{1} << 20;  // elements; whole blocks of every type
-  std::vector<std::byte> bytes;
-  for (std::span<const float> rest = values.f32(); !rest.empty();) {
-    const auto piece = rest.first(std::min(kPiece, rest.size()));
-    rest = rest.subspan(piece.size());
-    const auto size = tensor::BytesFor(info.dtype, piece.size());
-    bytes.resize(static_cast<std::size_t>(size.value_or(0)));
-    auto encoded = format::EncodeFromF32(info.dtype, piece, bytes);
-    if (!encoded.ok()) return std::move(encoded).error().With("tensor '" + info.name + "'");
-    METIER_TRY(sink(bytes));
+// Encodes piece by piece, each piece on all threads: a large tensor is not held twice.
+class Encoder {
+ public:
+  explicit Encoder(int threads) : pool_(threads > 0 ? threads : ThreadPool::DefaultThreads()) {}
+
+  Status Encode(const format::TensorInfo& info, const Tensor& values,
+                const format::ByteSink& sink) {
+    for (std::span<const float> rest = values.f32(); !rest.empty();) {
+      const auto piece = rest.first(std::min(kPiece, rest.size()));
+      rest = rest.subspan(piece.size());
+      bytes_.resize(BytesOf(info.dtype, piece.size()));
+      auto encoded = EncodePiece(info.dtype, piece);
+      if (!encoded.ok()) return std::move(encoded).error().With("tensor '" + info.name + "'");
+      METIER_TRY(sink(bytes_));
+    }
+    return Ok();
   }
-  return Ok();
-}
+
+ private:
+  // Elements: whole blocks of every type.
+  static constexpr std::size_t kPiece = std::size_t{1} << 20;
+  static constexpr std::size_t kPart = std::size_t{1} << 14;  // a thread's
+
+  static std::size_t BytesOf(DType dtype, std::size_t elements) {
+    return static_cast<std::size_t>(tensor::BytesFor(dtype, elements).value_or(0));
+  }
+
+  Status EncodePiece(DType dtype, std::span<const float> piece) {
+    const std::size_t parts = (piece.size() + kPart - 1) / kPart;
+    std::vector<Status> done(parts);
+    pool_.ParallelFor(parts, 1, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t i = begin; i < end; ++i) {
+        const auto part = piece.subspan(i * kPart, std::min(kPart, piece.size() - i * kPart));
+        done[i] = format::EncodeFromF32(
+            dtype, part,
+            std::span(bytes_).subspan(BytesOf(dtype, i * kPart), BytesOf(dtype, part.size())));
+      }
+    });
+    for (Status& part : done) METIER_TRY(std::move(part));
+    return Ok();
+  }
+
+  ThreadPool pool_;
+  std::vector<std::byte> bytes_;
+};
 
 Status CheckDType(DType dtype, std::initializer_list<DType> allowed) {
   std::string names;
@@ -108,27 +141,10 @@ Result<Json> ConfigOf(const Family& family, const ModelSpec& spec, DType dtype) 
                                : ""));
 }
 
-DType GgufTypeOf(DType dtype, const StoredTensor& tensor, const std::string& ours) {
-  const bool small = tensor.shape.size() < 2 || ours == "embed.positions" ||
-                     ours == "embed.types" || ours.ends_with("router.weight");
-  if (small) return DType::kF32;
-  const std::int64_t block = tensor::InfoOf(dtype).block_elements;
-  return tensor.shape.back() % block == 0 ? dtype : DType::kF16;
-}
-
-// general.file_type, as the GGUF specification numbers them.
-std::uint64_t FileType(DType dtype) {
-  switch (dtype) {
-    case DType::kF16: return 1;
-    case DType::kQ8_0: return 7;
-    case DType::kBF16: return 32;
-    default: return 0;
-  }
-}
-
-GgufMetadata WithGeneralKeys(GgufMetadata ours, const GgufMetadata& given, DType dtype) {
+GgufMetadata WithGeneralKeys(GgufMetadata ours, const GgufMetadata& given,
+                             std::uint64_t file_type) {
   ours["general.type"] = std::string("model");
-  ours["general.file_type"] = FileType(dtype);
+  ours["general.file_type"] = file_type;
   ours["general.quantization_version"] = std::uint64_t{2};
   ours.insert(given.begin(), given.end());
   // Readers insist on the key; this value says that there is no vocabulary.
@@ -163,20 +179,21 @@ Status WriteHuggingFaceModel(const std::string& folder, const ModelSpec& spec, D
   std::vector<format::TensorInfo> infos;
   for (const StoredTensor& tensor : assembler.tensors())
     infos.push_back({tensor.name, dtype, tensor.shape});
+  Encoder encoder(0);
   METIER_TRY(format::StreamSafetensorsModel(
       folder, infos, {{"format", "pt"}},
       [&](std::size_t index, const format::ByteSink& sink) -> Status {
         METIER_ASSIGN(const Tensor values, assembler.Assemble(index));
-        return Encode(infos[index], values, sink);
+        return encoder.Encode(infos[index], values, sink);
       }));
   METIER_TRY(WritePooling(folder, spec));
   return WriteFileAtomic(folder + "/config.json", DumpPretty(config));
 }
 
-Status WriteGgufModel(const std::string& path, const ModelSpec& spec, DType dtype,
+Status WriteGgufModel(const std::string& path, const ModelSpec& spec, const GgufOptions& options,
                       const std::map<std::string, format::GgufValue>& metadata,
                       const ParameterReader& read) {
-  METIER_TRY(CheckDType(dtype, {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0}));
+  METIER_ASSIGN(const GgufTypes types, GgufTypes::Create(options.dtype, options.head_dtype));
   METIER_TRY(Validate(spec));
   METIER_ASSIGN(const Family* family, FindFamily(spec.family));
   if (family->to_gguf == nullptr)
@@ -187,18 +204,18 @@ Status WriteGgufModel(const std::string& path, const ModelSpec& spec, DType dtyp
   const Assembler assembler(spec, family->gguf_rules(spec), read);
   std::vector<format::TensorInfo> infos;
   for (const StoredTensor& tensor : assembler.tensors())
-    infos.push_back(
-        {tensor.name, GgufTypeOf(dtype, tensor, assembler.NameOf(tensor)), tensor.shape});
+    infos.push_back({tensor.name, types.Of(assembler.NameOf(tensor), tensor.shape), tensor.shape});
   const bool factors =
       spec.position == PositionKind::kRope &&
       (spec.rope.scaling == RopeScaling::kLlama3 || spec.rope.scaling == RopeScaling::kFactors);
   if (factors) infos.push_back({"rope_freqs.weight", DType::kF32, {spec.head_dim / 2}});
-  return format::StreamGguf(path, WithGeneralKeys(std::move(ours), metadata, dtype), infos,
-                            [&](std::size_t index, const format::ByteSink& sink) -> Status {
+  Encoder encoder(options.threads);
+  return format::StreamGguf(path, WithGeneralKeys(std::move(ours), metadata, types.file_type),
+                            infos, [&](std::size_t index, const format::ByteSink& sink) -> Status {
                               if (index == assembler.tensors().size())
                                 return sink(RopeFactorTensor(spec).bytes());
                               METIER_ASSIGN(const Tensor values, assembler.Assemble(index));
-                              return Encode(infos[index], values, sink);
+                              return encoder.Encode(infos[index], values, sink);
                             });
 }
 

@@ -164,6 +164,11 @@ Result<Tensor> LoadPlacedF32(const Placement& at) {
   return values;
 }
 
+bool IsStoredAsIs(const TensorRule& rule) {
+  return !rule.transpose && rule.order == RowOrder::kAsIs && rule.rows.run == 0 &&
+         rule.expert < 0 && rule.add == 0;
+}
+
 void Store(const TensorRule& rule, std::int64_t head_dim, const Tensor& ours, Tensor& stored) {
   const tensor::Shape& shape = ours.shape();
   const auto in = static_cast<std::size_t>(RowLength(shape));

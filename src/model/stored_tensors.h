@@ -48,6 +48,9 @@ std::optional<tensor::TensorView> BorrowPlaced(const Placement& at);
 Result<tensor::Tensor> LoadPlaced(const Placement& at);
 Result<tensor::Tensor> LoadPlacedF32(const Placement& at);
 
+// Whether a parameter is a whole tensor of theirs, value for value, when their shapes are equal.
+bool IsStoredAsIs(const TensorRule& rule);
+
 // The reverse: puts a parameter's F32 values to their places in `stored`, the tensor of theirs (for
 // an expert: all experts). Requires matching shapes.
 void Store(const TensorRule& rule, std::int64_t head_dim, const tensor::Tensor& ours,

@@ -1,4 +1,5 @@
 // metier convert: a model in another format or type.
+#include <initializer_list>
 #include <string>
 
 #include "cli/convert_model.h"
@@ -6,6 +7,11 @@
 
 namespace metier::cli {
 namespace {
+
+// "auto" and format::EncodableTypes().
+constexpr std::initializer_list<const char*> kTypeNames = {
+    "auto", "F32",  "F16",  "BF16", "Q4_0", "Q4_1", "Q5_0",   "Q5_1",
+    "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS"};
 
 struct ConvertOptions {
   Conversion conversion;
@@ -18,8 +24,13 @@ struct ConvertOptions {
     field("to", conversion.to, "format; auto: by the ending of --out")
         .OneOf({"auto", "huggingface", "gguf"});
     field("dtype", conversion.dtype,
-          "type of the weights; auto: the one that most have (F16 for a quantised model)")
-        .OneOf({"auto", "F32", "F16", "BF16", "Q8_0"});
+          "type of the weights; auto: the one that most have (F16 for a quantised model); a "
+          "directory takes F32, F16 and BF16")
+        .OneOf(kTypeNames);
+    field("head-dtype", conversion.head_dtype,
+          "type of the token embedding and the head in a GGUF; auto: as --dtype, but Q6_K where "
+          "that is smaller")
+        .OneOf(kTypeNames);
     field("adapter", conversion.adapter, "PEFT adapter directory to merge into the weights");
   }
 };
@@ -35,6 +46,7 @@ Result<Outcome> Convert(const ConvertOptions& options, Console& console) {
 constinit const Verb kConvertVerb = MakeVerb<ConvertOptions, Convert>(
     "convert", "write a model in another format or type",
     "metier convert models/Qwen2.5-0.5B-Instruct --out qwen.gguf --dtype Q8_0\n"
+    "metier convert merged --out merged.gguf --dtype Q4_K\n"
     "metier convert model.gguf --out model-hf --dtype BF16");
 
 }  // namespace metier::cli

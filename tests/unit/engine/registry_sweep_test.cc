@@ -217,8 +217,8 @@ TEST_P(FamilySweep, SavedAndLoadedItIsTheSameModel) {
   ASSERT_OK(model::WriteHuggingFaceModel(folder / "hf", spec_, tensor::DType::kF32, read));
   std::vector<std::string> paths = {folder / "hf"};
   if (GetParam()->from_gguf != nullptr) {
-    const Status written =
-        model::WriteGgufModel(folder / "model.gguf", spec_, tensor::DType::kF32, {}, read);
+    const Status written = model::WriteGgufModel(folder / "model.gguf", spec_,
+                                                 {.dtype = tensor::DType::kF32}, {}, read);
     // Some tiny models use what the format cannot say (model/ tests which).
     if (written.ok()) {
       paths.push_back(folder / "model.gguf");

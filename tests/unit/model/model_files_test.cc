@@ -155,16 +155,56 @@ TEST_F(ModelFilesTest, WriterRefusesSpecsThatTheFormCannotHold) {
   spec_.rope = {.scaling = RopeScaling::kFactors, .factors = {1, 2, 3, 4}};
   EXPECT_ERROR(WriteHuggingFaceModel(temp_.path(), spec_, DType::kF32, Random()),
                ErrorCode::kInvalidArgument, "rotary factors");
-  EXPECT_OK(WriteGgufModel(temp_ / "m.gguf", spec_, DType::kF32, {}, Random()));
+  EXPECT_OK(WriteGgufModel(temp_ / "m.gguf", spec_, {.dtype = DType::kF32}, {}, Random()));
   EXPECT_ERROR(WriteHuggingFaceModel(temp_.path(), spec_, DType::kQ8_0, Random()),
                ErrorCode::kInvalidArgument, "Q8_0");
-  EXPECT_ERROR(WriteGgufModel(temp_ / "m.gguf", spec_, DType::kQ4_K, {}, Random()),
-               ErrorCode::kInvalidArgument, "Q4_K");
+  EXPECT_ERROR(WriteGgufModel(temp_ / "m.gguf", spec_, {.dtype = DType::kQ8_K}, {}, Random()),
+               ErrorCode::kInvalidArgument, "Q8_K");
+  EXPECT_ERROR(WriteGgufModel(temp_ / "m.gguf", spec_,
+                              {.dtype = DType::kQ4_K, .head_dtype = DType::kI64}, {}, Random()),
+               ErrorCode::kInvalidArgument, "I64");
+}
+
+TEST_F(ModelFilesTest, GgufTypesFollowTheLengthOfRows) {
+  spec_ = (*FindFamily("llama"))->tiny();
+  spec_.width = 256;
+  spec_.hidden = 96;  // whole blocks of 32 only
+  ASSERT_OK(WriteGgufModel(temp_ / "m.gguf", spec_, {.dtype = DType::kQ4_K}, {}, Random()));
+  ASSERT_OK_AND_ASSIGN(const ModelFiles mixed, ModelFiles::Open(temp_ / "m.gguf"));
+  EXPECT_EQ(mixed.StoredType("embed.tokens"), DType::kQ6_K);
+  EXPECT_EQ(mixed.StoredType("layers.0.ffn.up.weight"), DType::kQ4_K);
+  EXPECT_EQ(mixed.StoredType("layers.0.ffn.down.weight"), DType::kQ5_0);
+  EXPECT_EQ(mixed.StoredType("layers.0.attn_norm.weight"), DType::kF32);
+  ASSERT_OK_AND_ASSIGN(const format::GgufFile file, format::GgufFile::Open(temp_ / "m.gguf"));
+  const format::GgufValue* type = file.Metadata("general.file_type");
+  ASSERT_NE(type, nullptr);
+  EXPECT_EQ(std::get<std::uint64_t>(*type), 14U);
+
+  spec_.width = 32;
+  const GgufOptions same{.dtype = DType::kQ4_0, .head_dtype = DType::kQ4_0};
+  ASSERT_OK(WriteGgufModel(temp_ / "m.gguf", spec_, same, {}, Random()));
+  ASSERT_OK_AND_ASSIGN(const ModelFiles small, ModelFiles::Open(temp_ / "m.gguf"));
+  EXPECT_EQ(small.StoredType("embed.tokens"), DType::kQ4_0);
+  ASSERT_OK(WriteGgufModel(temp_ / "m.gguf", spec_, {.dtype = DType::kIQ4_XS}, {}, Random()));
+  ASSERT_OK_AND_ASSIGN(const ModelFiles short_rows, ModelFiles::Open(temp_ / "m.gguf"));
+  EXPECT_EQ(short_rows.StoredType("embed.tokens"), DType::kQ8_0);
+  EXPECT_EQ(short_rows.StoredType("layers.0.attn.q.weight"), DType::kIQ4_NL);
+}
+
+TEST_F(ModelFilesTest, EncodesToTheSameBytesOnAnyNumberOfThreads) {
+  spec_ = (*FindFamily("llama"))->tiny();
+  spec_.width = 256;
+  spec_.hidden = 512;  // tensors of several parts
+  ASSERT_OK(WriteGgufModel(temp_ / "one.gguf", spec_, {.dtype = DType::kQ4_K, .threads = 1}, {},
+                           Random()));
+  ASSERT_OK(WriteGgufModel(temp_ / "three.gguf", spec_, {.dtype = DType::kQ4_K, .threads = 3}, {},
+                           Random()));
+  EXPECT_TRUE(test::ReadAll(temp_ / "one.gguf") == test::ReadAll(temp_ / "three.gguf"));
 }
 
 TEST_F(ModelFilesTest, QuantisedGgufKeepsSmallTensorsAndShortRows) {
   spec_ = (*FindFamily("mixtral"))->tiny();  // hidden 48: rows of `down` are no whole blocks
-  ASSERT_OK(WriteGgufModel(temp_ / "m.gguf", spec_, DType::kQ8_0, {}, Random()));
+  ASSERT_OK(WriteGgufModel(temp_ / "m.gguf", spec_, {.dtype = DType::kQ8_0}, {}, Random()));
   ASSERT_OK_AND_ASSIGN(const ModelFiles files, ModelFiles::Open(temp_ / "m.gguf"));
   EXPECT_EQ(files.StoredType("layers.0.attn.q.weight"), DType::kQ8_0);
   EXPECT_EQ(files.StoredType("layers.0.experts.1.up.weight"), DType::kQ8_0);
@@ -183,7 +223,7 @@ TEST_F(ModelFilesTest, QuantisedGgufKeepsSmallTensorsAndShortRows) {
 
 TEST_F(ModelFilesTest, ReadsExpertsThatLieInTensorsOfTheirOwn) {
   spec_ = (*FindFamily("mixtral"))->tiny();
-  ASSERT_OK(WriteGgufModel(temp_ / "m.gguf", spec_, DType::kF32, {}, Random()));
+  ASSERT_OK(WriteGgufModel(temp_ / "m.gguf", spec_, {.dtype = DType::kF32}, {}, Random()));
   ASSERT_OK_AND_ASSIGN(const format::GgufFile whole, format::GgufFile::Open(temp_ / "m.gguf"));
   std::vector<format::NamedTensor> tensors;
   for (const std::string& name : whole.Names()) {

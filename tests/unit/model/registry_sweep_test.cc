@@ -68,7 +68,7 @@ TEST_P(EveryFamily, HuggingFaceDirectoryGivesTheModelBack) {
 TEST_P(EveryFamily, GgufGivesTheModelBack) {
   if (GetParam()->to_gguf == nullptr) {
     EXPECT_EQ(GetParam()->from_gguf, nullptr);
-    EXPECT_ERROR(WriteGgufModel("x", GetParam()->tiny(), DType::kF32, {}, nullptr),
+    EXPECT_ERROR(WriteGgufModel("x", GetParam()->tiny(), {.dtype = DType::kF32}, {}, nullptr),
                  ErrorCode::kUnsupported, "no GGUF form");
     return;
   }
@@ -80,8 +80,8 @@ TEST_P(EveryFamily, GgufGivesTheModelBack) {
     for (LayerSpec& layer : spec.layer)
       layer.sliding_window = spec.family == "smallthinker" && layer.rope ? 4096 : 0;
   }
-  ASSERT_OK(WriteGgufModel(temp / "m.gguf", spec, DType::kF32, {{"general.name", std::string("t")}},
-                           RandomOf(spec)));
+  ASSERT_OK(WriteGgufModel(temp / "m.gguf", spec, {.dtype = DType::kF32},
+                           {{"general.name", std::string("t")}}, RandomOf(spec)));
   ASSERT_OK_AND_ASSIGN(const ModelFiles files, ModelFiles::Open(temp / "m.gguf"));
   EXPECT_TRUE(files.spec() == spec);
   EXPECT_EQ(&files.family(), GetParam());
