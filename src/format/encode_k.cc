@@ -17,7 +17,7 @@ template <int N>
 float FitScale(const float* in, float low) {
   ScaleSearch<N> search(in);
   const float inverse = Inverse(Extreme(in, N));
-  std::array<float, N> levels;
+  std::array<float, N> levels{};
   for (int step = -kTenths; step <= kTenths; ++step) {
     const float factor = (low + 0.1F * static_cast<float>(step)) * inverse;
     for (std::size_t i = 0; i < N; ++i)
@@ -32,7 +32,7 @@ template <int N>
 float FitAbove(const float* in, float shift, float most) {
   ScaleSearch<N> search(in, shift);
   const float inverse = Inverse(*std::max_element(in, in + N) + shift);
-  std::array<float, N> levels;
+  std::array<float, N> levels{};
   for (int step = -kTenths; step <= kTenths && inverse > 0; ++step) {
     const float factor = (most + 0.1F * static_cast<float>(step)) * inverse;
     for (std::size_t i = 0; i < N; ++i) levels[i] = NearestWithin(search.x()[i] * factor, 0, most);
@@ -48,9 +48,9 @@ float FitShift(const float* in, float most) {
   const float low = std::min(0.0F, *least);
   const float inverse = Inverse(*largest - low);
   if (inverse == 0) return -low;  // one value throughout
-  std::array<float, N> x;
-  std::array<float, N> ones;
-  std::array<float, N> levels;
+  std::array<float, N> x{};
+  std::array<float, N> ones{};
+  std::array<float, N> levels{};
   std::copy(in, in + N, x.begin());
   ones.fill(1);
   const double sum_x = SumOfProducts<N>(x, ones);
