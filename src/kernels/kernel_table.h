@@ -99,6 +99,11 @@ struct KernelTable {
   void (*add_scaled)(float* y, const float* x, float factor, std::size_t n);
   // Index of the largest value, the lowest of equal ones; 0 when every value is NaN. n >= 1.
   std::size_t (*argmax)(const float* x, std::size_t n);
+
+  // Multiplies and adds in registers as fast as the set can, `rounds` times a fixed number of sums;
+  // how many multiplications and additions that were. In place: sink[0] should be 1, and becomes
+  // the mean of all sums, which is 1 after many rounds.
+  std::size_t (*probe_f32)(std::size_t rounds, float* sink);
 };
 
 }  // namespace metier::kernels

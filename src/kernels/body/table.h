@@ -7,6 +7,7 @@
 #include "kernels/body/norm.h"
 #include "kernels/body/packed_product.h"
 #include "kernels/body/packed_product_f32.h"
+#include "kernels/body/probe.h"
 #include "kernels/body/product.h"
 #include "kernels/body/quantise.h"
 
@@ -50,7 +51,8 @@ constexpr KernelTable TableOf(const char* name) {
           .gelu_tanh = &Activate<V, GeluTanh>,
           .relu = &Activate<V, Relu>,
           .add_scaled = &AddScaled<V>,
-          .argmax = &Argmax<V>};
+          .argmax = &Argmax<V>,
+          .probe_f32 = &ProbeF32<V>};
 }
 
 }  // namespace metier::kernels::body

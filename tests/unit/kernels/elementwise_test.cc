@@ -199,6 +199,21 @@ TEST_P(Elementwise, ArgmaxTakesTheLowestOfEqualOnes) {
   }
 }
 
+// Every sum moves half of its way to 1 each round; they start at 0, 1, ..., 11, whose mean is 5.5.
+TEST_P(Elementwise, ProbeDoesTheRoundsThatItCounts) {
+  const std::size_t one = [&] {
+    float sink = 1;
+    return table().probe_f32(1, &sink);
+  }();
+  EXPECT_GE(one, 2U * 12U);
+  for (const std::size_t rounds : {0, 1, 2, 7, 100}) {
+    float sink = 1;
+    EXPECT_EQ(table().probe_f32(rounds, &sink), rounds * one);
+    EXPECT_NEAR(sink, 1 + 4.5 * std::pow(0.5, static_cast<double>(rounds)), 12 * FLT_EPSILON)
+        << rounds;
+  }
+}
+
 METIER_EVERY_ISA(Elementwise);
 
 }  // namespace

@@ -1,0 +1,32 @@
+// kernels/body/probe.h - the most that arithmetic on registers can do, for speeds to be compared
+// with.
+#pragma once
+
+#include "kernels/body/lanes.h"
+
+namespace metier::kernels::body {
+
+// Sums that grow beside each other: more than the latency of a multiply-add times the units that
+// take one each cycle (4 x 2 on today's cores), and few enough to stay in 16 registers.
+inline constexpr std::size_t kProbeChains = 12;
+
+template <class V>
+std::size_t ProbeF32(std::size_t rounds, float* sink) {
+  V sums[kProbeChains];
+  METIER_UNROLL
+  for (std::size_t c = 0; c < kProbeChains; ++c) sums[c] = V::Set(static_cast<float>(c));
+  // Towards 1 from everywhere: never large, never subnormal.
+  const V factor = V::Set(sink[0] * 0.5F);
+  const V summand = V::Set(0.5F);
+  for (std::size_t round = 0; round < rounds; ++round) {
+    METIER_UNROLL
+    for (std::size_t c = 0; c < kProbeChains; ++c) sums[c] = MulAdd(sums[c], factor, summand);
+  }
+  V all = V::Zero();
+  METIER_UNROLL
+  for (std::size_t c = 0; c < kProbeChains; ++c) all = all + sums[c];
+  sink[0] = ReduceAdd(all) / static_cast<float>(kProbeChains * V::kLanes);
+  return 2 * rounds * kProbeChains * V::kLanes;
+}
+
+}  // namespace metier::kernels::body
