@@ -75,7 +75,7 @@ Result<tensor::DType> TypeNamed(const std::string& flag, const std::string& name
 
 // Parameters whose values come from a stream of chance for each chunk, so that threads can share
 // the work. Each value is the sum of four uniform numbers: near enough to normal for weights that
-// nobody learns from, and ten times faster than model::RandomParameter.
+// nobody learns from, and without the logarithm and cosine of model::RandomParameter.
 class RandomWeights {
  public:
   RandomWeights(const model::ModelSpec& spec, std::uint64_t seed)

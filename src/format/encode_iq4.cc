@@ -34,7 +34,7 @@ float FitIq4(const float* in) {
   ScaleSearch<kIq4Group> search(in);
   const float inverse = Inverse(Extreme(in, kIq4Group));
   // The extreme value lands near either end of the table, up to half the gap to its neighbour
-  // inwards or outwards; finer steps gain less than 0.2 % (on normal weights).
+  // inwards or outwards; finer steps gain about 0.2 % (on normal weights).
   for (const float end : {kIq4Values.front(), kIq4Values.back()}) {
     for (int step = -4; step <= 4; ++step) {
       const float target = end + 3 * static_cast<float>(step);

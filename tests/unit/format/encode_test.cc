@@ -71,7 +71,7 @@ TEST(Encode, PlainTypesAndSimpleBlocksAreTheReferenceEncoding) {
 }
 
 // The reference looks for scales too, with weights of its own in the error that it minimises.
-TEST_P(EveryQuantisedType, ErrsNoMoreThanTheReferenceEncoder) {
+TEST_P(EveryQuantisedType, ErrorStaysNearThatOfTheReferenceEncoder) {
   METIER_NEEDS_SHARED(shared);
   const std::string folder = shared + "/fixtures/blocks/";
   const std::vector<float> source = test::ReadF32(folder + "src_f32.bin");
