@@ -72,12 +72,16 @@ MachineSpeed MeasureMachine(const MachineOptions& options) {
   ThreadPool pool(options.threads > 0 ? options.threads : ThreadPool::DefaultThreads());
   MachineSpeed speed{.isa = kernels.name, .threads = pool.threads()};
   speed.read_bytes_per_second = ReadSpeed(kernels, pool, options);
-  speed.f32_operations_per_second = ArithmeticSpeed(
-      [&](std::size_t rounds) {
-        float sink = 1;
-        return kernels.probe_f32(rounds, &sink);
-      },
-      pool, options);
+  const auto speed_of = [&](std::size_t (*probe)(std::size_t rounds, float* sink)) {
+    return ArithmeticSpeed(
+        [probe](std::size_t rounds) {
+          float sink = 1;
+          return probe(rounds, &sink);
+        },
+        pool, options);
+  };
+  speed.f32_operations_per_second = speed_of(kernels.probe_f32);
+  speed.int8_operations_per_second = speed_of(kernels.probe_int8);
   return speed;
 }
 

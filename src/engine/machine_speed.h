@@ -19,8 +19,9 @@ struct MachineOptions {
 struct MachineSpeed {
   std::string isa;  // that was measured: "avx512"
   int threads = 0;
-  double read_bytes_per_second = 0;      // sums of f32 from memory: what bounds decoding
-  double f32_operations_per_second = 0;  // multiplications and additions in registers
+  double read_bytes_per_second = 0;       // sums of f32 from memory: what bounds decoding
+  double f32_operations_per_second = 0;   // multiplications and additions in registers
+  double int8_operations_per_second = 0;  // the same of 8-bit products, summed in 32 bits
 };
 
 // Takes about a second. All threads work at once. buffer_bytes is allocated and given back.

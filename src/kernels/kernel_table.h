@@ -104,6 +104,8 @@ struct KernelTable {
   // how many multiplications and additions that were. In place: sink[0] should be 1, and becomes
   // the mean of all sums, which is 1 after many rounds.
   std::size_t (*probe_f32)(std::size_t rounds, float* sink);
+  // The same with DotAdd of 8-bit numbers: sink[0] becomes 5.5 + 4 * rounds, the mean of all sums.
+  std::size_t (*probe_int8)(std::size_t rounds, float* sink);
 };
 
 }  // namespace metier::kernels

@@ -18,7 +18,8 @@ count = len([call for call in calls() if call[0] == "metier" and "--new-tokens" 
 note("metier", words)
 speed = {"median": [2.0, 8.0, 4.0][count % 3]}
 if "--machine" in words:
-    print(json.dumps({"isa": "fake", "read_bytes_per_second": 8e9, "f32_operations_per_second": 1e9}))
+    print(json.dumps({"isa": "fake", "threads": 2, "read_bytes_per_second": 8e9, "f32_operations_per_second": 1e9,
+                      "int8_operations_per_second": 4e9}))
 else:
     streams = words[words.index("--streams") + 1].split(",") if "--streams" in words else []
     print(json.dumps({

@@ -166,15 +166,17 @@ void PrintMachine(const BenchOptions& options, Console& console) {
     console.PrintJson({{"isa", speed.isa},
                        {"threads", speed.threads},
                        {"read_bytes_per_second", speed.read_bytes_per_second},
-                       {"f32_operations_per_second", speed.f32_operations_per_second}});
+                       {"f32_operations_per_second", speed.f32_operations_per_second},
+                       {"int8_operations_per_second", speed.int8_operations_per_second}});
     return;
   }
-  console.Print(
-      fmt::format("{}, {} threads, the best of several passes\n\n"
-                  "reading memory  {:9.1f} GB/s\n"
-                  "f32 arithmetic  {:9.1f} GFLOP/s\n",
-                  speed.isa, speed.threads, speed.read_bytes_per_second / kGiga,
-                  speed.f32_operations_per_second / kGiga));
+  console.Print(fmt::format(
+      "{}, {} threads, the best of several passes\n\n"
+      "reading memory  {:9.1f} GB/s\n"
+      "f32 arithmetic  {:9.1f} GFLOP/s\n"
+      "8-bit products  {:9.1f} GOP/s\n",
+      speed.isa, speed.threads, speed.read_bytes_per_second / kGiga,
+      speed.f32_operations_per_second / kGiga, speed.int8_operations_per_second / kGiga));
 }
 
 Result<Outcome> Bench(const BenchOptions& options, Console& console) {

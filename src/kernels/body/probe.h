@@ -29,4 +29,27 @@ std::size_t ProbeF32(std::size_t rounds, float* sink) {
   return 2 * rounds * kProbeChains * V::kLanes;
 }
 
+// Each round adds four products of 1 to every lane: sums wrap around after 2^29 rounds.
+template <class V>
+std::size_t ProbeInt8(std::size_t rounds, float* sink) {
+  using Ints = typename V::Ints;
+  using Bytes = typename V::Bytes;
+  Ints sums[kProbeChains];
+  METIER_UNROLL
+  for (std::size_t c = 0; c < kProbeChains; ++c) sums[c] = Ints::Set(static_cast<int>(c));
+  const Bytes codes = Bytes::Set(1);
+  Bytes x = Bytes::Set(1);
+  for (std::size_t round = 0; round < rounds; ++round) {
+    // Says that x may have changed: or the products, the same in every round, would leave the loop.
+    __asm__ volatile("" : "+m"(x));
+    METIER_UNROLL
+    for (std::size_t c = 0; c < kProbeChains; ++c) sums[c] = DotAdd(sums[c], codes, x);
+  }
+  V all = V::Zero();
+  METIER_UNROLL
+  for (std::size_t c = 0; c < kProbeChains; ++c) all = all + V::FromInts(sums[c]);
+  sink[0] = ReduceAdd(all) / static_cast<float>(kProbeChains * V::kLanes);
+  return 8 * rounds * kProbeChains * V::kLanes;
+}
+
 }  // namespace metier::kernels::body

@@ -52,7 +52,8 @@ constexpr KernelTable TableOf(const char* name) {
           .relu = &Activate<V, Relu>,
           .add_scaled = &AddScaled<V>,
           .argmax = &Argmax<V>,
-          .probe_f32 = &ProbeF32<V>};
+          .probe_f32 = &ProbeF32<V>,
+          .probe_int8 = &ProbeInt8<V>};
 }
 
 }  // namespace metier::kernels::body

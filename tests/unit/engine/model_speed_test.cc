@@ -130,6 +130,7 @@ TEST(MachineSpeed, MeasuresEveryInstructionSet) {
     EXPECT_EQ(speed.threads, 2);
     EXPECT_GT(speed.read_bytes_per_second, 0);
     EXPECT_GT(speed.f32_operations_per_second, 0);
+    EXPECT_GT(speed.int8_operations_per_second, 0);
   }
 }
 

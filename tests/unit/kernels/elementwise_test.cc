@@ -214,6 +214,17 @@ TEST_P(Elementwise, ProbeDoesTheRoundsThatItCounts) {
   }
 }
 
+// Each round adds four products of 1 to every sum.
+TEST_P(Elementwise, ProbeOfBytesDoesTheRoundsThatItCounts) {
+  float sink = 1;
+  const std::size_t one = table().probe_int8(1, &sink);
+  EXPECT_GE(one, 8U * 12U);
+  for (const std::size_t rounds : {0, 1, 2, 7, 100}) {
+    EXPECT_EQ(table().probe_int8(rounds, &sink), rounds * one);
+    EXPECT_EQ(sink, 5.5F + 4 * static_cast<float>(rounds));
+  }
+}
+
 METIER_EVERY_ISA(Elementwise);
 
 }  // namespace
