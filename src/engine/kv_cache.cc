@@ -4,90 +4,231 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
+#include <limits>
 #include <utility>
 
 #include "base/check.h"
 #include "kernels/kernel_table.h"
 
 namespace metier::engine {
+
+using model::AdapterId;
+using model::TokenId;
+
 namespace {
 
 constexpr auto kPage = static_cast<std::int64_t>(kernels::kPageTokens);
 
 std::int64_t PagesFor(std::int64_t tokens) { return (tokens + kPage - 1) / kPage; }
 
+std::int64_t WholePages(std::uint64_t bytes, std::uint64_t page_bytes) {
+  constexpr auto kMost = static_cast<std::uint64_t>(std::numeric_limits<PageId>::max());
+  return static_cast<std::int64_t>(std::min(bytes / page_bytes, kMost));
+}
+
 }  // namespace
 
-void CachedTokens::FreeFloats::operator()(float* floats) const { std::free(floats); }
+void KvCache::FreeBytes::operator()(std::byte* bytes) const { std::free(bytes); }
 
-KvCache::KvCache(const model::ModelSpec& spec, std::uint64_t max_bytes)
-    : layers_(static_cast<std::size_t>(spec.layers)),
-      kv_heads_(static_cast<std::size_t>(spec.kv_heads)),
-      head_dim_(static_cast<std::size_t>(spec.head_dim)),
-      page_floats_(layers_ * 2 * kv_heads_ * kernels::kPageTokens * head_dim_),
-      max_bytes_(max_bytes) {}
+KvCache::KvCache(const model::ModelSpec& spec, const KvCacheOptions& options)
+    : kv_heads_(spec.kv_heads),
+      head_dim_(spec.head_dim),
+      page_bytes_(static_cast<std::uint64_t>(spec.layers * 2 * kv_heads_ * kPage * head_dim_) *
+                  sizeof(float)),
+      max_pages_(WholePages(options.max_bytes, page_bytes_)),
+      max_idle_(WholePages(options.max_idle_bytes, page_bytes_)),
+      index_(options.hash) {}
+
+model::CacheStats KvCache::stats() const {
+  model::CacheStats stats = counters_;
+  stats.page_tokens = kPage;
+  stats.page_bytes = page_bytes_;
+  stats.max_pages = max_pages_;
+  stats.used_pages = held_;
+  stats.idle_pages = index_.idle();
+  stats.free_pages = max_pages_ - held_ - index_.idle();
+  return stats;
+}
+
+void KvCache::Hold(PageId page) {
+  if (At(page).holders++ > 0) return;
+  ++held_;
+  if (index_.Knows(page)) index_.StopIdle(page);
+}
+
+void KvCache::Release(PageId page) {
+  if (--At(page).holders > 0) return;
+  --held_;
+  if (!index_.Knows(page)) return free_.push_back(page);
+  index_.StartIdle(page);
+  if (index_.idle() > max_idle_) EvictOldest();
+}
+
+void KvCache::GiveUp(PageId page) {
+  index_.Remove(page);
+  free_.push_back(page);
+}
+
+void KvCache::EvictOldest() {
+  GiveUp(index_.Oldest());
+  ++counters_.evicted_pages;
+}
+
+Status KvCache::Allocate() {
+  constexpr std::size_t kAlignment = 64;
+  const std::size_t bytes = (page_bytes_ + kAlignment - 1) / kAlignment * kAlignment;
+  Page page;
+  page.bytes.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, bytes)));
+  if (page.bytes == nullptr) {
+    return Error(ErrorCode::kResourceExhausted,
+                 fmt::format("no memory for a page of {} bytes of the KV cache, beside the {} "
+                             "bytes in use",
+                             page_bytes_, used_bytes()));
+  }
+  free_.push_back(static_cast<PageId>(pages_.size()));
+  pages_.push_back(std::move(page));
+  return Ok();
+}
+
+Result<PageId> KvCache::Take(std::int64_t tokens) {
+  Status grown = Ok();
+  if (free_.empty() && static_cast<std::int64_t>(pages_.size()) < max_pages_) grown = Allocate();
+  if (free_.empty() && index_.Oldest() != kNoPage) EvictOldest();
+  if (free_.empty()) {
+    METIER_TRY(std::move(grown));
+    return Error(ErrorCode::kResourceExhausted,
+                 fmt::format("the KV cache is full: {} pages of {} tokens ({} bytes each) are in "
+                             "use, the limit is {} pages, and {} tokens of this sequence need {}; "
+                             "close sequences, shorten the text or raise the limit",
+                             held_, kPage, page_bytes_, max_pages_, tokens, PagesFor(tokens)));
+  }
+  const PageId page = free_.back();
+  free_.pop_back();
+  return page;
+}
+
+// Where the sequence ends inside a page that others may read.
+Status KvCache::MakeLastPageWritable(CachedTokens& sequence, std::int64_t tokens) {
+  if (sequence.length() % kPage == 0) return Ok();
+  PageId& last = sequence.pages_[static_cast<std::size_t>(sequence.length() / kPage)];
+  const bool alone = At(last).holders == 1;
+  if (alone && !index_.Knows(last)) return Ok();
+  if (alone && index_.IsLeaf(last)) {  // cheaper to forget than to copy, and never out of room
+    index_.Remove(last);
+    return Ok();
+  }
+  METIER_ASSIGN(const PageId copy, Take(tokens));
+  std::memcpy(At(copy).bytes.get(), At(last).bytes.get(), page_bytes_);
+  ++counters_.copied_pages;
+  Hold(copy);
+  Release(std::exchange(last, copy));
+  return Ok();
+}
 
 Status KvCache::Reserve(CachedTokens& sequence, std::int64_t tokens) {
-  const std::int64_t wanted = PagesFor(tokens);
-  while (static_cast<std::int64_t>(sequence.pages_.size()) < wanted) {
-    if ((pages_used_ + 1) * page_bytes() > max_bytes_) {
-      return Error(ErrorCode::kResourceExhausted,
-                   fmt::format("the KV cache is full: {} pages of {} tokens ({} bytes each) are in "
-                               "use, the limit is {} bytes, and {} tokens of this sequence need "
-                               "{} pages; close sequences, shorten the text or raise the limit",
-                               pages_used_, kPage, page_bytes(), max_bytes_, tokens, wanted));
-    }
-    CachedTokens::Page page;
-    if (!free_.empty()) {
-      page = std::move(free_.back());
-      free_.pop_back();
-    } else {
-      constexpr std::size_t kAlignment = 64;
-      const std::size_t bytes = (page_bytes() + kAlignment - 1) / kAlignment * kAlignment;
-      page.reset(static_cast<float*>(std::aligned_alloc(kAlignment, bytes)));
-      if (page == nullptr) {
-        return Error(ErrorCode::kResourceExhausted,
-                     fmt::format("no memory for a page of {} bytes of the KV cache, beside the {} "
-                                 "bytes in use",
-                                 page_bytes(), used_bytes()));
-      }
-    }
-    sequence.pages_.push_back(std::move(page));
-    ++pages_used_;
+  METIER_TRY(MakeLastPageWritable(sequence, tokens));
+  while (static_cast<std::int64_t>(sequence.pages_.size()) < PagesFor(tokens)) {
+    METIER_ASSIGN(const PageId page, Take(tokens));
+    Hold(page);
+    sequence.pages_.push_back(page);
   }
   return Ok();
 }
 
-void KvCache::SetLength(CachedTokens& sequence, std::int64_t tokens) const {
-  METIER_CHECK(PagesFor(tokens) <= static_cast<std::int64_t>(sequence.pages_.size()),
+void KvCache::Append(CachedTokens& sequence, std::span<const TokenId> tokens) {
+  METIER_CHECK(PagesFor(sequence.length() + static_cast<std::int64_t>(tokens.size())) <=
+                   static_cast<std::int64_t>(sequence.pages_.size()),
                "more tokens than were reserved");
-  sequence.length_ = tokens;
+  for (const TokenId token : tokens) {
+    sequence.tokens_.push_back(token);
+    if (sequence.length() % kPage == 0) ShareFullPage(sequence);
+  }
+}
+
+void KvCache::ShareFullPage(CachedTokens& sequence) {
+  const auto full = static_cast<std::size_t>(sequence.length() / kPage - 1);
+  const std::span<const TokenId> tokens =
+      std::span<const TokenId>(sequence.tokens_).last(kernels::kPageTokens);
+  const PageId parent = full == 0 ? kNoPage : sequence.pages_[full - 1];
+  PageId& mine = sequence.pages_[full];
+  const PageId known = index_.Find(sequence.adapter_, parent, tokens);
+  if (known == kNoPage) return index_.Add(mine, sequence.adapter_, parent, tokens);
+  Hold(known);
+  Release(std::exchange(mine, known));
 }
 
 void KvCache::Truncate(CachedTokens& sequence, std::int64_t tokens) {
   METIER_CHECK(tokens >= 0, "a negative length");
-  sequence.length_ = std::min(sequence.length_, tokens);
+  const std::int64_t length = std::min(sequence.length(), tokens);
+  sequence.tokens_.resize(static_cast<std::size_t>(length));
   while (static_cast<std::int64_t>(sequence.pages_.size()) > PagesFor(tokens)) {
-    free_.push_back(std::move(sequence.pages_.back()));
+    Release(sequence.pages_.back());
     sequence.pages_.pop_back();
-    --pages_used_;
   }
 }
 
-std::size_t KvCache::Offset(std::int64_t layer, std::int64_t head) const {
-  return (static_cast<std::size_t>(layer) * 2 * kv_heads_ + static_cast<std::size_t>(head)) *
-         kernels::kPageTokens * head_dim_;
+std::vector<PageId> KvCache::Follow(AdapterId adapter, PageId parent,
+                                    std::span<const TokenId> tokens) const {
+  std::vector<PageId> pages;
+  for (; tokens.size() >= kernels::kPageTokens; tokens = tokens.subspan(kernels::kPageTokens)) {
+    parent = index_.Find(adapter, parent, tokens.first(kernels::kPageTokens));
+    if (parent == kNoPage) break;
+    pages.push_back(parent);
+  }
+  return pages;
+}
+
+model::CachedPrefix KvCache::FindPrefix(AdapterId adapter, std::span<const TokenId> tokens) const {
+  const std::vector<PageId> pages = Follow(adapter, kNoPage, tokens);
+  return {.tokens = static_cast<std::int64_t>(pages.size()) * kPage,
+          .idle_pages = std::count_if(pages.begin(), pages.end(),
+                                      [this](PageId page) { return index_.IsIdle(page); })};
+}
+
+std::int64_t KvCache::Adopt(CachedTokens& sequence, std::span<const TokenId> tokens) {
+  const bool empty = sequence.pages_.empty();
+  if (static_cast<std::int64_t>(sequence.pages_.size()) * kPage != sequence.length()) return 0;
+  if (tokens.size() < kernels::kPageTokens) return 0;
+  const std::vector<PageId> pages =
+      Follow(sequence.adapter_, empty ? kNoPage : sequence.pages_.back(), tokens);
+  for (const PageId page : pages) {
+    Hold(page);
+    sequence.pages_.push_back(page);
+  }
+  const std::size_t count = pages.size() * kernels::kPageTokens;
+  const auto end = tokens.begin() + static_cast<std::ptrdiff_t>(count);
+  sequence.tokens_.insert(sequence.tokens_.end(), tokens.begin(), end);
+  if (empty) ++counters_.prefix_lookups;
+  if (empty && count > 0) ++counters_.prefix_hits;
+  counters_.reused_tokens += static_cast<std::int64_t>(count);
+  return static_cast<std::int64_t>(count);
+}
+
+CachedTokens KvCache::Fork(const CachedTokens& sequence) {
+  for (const PageId page : sequence.pages_) Hold(page);
+  return sequence;
+}
+
+void KvCache::Forget(AdapterId adapter) {
+  PageId page = index_.Oldest();
+  while (page != kNoPage) {
+    const PageId next = index_.After(page);
+    if (index_.AdapterOf(page) == adapter) GiveUp(page);
+    page = next;
+  }
 }
 
 float* KvCache::Key(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
                     std::int64_t position) const {
-  float* page = sequence.pages_[static_cast<std::size_t>(position / kPage)].get();
-  return page + Offset(layer, head) + static_cast<std::size_t>(position % kPage) * head_dim_;
+  const Page& page = At(sequence.pages_[static_cast<std::size_t>(position / kPage)]);
+  const std::int64_t row = (layer * 2 * kv_heads_ + head) * kPage + position % kPage;
+  return reinterpret_cast<float*>(page.bytes.get()) + row * head_dim_;
 }
 
 float* KvCache::Value(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
                       std::int64_t position) const {
-  return Key(sequence, layer, head + static_cast<std::int64_t>(kv_heads_), position);
+  return Key(sequence, layer, head + kv_heads_, position);
 }
 
 void KvCache::Pages(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,

@@ -2,19 +2,28 @@
 //
 //   one page: for each layer: K [kv_heads, kPageTokens, head_dim] f32, then V alike
 //
-// A sequence owns its pages; attention walks them page by page, so sharing a prefix is a matter of
-// two sequences holding the same page.
+// Attention walks a sequence page by page, so sequences share a past by holding the same pages:
+//
+//   held  by one sequence or more. Full pages are findable by their tokens (PrefixIndex) and not
+//         written any more; a page that several hold is copied before one of them writes.
+//   idle  held by none, still findable; given up, the longest unused first, when room is needed.
+//   free  memory without content.
+//
+// Only Key, Value and Pages know what a page is made of.
 //
 // Threads: the owner of a sequence writes different (layer, head, position) from any threads;
-// reserving and releasing are for one thread at a time.
+// everything else is for one thread at a time.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
+#include "engine/prefix_index.h"
+#include "model/backend.h"
 #include "model/model_spec.h"
 
 namespace metier::engine {
@@ -24,34 +33,58 @@ class KvCache;
 // The past of one sequence. Give pages back with KvCache::Truncate(sequence, 0).
 class CachedTokens {
  public:
-  std::int64_t length() const { return length_; }
+  // Pasts of different adapters are never shared.
+  explicit CachedTokens(model::AdapterId adapter = model::AdapterId::kNone) : adapter_(adapter) {}
+
+  std::int64_t length() const { return static_cast<std::int64_t>(tokens_.size()); }
+  model::AdapterId adapter() const { return adapter_; }
 
  private:
   friend class KvCache;
-  struct FreeFloats {
-    void operator()(float* floats) const;
-  };
-  using Page = std::unique_ptr<float[], FreeFloats>;
 
-  std::vector<Page> pages_;
-  std::int64_t length_ = 0;
+  model::AdapterId adapter_;
+  std::vector<PageId> pages_;
+  std::vector<model::TokenId> tokens_;
+};
+
+struct KvCacheOptions {
+  std::uint64_t max_bytes = 0;       // of all pages together
+  std::uint64_t max_idle_bytes = 0;  // of them, of pages that no sequence holds
+  PageHash hash = &HashPage;
 };
 
 class KvCache {
  public:
-  // Pages are allocated when needed, up to max_bytes over all sequences.
-  KvCache(const model::ModelSpec& spec, std::uint64_t max_bytes);
+  // Pages are allocated when needed and kept until the cache ends.
+  KvCache(const model::ModelSpec& spec, const KvCacheOptions& options);
 
-  std::uint64_t page_bytes() const { return page_floats_ * sizeof(float); }
-  std::uint64_t used_bytes() const { return pages_used_ * page_bytes(); }
+  std::uint64_t page_bytes() const { return page_bytes_; }
+  // Of pages that sequences hold, a shared one counted once.
+  std::uint64_t used_bytes() const { return static_cast<std::uint64_t>(held_) * page_bytes_; }
+  model::CacheStats stats() const;
 
-  // Pages for `tokens` tokens in all. kResourceExhausted: over max_bytes, with the numbers; the
-  // pages that the sequence has gained by then stay until it is truncated.
+  // Makes the places of the first `tokens` tokens writable from length() on. kResourceExhausted:
+  // over max_bytes, with the numbers; the pages that the sequence has gained by then stay until it
+  // is truncated.
   Status Reserve(CachedTokens& sequence, std::int64_t tokens);
-  // Says that the first `tokens` are valid now. Requires that many reserved.
-  void SetLength(CachedTokens& sequence, std::int64_t tokens) const;
-  // Keeps the first `tokens` and gives back the pages behind them, for reuse by any sequence.
+  // Says that keys and values of these tokens now stand behind the others. Requires them reserved.
+  // A page that became full is findable; where its content was known already, the sequence holds
+  // the known page instead of its own.
+  void Append(CachedTokens& sequence, std::span<const model::TokenId> tokens);
+  // Keeps the first `tokens` and lets go of the pages behind them.
   void Truncate(CachedTokens& sequence, std::int64_t tokens);
+
+  // The longest beginning of `tokens` in whole pages that an empty sequence could adopt.
+  model::CachedPrefix FindPrefix(model::AdapterId adapter,
+                                 std::span<const model::TokenId> tokens) const;
+  // Appends the longest beginning of `tokens` in whole pages that is known to follow what the
+  // sequence holds, and returns its length; 0 where the sequence ends inside a page. Allocates no
+  // page.
+  std::int64_t Adopt(CachedTokens& sequence, std::span<const model::TokenId> tokens);
+  // A sequence with the same past, sharing all pages.
+  CachedTokens Fork(const CachedTokens& sequence);
+  // Forgets what is known of an adapter that no sequence uses any more.
+  void Forget(model::AdapterId adapter);
 
   // [head_dim] of one position.
   float* Key(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
@@ -64,15 +97,39 @@ class KvCache {
              std::vector<const float*>& values) const;
 
  private:
-  std::size_t Offset(std::int64_t layer, std::int64_t head) const;
+  struct FreeBytes {
+    void operator()(std::byte* bytes) const;
+  };
+  struct Page {
+    std::unique_ptr<std::byte[], FreeBytes> bytes;
+    std::int32_t holders = 0;
+  };
 
-  std::size_t layers_;
-  std::size_t kv_heads_;
-  std::size_t head_dim_;
-  std::size_t page_floats_;
-  std::uint64_t max_bytes_;
-  std::uint64_t pages_used_ = 0;  // in sequences
-  std::vector<CachedTokens::Page> free_;
+  Page& At(PageId page) { return pages_[static_cast<std::size_t>(page)]; }
+  const Page& At(PageId page) const { return pages_[static_cast<std::size_t>(page)]; }
+  // A page of the free, a new one, or the longest unused; `tokens` are for the error's message.
+  Result<PageId> Take(std::int64_t tokens);
+  Status Allocate();  // one more free page
+  Status MakeLastPageWritable(CachedTokens& sequence, std::int64_t tokens);
+  void ShareFullPage(CachedTokens& sequence);
+  // The known pages after `parent` that hold the beginning of `tokens`.
+  std::vector<PageId> Follow(model::AdapterId adapter, PageId parent,
+                             std::span<const model::TokenId> tokens) const;
+  void Hold(PageId page);
+  void Release(PageId page);
+  void GiveUp(PageId page);  // an idle leaf becomes free
+  void EvictOldest();        // requires an idle page
+
+  std::int64_t kv_heads_;
+  std::int64_t head_dim_;
+  std::uint64_t page_bytes_;
+  std::int64_t max_pages_;
+  std::int64_t max_idle_;    // pages
+  std::vector<Page> pages_;  // by PageId: all that were ever allocated
+  std::vector<PageId> free_;
+  std::int64_t held_ = 0;  // pages
+  PrefixIndex index_;
+  model::CacheStats counters_;
 };
 
 }  // namespace metier::engine

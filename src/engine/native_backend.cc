@@ -23,6 +23,7 @@ namespace {
 
 NativeOptions Resolve(NativeOptions options) {
   if (options.threads <= 0) options.threads = ThreadPool::DefaultThreads();
+  if (!options.max_idle_cache_bytes) options.max_idle_cache_bytes = options.max_cache_bytes;
   if (options.max_cache_bytes == 0) options.max_cache_bytes = MachineMemoryBytes();
   if (options.max_result_bytes == 0) options.max_result_bytes = MachineMemoryBytes();
   if (options.kernels == nullptr) options.kernels = &kernels::Kernels();
@@ -43,11 +44,13 @@ std::int64_t WantedRows(const SequenceStep& step) {
 NativeBackend::NativeBackend(std::shared_ptr<const NativeModel> model, const NativeOptions& options)
     : model_(std::move(model)),
       options_(Resolve(options)),
-      cache_(model_->spec(), options_.max_cache_bytes),
+      cache_(model_->spec(), {.max_bytes = options_.max_cache_bytes,
+                              .max_idle_bytes = *options_.max_idle_cache_bytes,
+                              .hash = options_.page_hash}),
       compute_(*options_.kernels, options_.threads, options_.arithmetic, options_.many_rows),
       network_(model_, cache_, compute_) {}
 
-NativeBackend::Sequence& NativeBackend::Find(SequenceId sequence) {
+CachedTokens& NativeBackend::Find(SequenceId sequence) {
   const auto found = sequences_.find(sequence);
   METIER_CHECK(found != sequences_.end(), "a sequence that this backend has not open");
   return found->second;
@@ -64,24 +67,39 @@ Result<SequenceId> NativeBackend::OpenSequence(AdapterId adapter) {
                                                           static_cast<std::int64_t>(adapter)));
   }
   const SequenceId id{next_sequence_++};
-  sequences_[id].adapter = adapter;
+  sequences_.emplace(id, CachedTokens(adapter));
   return id;
 }
 
 void NativeBackend::CloseSequence(SequenceId sequence) {
-  cache_.Truncate(Find(sequence).tokens, 0);
+  cache_.Truncate(Find(sequence), 0);
   sequences_.erase(sequence);
 }
 
 std::int64_t NativeBackend::Length(SequenceId sequence) const {
   const auto found = sequences_.find(sequence);
   METIER_CHECK(found != sequences_.end(), "a sequence that this backend has not open");
-  return found->second.tokens.length();
+  return found->second.length();
 }
 
 void NativeBackend::Truncate(SequenceId sequence, std::int64_t tokens) {
   METIER_CHECK(tokens >= 0 && tokens <= Length(sequence), "truncation to more than there is");
-  cache_.Truncate(Find(sequence).tokens, tokens);
+  cache_.Truncate(Find(sequence), tokens);
+}
+
+model::CachedPrefix NativeBackend::FindPrefix(AdapterId adapter,
+                                              std::span<const TokenId> tokens) const {
+  return cache_.FindPrefix(adapter, tokens);
+}
+
+std::int64_t NativeBackend::Adopt(SequenceId sequence, std::span<const TokenId> tokens) {
+  return cache_.Adopt(Find(sequence), tokens);
+}
+
+Result<SequenceId> NativeBackend::ForkSequence(SequenceId sequence) {
+  const SequenceId id{next_sequence_++};
+  sequences_.emplace(id, cache_.Fork(Find(sequence)));
+  return id;
 }
 
 Result<AdapterId> NativeBackend::AddAdapter(const model::Adapter& adapter) {
@@ -97,13 +115,14 @@ Status NativeBackend::RemoveAdapter(AdapterId adapter) {
                                                           static_cast<std::int64_t>(adapter)));
   }
   const auto users = std::count_if(sequences_.begin(), sequences_.end(), [&](const auto& entry) {
-    return entry.second.adapter == adapter;
+    return entry.second.adapter() == adapter;
   });
   if (users > 0) {
     return Error(ErrorCode::kInvalidArgument,
                  fmt::format("adapter {} is in use by {} open sequences; close them first",
                              static_cast<std::int64_t>(adapter), users));
   }
+  cache_.Forget(adapter);
   adapters_.erase(adapter);
   return Ok();
 }
@@ -151,7 +170,7 @@ Status NativeBackend::CheckSteps(std::span<const SequenceStep> steps) {
   for (const SequenceStep& step : steps) {
     if (!named.insert(step.sequence).second)
       return Error(ErrorCode::kInvalidArgument, "one sequence twice in a step");
-    METIER_TRY(CheckTokens(step, Find(step.sequence).tokens.length()));
+    METIER_TRY(CheckTokens(step, Find(step.sequence).length()));
     rows += static_cast<std::uint64_t>(WantedRows(step));
   }
   const auto row_bytes = static_cast<std::uint64_t>(ResultWidth()) * sizeof(float);
@@ -167,12 +186,12 @@ Status NativeBackend::CheckSteps(std::span<const SequenceStep> steps) {
 
 Status NativeBackend::Reserve(std::span<const SequenceStep> steps) {
   for (const SequenceStep& step : steps) {
-    CachedTokens& tokens = Find(step.sequence).tokens;
+    CachedTokens& tokens = Find(step.sequence);
     Status reserved =
         cache_.Reserve(tokens, tokens.length() + static_cast<std::int64_t>(step.tokens.size()));
     if (reserved.ok()) continue;
     for (const SequenceStep& other : steps) {
-      CachedTokens& gained = Find(other.sequence).tokens;
+      CachedTokens& gained = Find(other.sequence);
       cache_.Truncate(gained, gained.length());
     }
     return reserved;
@@ -195,17 +214,17 @@ void NativeBackend::RunPasses(std::span<const SequenceStep> steps, float* out) {
     rows = 0;
   };
   for (const SequenceStep& step : steps) {
-    const Sequence& sequence = Find(step.sequence);
+    const CachedTokens& sequence = Find(step.sequence);
     const std::size_t want_from = step.tokens.size() - static_cast<std::size_t>(WantedRows(step));
     for (std::size_t begin = 0; begin < step.tokens.size();) {
       std::size_t count = step.tokens.size() - begin;
       if (rows > 0 && (rows == limit || (!spec().causal && rows + count > limit))) run();
       if (spec().causal) count = std::min(count, limit - rows);
-      pass.push_back({.past = &sequence.tokens,
-                      .adapter = FindAdapter(sequence.adapter),
+      pass.push_back({.past = &sequence,
+                      .adapter = FindAdapter(sequence.adapter()),
                       .tokens = step.tokens.subspan(begin, count),
                       .types = step.types.empty() ? step.types : step.types.subspan(begin, count),
-                      .first_position = sequence.tokens.length() + static_cast<std::int64_t>(begin),
+                      .first_position = sequence.length() + static_cast<std::int64_t>(begin),
                       .row = rows,
                       .want_from = std::clamp(want_from, begin, begin + count) - begin});
       rows += count;
@@ -230,9 +249,9 @@ Result<std::vector<Rows>> NativeBackend::Forward(std::span<const SequenceStep> s
     const auto size = static_cast<std::size_t>(count * ResultWidth());
     results.push_back({count, ResultWidth(), std::span<const float>(results_).subspan(at, size)});
     at += size;
-    CachedTokens& tokens = Find(step.sequence).tokens;
+    CachedTokens& tokens = Find(step.sequence);
     if (spec().causal) {
-      cache_.SetLength(tokens, tokens.length() + static_cast<std::int64_t>(step.tokens.size()));
+      cache_.Append(tokens, step.tokens);
     } else {
       cache_.Truncate(tokens, 0);
     }

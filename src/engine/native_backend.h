@@ -2,12 +2,15 @@
 //
 // Keeps the promise of model/backend.h to the bit: a sequence's results depend on its own tokens
 // and adapter and on the instruction set, not on the batch, the threads, or how its tokens were
-// cut into steps. NativeOptions::many_rows gives that promise up for faster prompts.
+// cut into steps, or which of them were adopted from the cache. NativeOptions::many_rows gives that
+// promise up for faster prompts. Encoders keep no past.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "engine/compute.h"
@@ -22,10 +25,15 @@ namespace metier::engine {
 struct NativeOptions {
   int threads = 0;                    // 0: ThreadPool::DefaultThreads()
   std::uint64_t max_cache_bytes = 0;  // keys and values over all sequences; 0: the machine's memory
-  std::uint64_t max_result_bytes = 0;  // one step's results; 0: the machine's memory
-  std::int64_t pass_tokens = 512;      // rows computed at once: bounds the intermediate memory
-  Arithmetic arithmetic = Arithmetic::kExact;     // of quantised weights
-  ManyRowsProduct many_rows = nullptr;            // &MultiplyOneDnn: see the promise above
+  // Of these, kept of sequences that were closed, for others that begin alike. Without a value:
+  // all, where max_cache_bytes has one; else none, so that a program of one conversation stays
+  // small.
+  std::optional<std::uint64_t> max_idle_cache_bytes = {};
+  PageHash page_hash = &HashPage;
+  std::uint64_t max_result_bytes = 0;   // one step's results; 0: the machine's memory
+  std::int64_t pass_tokens = 512;       // rows computed at once: bounds the intermediate memory
+  Arithmetic arithmetic = Arithmetic::kExact;  // of quantised weights
+  ManyRowsProduct many_rows = nullptr;  // &MultiplyOneDnn: see the promise above
   const kernels::KernelTable* kernels = nullptr;  // nullptr: kernels::Kernels()
 };
 
@@ -41,17 +49,17 @@ class NativeBackend : public model::Backend {
   void CloseSequence(model::SequenceId sequence) override;
   std::int64_t Length(model::SequenceId sequence) const override;
   void Truncate(model::SequenceId sequence, std::int64_t tokens) override;
+  model::CachedPrefix FindPrefix(model::AdapterId adapter,
+                                 std::span<const model::TokenId> tokens) const override;
+  std::int64_t Adopt(model::SequenceId sequence, std::span<const model::TokenId> tokens) override;
+  Result<model::SequenceId> ForkSequence(model::SequenceId sequence) override;
+  model::CacheStats cache_stats() const override { return cache_.stats(); }
   Result<model::AdapterId> AddAdapter(const model::Adapter& adapter) override;
   Status RemoveAdapter(model::AdapterId adapter) override;
   Result<std::vector<model::Rows>> Forward(std::span<const model::SequenceStep> steps) override;
 
  private:
-  struct Sequence {
-    model::AdapterId adapter = model::AdapterId::kNone;
-    CachedTokens tokens;
-  };
-
-  Sequence& Find(model::SequenceId sequence);
+  CachedTokens& Find(model::SequenceId sequence);
   const LoadedAdapter* FindAdapter(model::AdapterId adapter) const;
   Status CheckSteps(std::span<const model::SequenceStep> steps);
   Status CheckTokens(const model::SequenceStep& step, std::int64_t length) const;
@@ -64,7 +72,7 @@ class NativeBackend : public model::Backend {
   KvCache cache_;
   Compute compute_;
   Network network_;
-  std::map<model::SequenceId, Sequence> sequences_;
+  std::map<model::SequenceId, CachedTokens> sequences_;
   std::map<model::AdapterId, LoadedAdapter> adapters_;
   std::int64_t next_sequence_ = 0;
   std::int64_t next_adapter_ = 0;

@@ -7,6 +7,12 @@ namespace metier::engine {
 
 using text::TokenId;
 
+namespace {
+
+std::size_t S(std::int64_t n) { return static_cast<std::size_t>(n); }
+
+}  // namespace
+
 Result<Session> Session::Open(model::Backend& backend, model::AdapterId adapter) {
   METIER_ASSIGN(const model::SequenceId sequence, backend.OpenSequence(adapter));
   return Session(backend, sequence);
@@ -42,9 +48,12 @@ Result<std::span<const float>> Session::Set(std::span<const TokenId> tokens) {
   const auto shared = std::min<std::ptrdiff_t>(theirs - tokens.begin(),
                                                static_cast<std::ptrdiff_t>(tokens.size()) - 1);
   backend_->Truncate(sequence_, shared);
-  tokens_.resize(static_cast<std::size_t>(shared));
-  reused_ = shared;
-  return Compute(tokens.subspan(static_cast<std::size_t>(shared)));
+  const std::span<const TokenId> others = tokens.first(tokens.size() - 1).subspan(S(shared));
+  reused_ = shared + backend_->Adopt(sequence_, others);
+  const std::span<const TokenId> adopted = others.first(S(reused_ - shared));
+  tokens_.resize(S(shared));
+  tokens_.insert(tokens_.end(), adopted.begin(), adopted.end());
+  return Compute(tokens.subspan(S(reused_)));
 }
 
 Result<std::span<const float>> Session::Append(TokenId token) {

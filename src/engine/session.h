@@ -28,14 +28,15 @@ class Session {
   std::span<const text::TokenId> tokens() const { return tokens_; }
 
   // Makes the session hold exactly `tokens` and returns the logits [vocab] after the last one. The
-  // beginning that it shares with what is held is kept; at least the last token is computed again.
+  // beginning that it shares with what is held is kept, what the backend holds of other sequences
+  // is adopted, and at least the last token is computed again.
   // The logits are valid until the backend's next Forward. Errors as Backend::Forward; an error
   // leaves the shared beginning.
   Result<std::span<const float>> Set(std::span<const text::TokenId> tokens);
   // Set with one more token.
   Result<std::span<const float>> Append(text::TokenId token);
 
-  // How many tokens of the last Set were there already.
+  // How many tokens of the last Set were not computed.
   std::int64_t reused() const { return reused_; }
 
  private:

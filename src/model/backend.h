@@ -45,6 +45,29 @@ struct Rows {
   }
 };
 
+// What a backend holds of the beginning of a text, in whole pages.
+struct CachedPrefix {
+  std::int64_t tokens = 0;
+  std::int64_t idle_pages = 0;  // of them, pages that no sequence holds
+};
+
+// What a backend keeps of pasts. All 0: it keeps them in no pages.
+struct CacheStats {
+  std::int64_t page_tokens = 0;
+  std::uint64_t page_bytes = 0;
+  std::int64_t max_pages = 0;
+  std::int64_t used_pages = 0;  // held by sequences, a shared one counted once
+  std::int64_t idle_pages = 0;  // findable, held by none: given up when room is needed
+  std::int64_t free_pages = 0;  // the others, up to max_pages
+
+  // Since the backend was made. A lookup is an empty sequence's Adopt of a page's tokens or more.
+  std::int64_t prefix_lookups = 0;
+  std::int64_t prefix_hits = 0;
+  std::int64_t reused_tokens = 0;
+  std::int64_t evicted_pages = 0;
+  std::int64_t copied_pages = 0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -61,10 +84,30 @@ class Backend {
   // Forgets all but the first `tokens`. Requires 0 <= tokens <= Length(sequence). Never fails.
   virtual void Truncate(SequenceId sequence, std::int64_t tokens) = 0;
 
+  // Pasts can be shared where a backend keeps them in pages. A backend that does not says so by
+  // leaving these alone: nothing is found, nothing adopted, and every token is computed.
+
+  // The longest beginning of `tokens` that an empty sequence of this adapter could adopt now.
+  virtual CachedPrefix FindPrefix(AdapterId /*adapter*/,
+                                  std::span<const TokenId> /*tokens*/) const {
+    return {};
+  }
+  // Appends to the sequence, without computing them, the longest beginning of `tokens` that is
+  // known to follow what it holds, and returns how many tokens that were. What is computed
+  // afterwards is the same, to the bit where the backend keeps its promise.
+  virtual std::int64_t Adopt(SequenceId /*sequence*/, std::span<const TokenId> /*tokens*/) {
+    return 0;
+  }
+  // A new sequence with the past and the adapter of another. kUnsupported: by default.
+  virtual Result<SequenceId> ForkSequence(SequenceId /*sequence*/) {
+    return Error(ErrorCode::kUnsupported, "this backend cannot fork a sequence; compute it twice");
+  }
+  virtual CacheStats cache_stats() const { return {}; }
+
   // Copies the adapter. It is applied while computing, never merged, so sequences with and without
   // it share the base weights. kInvalidArgument: a linear the model does not have, or other shapes.
   virtual Result<AdapterId> AddAdapter(const Adapter& adapter) = 0;
-  // kInvalidArgument: unknown, or an open sequence still uses it.
+  // Its id is not used again. kInvalidArgument: unknown, or an open sequence still uses it.
   virtual Status RemoveAdapter(AdapterId adapter) = 0;
 
   // One result for each step, in order; Want::kNothing gives no rows. Steps name different

@@ -8,6 +8,7 @@
 #include "engine/onednn.h"
 #include "engine/sampler.h"
 #include "engine/scoring.h"
+#include "engine/session.h"
 #include "format/decode.h"
 #include "kernels/dispatch.h"
 #include "tensor/half.h"
@@ -77,7 +78,7 @@ TEST_F(Backend, TheLastPositionIsStillGood) {
 }
 
 TEST_F(Backend, MemoryLimitsAreNamedAndLeaveNothingBehind) {
-  const KvCache one_page(spec_, 1);
+  const KvCache one_page(spec_, {});
   NativeOptions options{.threads = 1, .max_cache_bytes = 2 * one_page.page_bytes()};
   NativeBackend backend(model_, options);
   ASSERT_OK_AND_ASSIGN(const SequenceId a, backend.OpenSequence(AdapterId::kNone));
@@ -127,6 +128,55 @@ TEST_F(Backend, AdaptersMustFitAndStayWhileUsed) {
   backend.CloseSequence(sequence);
   EXPECT_OK(backend.RemoveAdapter(id));
   EXPECT_ERROR(backend.RemoveAdapter(id), ErrorCode::kInvalidArgument, "no adapter");
+}
+
+TEST_F(Backend, PastsAreKeptWhereTheCacheHasALimit) {
+  const auto text = RandomTokens(spec_, 65, 1);
+  NativeBackend keeping(model_, {.threads = 1, .max_cache_bytes = 1 << 24});
+  RunWhole(keeping, text);
+  EXPECT_EQ(keeping.cache_stats().idle_pages, 1);
+  EXPECT_EQ(keeping.cache_stats().page_tokens, 64);
+  for (const NativeOptions& options :
+       {NativeOptions{.threads = 1},
+        NativeOptions{.threads = 1, .max_cache_bytes = 1 << 24, .max_idle_cache_bytes = 0}}) {
+    NativeBackend backend(model_, options);
+    RunWhole(backend, text);
+    EXPECT_EQ(backend.cache_stats().idle_pages, 0);
+    EXPECT_EQ(backend.cache_stats().used_pages, 0);
+  }
+}
+
+TEST_F(Backend, ARemovedAdapterLeavesNoPast) {
+  NativeBackend backend(model_, {.threads = 1, .max_cache_bytes = 1 << 24});
+  const model::Adapter adapter = AdapterOn("layers.0.attn.q", spec_.width, spec_.q_width());
+  const auto text = RandomTokens(spec_, 65, 1);
+  ASSERT_OK_AND_ASSIGN(const AdapterId id, backend.AddAdapter(adapter));
+  RunWhole(backend, text, {}, id);
+  RunWhole(backend, text);
+  EXPECT_EQ(backend.FindPrefix(id, text).tokens, 64);
+  ASSERT_OK(backend.RemoveAdapter(id));
+  EXPECT_EQ(backend.FindPrefix(id, text).tokens, 0);
+  EXPECT_EQ(backend.cache_stats().idle_pages, 1);  // the base's
+  ASSERT_OK_AND_ASSIGN(const AdapterId next, backend.AddAdapter(adapter));
+  EXPECT_NE(next, id);
+}
+
+TEST_F(Backend, ASessionAdoptsWhatAnotherComputed) {
+  NativeBackend backend(model_, {.threads = 1, .max_cache_bytes = 1 << 24});
+  const auto text = RandomTokens(spec_, 70, 1);
+  ASSERT_OK_AND_ASSIGN(Session first, Session::Open(backend));
+  ASSERT_OK_AND_ASSIGN(const auto cold, first.Set(text));
+  const std::vector<float> expected(cold.begin(), cold.end());
+  EXPECT_EQ(first.reused(), 0);
+  ASSERT_OK_AND_ASSIGN(Session second, Session::Open(backend));
+  ASSERT_OK_AND_ASSIGN(const auto warm, second.Set(text));
+  EXPECT_EQ(second.reused(), 64);
+  EXPECT_TRUE(std::equal(warm.begin(), warm.end(), expected.begin(), expected.end()));
+  EXPECT_EQ(std::vector<TokenId>(second.tokens().begin(), second.tokens().end()), text);
+  // The last token is always computed: there must be logits.
+  ASSERT_OK_AND_ASSIGN(Session third, Session::Open(backend));
+  ASSERT_OK(third.Set(std::span(text).first(64)));
+  EXPECT_EQ(third.reused(), 0);
 }
 
 TEST_F(Backend, WholeWeightsOfAnAdapterMustFit) {

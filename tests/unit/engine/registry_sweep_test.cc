@@ -208,6 +208,46 @@ TEST_P(FamilySweep, AnAdapterComputesWhatMergedWeightsDo) {
   }
 }
 
+// A past that was computed for another sequence, whether that is open or closed, and a fork that
+// goes its own way inside a page.
+TEST_P(FamilySweep, AdoptedAndForkedPastsChangeNoBit) {
+  if (!spec_.causal) return;
+  const std::vector<TokenId> tokens = RandomTokens(spec_, 80, 9);
+  std::vector<TokenId> other = tokens;
+  other[70] = (other[70] + 1) % static_cast<TokenId>(spec_.vocab);
+  NativeBackend backend(model_, {.threads = 2, .max_cache_bytes = 1 << 24, .page_hash = &NoHash});
+  const auto id = backend.AddAdapter(RandomAdapter(spec_, 12));
+  ASSERT_TRUE(id.ok()) << id.error().message();
+  for (const AdapterId adapter : {AdapterId::kNone, *id}) {
+    const std::vector<float> cold = RunWhole(backend, tokens, {}, adapter);
+    const std::vector<float> cold_other = RunWhole(backend, other, {}, adapter);
+    ASSERT_OK_AND_ASSIGN(const model::SequenceId first, backend.OpenSequence(adapter));
+    EXPECT_EQ(backend.FindPrefix(adapter, tokens).tokens, 64);
+    ASSERT_EQ(backend.Adopt(first, tokens), 64);
+    ASSERT_EQ(backend.Length(first), 64);
+    const std::span<const TokenId> text = tokens;
+    const SequenceStep to_70{
+        .sequence = first, .tokens = text.subspan(64, 6), .types = {}, .want = Want::kNothing};
+    ASSERT_OK(backend.Forward({&to_70, 1}));
+    ASSERT_OK_AND_ASSIGN(const model::SequenceId second, backend.ForkSequence(first));
+    const SequenceStep both[] = {
+        {.sequence = second,
+         .tokens = std::span<const TokenId>(other).subspan(70),
+         .types = {},
+         .want = Want::kAll},
+        {.sequence = first, .tokens = text.subspan(70), .types = {}, .want = Want::kAll}};
+    ASSERT_OK_AND_ASSIGN(const auto rows, backend.Forward(both));
+    const std::ptrdiff_t from = 70 * spec_.vocab;
+    EXPECT_TRUE(std::equal(rows[0].values.begin(), rows[0].values.end(), cold_other.begin() + from,
+                           cold_other.end()));
+    EXPECT_TRUE(
+        std::equal(rows[1].values.begin(), rows[1].values.end(), cold.begin() + from, cold.end()));
+    backend.CloseSequence(first);
+    backend.CloseSequence(second);
+  }
+  EXPECT_EQ(backend.cache().used_bytes(), 0U);
+}
+
 TEST_P(FamilySweep, SavedAndLoadedItIsTheSameModel) {
   const std::vector<TokenId> tokens = RandomTokens(spec_, 9, 10);
   NativeBackend original(model_, {.threads = 1});
