@@ -7,10 +7,19 @@
 #include "engine/stop_text.h"
 #include "scripted_backend.h"
 #include "support/fixtures.h"
+#include "words.h"
 
 namespace metier::engine {
 namespace {
 
+using test::Byte;
+using test::kEos;
+using test::kHello;
+using test::kLy;
+using test::kP;
+using test::kSto;
+using test::kVocab;
+using test::kWorld;
 using test::ScriptedBackend;
 using text::TokenId;
 
@@ -49,42 +58,6 @@ TEST(StopText, TheEarliestWinsAndEmptyOnesAreIgnored) {
   EXPECT_NE(repeated.found(), nullptr);
 }
 
-// Ids: 0 <unk>, 1 <s>, 2 </s>, 3..258 bytes, then words.
-text::Tokenizer Words() {
-  text::GgufVocab vocab;
-  vocab.model = "llama";
-  const auto add = [&](const std::string& token, std::int32_t type) {
-    vocab.tokens.push_back(token);
-    vocab.scores.push_back(-static_cast<float>(vocab.tokens.size()));
-    vocab.token_types.push_back(type);
-  };
-  add("<unk>", 2);
-  add("<s>", 3);
-  add("</s>", 3);
-  for (int byte = 0; byte < 256; ++byte) {
-    constexpr char kHex[] = "0123456789ABCDEF";
-    add(std::string("<0x") + kHex[byte / 16] + kHex[byte % 16] + ">", 6);
-  }
-  for (const char* word : {"\u2581Hello", "\u2581world", "ly", "\u2581STO", "P", "\u2581end"})
-    add(word, 1);
-  vocab.bos = 1;
-  vocab.eos = 2;
-  vocab.unk = 0;
-  auto tokenizer = text::TokenizerFromGguf(std::move(vocab));
-  EXPECT_TRUE(tokenizer.ok()) << (tokenizer.ok() ? "" : tokenizer.error().message());
-  return std::move(tokenizer).value();
-}
-
-constexpr TokenId kHello = 259;
-constexpr TokenId kWorld = 260;
-constexpr TokenId kLy = 261;
-constexpr TokenId kSto = 262;
-constexpr TokenId kP = 263;
-constexpr TokenId kEos = 2;
-constexpr std::int64_t kVocab = 265;
-
-TokenId Byte(unsigned char byte) { return 3 + byte; }
-
 class Generating : public ::testing::Test {
  protected:
   // Greedy, over a prompt of one token.
@@ -99,7 +72,7 @@ class Generating : public ::testing::Test {
     return Generate(*session, words_, prompt, options);
   }
 
-  text::Tokenizer words_ = Words();
+  text::Tokenizer words_ = test::Words();
   std::vector<std::string> pieces_;
 };
 
@@ -203,6 +176,20 @@ TEST_F(Generating, ReportsProbabilitiesOnRequest) {
   ASSERT_EQ(result.choices.size(), 2U);
   EXPECT_EQ(result.choices[1].token, kWorld);
   EXPECT_EQ(result.choices[1].top.size(), 2U);
+}
+
+TEST_F(Generating, EveryTokenIsToldBeforeItsText) {
+  std::vector<std::string> heard;
+  GenerateOptions options;
+  options.sampler.temperature = 0;
+  options.on_token = [&](const Choice& choice) { heard.push_back(std::to_string(choice.token)); };
+  options.on_text = [&](std::string_view text) { heard.emplace_back(text); };
+  ScriptedBackend backend(kVocab, 100, {kHello, kWorld, kEos});
+  ASSERT_OK_AND_ASSIGN(Session session, Session::Open(backend));
+  const std::vector<TokenId> prompt = {1};
+  ASSERT_OK(Generate(session, words_, prompt, options));
+  EXPECT_EQ(heard, (std::vector<std::string>{std::to_string(kHello), "Hello",
+                                             std::to_string(kWorld), " world"}));
 }
 
 TEST_F(Generating, RefusesWhatItCannotDo) {
