@@ -13,11 +13,12 @@
 namespace metier::cli {
 
 Result<specialist::LoadedModel> LoadModel(const std::string& base, const std::string& adapter,
-                                          int threads) {
+                                          int threads, engine::Arithmetic arithmetic) {
   METIER_ASSIGN(const model::ModelFiles files, model::ModelFiles::Open(base));
   METIER_ASSIGN(auto weights, engine::NativeModel::FromFiles(files));
   engine::NativeOptions options;
   options.threads = threads;
+  options.arithmetic = arithmetic;
   specialist::LoadedModel loaded;
   loaded.backend = std::make_unique<engine::NativeBackend>(std::move(weights), options);
   if (!adapter.empty()) {

@@ -49,7 +49,25 @@ constexpr std::array kActivations = {
     ActivationRow{model::Activation::kRelu, &KernelTable::relu},
 };
 
+kernels::ActivationKernel ActivationKernelOf(const KernelTable& kernels,
+                                             model::Activation activation) {
+  for (const ActivationRow& row : kActivations) {
+    if (row.activation == activation) return kernels.*row.kernel;
+  }
+  return nullptr;
+}
+
+const kernels::PackedKernels& KernelsOf(const KernelTable& kernels, const Matrix& w) {
+  return kernels.packed[static_cast<std::size_t>(*w.packing)];
+}
+
 }  // namespace
+
+std::optional<Arithmetic> ArithmeticFromName(std::string_view name) {
+  if (name == "exact") return Arithmetic::kExact;
+  if (name == "fast") return Arithmetic::kFast;
+  return std::nullopt;
+}
 
 Compute::Compute(const KernelTable& kernels, int threads, Arithmetic arithmetic,
                  ManyRowsProduct many_rows)
@@ -91,51 +109,110 @@ kernels::QuantisedRows Compute::Quantise(const float* x, std::size_t rows, std::
   return {.q = quantised_.data(), .scale = scales_.data(), .sums = sums_.data(), .rows = rows};
 }
 
+bool Compute::InBytes(const Matrix& w) const {
+  return arithmetic_ == Arithmetic::kFast && KernelsOf(kernels_, w).multiply_int8 != nullptr;
+}
+
+Compute::PackedInput Compute::RowsOf(const PackedInput& input, std::size_t row, std::size_t rows) {
+  PackedInput part = input;
+  part.rows = rows;
+  part.x += row * input.inner;
+  if (part.quantised.q != nullptr) {
+    part.quantised.q += row * kernels::kBlockInner;
+    part.quantised.scale += row;
+    part.quantised.sums += row * kernels::kBlockSums;
+  }
+  return part;
+}
+
+Compute::PackedInput Compute::Prepare(std::span<const Product> products, const float* x,
+                                      std::size_t rows) {
+  PackedInput input{.x = x,
+                    .rows = rows,
+                    .inner = static_cast<std::size_t>(products.front().w->columns),
+                    .quantised = {}};
+  const bool bytes = std::any_of(products.begin(), products.end(),
+                                 [this](const Product& product) { return InBytes(*product.w); });
+  if (bytes) input.quantised = Quantise(x, rows, input.inner);
+  return input;
+}
+
+void Compute::MultiplyPanels(const Product& product, const PackedInput& input, std::size_t from,
+                             std::size_t to, float* out, std::size_t out_stride) const {
+  const Matrix& w = *product.w;
+  const std::size_t output = from * kernels::kPanelOutputs;
+  const std::size_t end = std::min(static_cast<std::size_t>(w.rows), to * kernels::kPanelOutputs);
+  const kernels::PackedProduct call{
+      .w = w.data + from * w.panel_bytes,
+      .panel_bytes = w.panel_bytes,
+      .outputs = end - output,
+      .inner = input.inner,
+      .x = input.x,
+      .x_stride = input.inner,
+      .quantised = input.quantised,
+      .bias = product.bias == nullptr ? nullptr : product.bias + output,
+      .out = out,
+      .out_stride = out_stride,
+      .rows = input.rows,
+      .add = product.add};
+  const kernels::PackedKernels& kernels = KernelsOf(kernels_, w);
+  InBytes(w) ? kernels.multiply_int8(call) : kernels.multiply(call);
+}
+
 // The panels of all products, one behind the other, are what the crew shares out.
 void Compute::MultiplyPacked(std::span<const Product> products, const float* x, std::size_t rows) {
-  const auto inner = static_cast<std::size_t>(products.front().w->columns);
-  const auto kernels_of = [&](const Product& product) -> const kernels::PackedKernels& {
-    return kernels_.packed[static_cast<std::size_t>(*product.w->packing)];
-  };
-  const auto in_bytes = [&](const Product& product) {
-    return arithmetic_ == Arithmetic::kFast && kernels_of(product).multiply_int8 != nullptr;
-  };
-  kernels::QuantisedRows quantised;
-  if (std::any_of(products.begin(), products.end(), in_bytes)) quantised = Quantise(x, rows, inner);
+  const PackedInput input = Prepare(products, x, rows);
   std::size_t panels = 0;
   for (const Product& product : products) panels += PanelCount(product.w->rows);
-  const auto part = [&](std::size_t begin, std::size_t end) {
+  For(panels, kernels::kPanelOutputs * input.inner * rows, [&](std::size_t begin, std::size_t end) {
     std::size_t first = 0;  // panel of the product at hand
     for (const Product& product : products) {
-      const Matrix& w = *product.w;
-      const std::size_t count = PanelCount(w.rows);
-      const std::size_t from = std::max(begin, first) - first;
-      const std::size_t to = std::min(end, first + count) - std::min(end, first);
+      const std::size_t count = PanelCount(product.w->rows);
+      const std::size_t from = std::clamp(begin, first, first + count) - first;
+      const std::size_t to = std::clamp(end, first, first + count) - first;
       first += count;
-      if (from >= to) continue;
-      const std::size_t output = from * kernels::kPanelOutputs;
-      const auto outputs = static_cast<std::size_t>(w.rows);
-      const kernels::PackedProduct call{
-          .w = w.data + from * w.panel_bytes,
-          .panel_bytes = w.panel_bytes,
-          .outputs = std::min(outputs, to * kernels::kPanelOutputs) - output,
-          .inner = inner,
-          .x = x,
-          .x_stride = inner,
-          .quantised = quantised,
-          .bias = product.bias == nullptr ? nullptr : product.bias + output,
-          .out = product.out + output,
-          .out_stride = outputs,
-          .rows = rows,
-          .add = product.add};
-      if (in_bytes(product)) {
-        kernels_of(product).multiply_int8(call);
-      } else {
-        kernels_of(product).multiply(call);
-      }
+      if (from == to) continue;
+      MultiplyPanels(product, input, from, to, product.out + from * kernels::kPanelOutputs,
+                     static_cast<std::size_t>(product.w->rows));
     }
-  };
-  For(panels, kernels::kPanelOutputs * inner * rows, part);
+  });
+}
+
+void Compute::MultiplyGated(model::Activation activation, const Linear& gate, const Linear& up,
+                            const float* x, std::size_t rows, float* out,
+                            std::vector<float>& space) {
+  const auto outputs = static_cast<std::size_t>(gate.w.rows);
+  std::array<Product, 2> products = {
+      {{.w = &gate.w, .bias = gate.bias}, {.w = &up.w, .bias = up.bias}}};
+  if (!gate.w.packing || !up.w.packing) {
+    space.resize(rows * outputs);
+    products[0].out = space.data();
+    products[1].out = out;
+    Multiply(products, x, rows);
+    return Activate(activation, space.data(), out, rows * outputs, out);
+  }
+  // Rows whose two panels the second-level cache holds.
+  constexpr std::size_t kRows = 256;
+  constexpr std::size_t kWidth = kernels::kPanelOutputs;
+  const PackedInput input = Prepare(products, x, rows);
+  const kernels::ActivationKernel act = ActivationKernelOf(kernels_, activation);
+  For(PanelCount(gate.w.rows), 2 * kWidth * input.inner * rows,
+      [&](std::size_t begin, std::size_t end) {
+        alignas(64) std::array<float, kRows * kWidth> gates;
+        alignas(64) std::array<float, kRows * kWidth> ups;
+        for (std::size_t panel = begin; panel < end; ++panel) {
+          const std::size_t width = std::min(kWidth, outputs - panel * kWidth);
+          for (std::size_t row = 0; row < rows; row += kRows) {
+            const PackedInput part = RowsOf(input, row, std::min(kRows, rows - row));
+            MultiplyPanels(products[0], part, panel, panel + 1, gates.data(), kWidth);
+            MultiplyPanels(products[1], part, panel, panel + 1, ups.data(), kWidth);
+            for (std::size_t r = 0; r < part.rows; ++r) {
+              act(gates.data() + r * kWidth, ups.data() + r * kWidth,
+                  out + (row + r) * outputs + panel * kWidth, width);
+            }
+          }
+        }
+      });
 }
 
 void Compute::MultiplyStored(const Product& product, const float* x, std::size_t rows) {
@@ -194,10 +271,7 @@ void Compute::Normalise(const model::NormSpec& spec, const Norm& norm, const flo
 
 void Compute::Activate(model::Activation activation, const float* gate, const float* up,
                        std::size_t n, float* out) {
-  kernels::ActivationKernel kernel = nullptr;
-  for (const ActivationRow& row : kActivations) {
-    if (row.activation == activation) kernel = kernels_.*row.kernel;
-  }
+  const kernels::ActivationKernel kernel = ActivationKernelOf(kernels_, activation);
   constexpr std::size_t kChunk = 256;
   For((n + kChunk - 1) / kChunk, 16 * kChunk, [&](std::size_t first, std::size_t last) {
     const std::size_t begin = first * kChunk;

@@ -6,7 +6,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/function_ref.h"
@@ -28,6 +30,9 @@ enum class Arithmetic {
   kExact,  // with floats: what the stored weights are worth, to float's rounding
   kFast,   // with activations of 8 bits, one scale for each 128 (kernels/packed.h)
 };
+
+// "exact", "fast"; nothing for any other name.
+std::optional<Arithmetic> ArithmeticFromName(std::string_view name);
 
 // One product of several that share their input.
 struct Product {
@@ -59,6 +64,12 @@ class Compute {
     Multiply({&product, 1}, x, rows);
   }
 
+  // out[r] = act(gate x[r]) * (up x[r]), [rows, gate.w.rows]. Where both are packed the products
+  // stay in the cache, a panel at a time; the bits are those of Multiply and Activate. `space`:
+  // scratch.
+  void MultiplyGated(model::Activation activation, const Linear& gate, const Linear& up,
+                     const float* x, std::size_t rows, float* out, std::vector<float>& space);
+
   // out[r] = norm(x[r]), rows of `width`. In place is fine.
   void Normalise(const model::NormSpec& spec, const Norm& norm, const float* x, std::size_t rows,
                  std::size_t width, float* out);
@@ -69,6 +80,20 @@ class Compute {
   void AddScaled(float* y, const float* x, float factor, std::size_t n);
 
  private:
+  // Products of packed weights with the same rows, ready to be multiplied a stretch of panels at a
+  // time.
+  struct PackedInput {
+    const float* x;
+    std::size_t rows;
+    std::size_t inner;
+    kernels::QuantisedRows quantised;
+  };
+  bool InBytes(const Matrix& w) const;
+  PackedInput Prepare(std::span<const Product> products, const float* x, std::size_t rows);
+  static PackedInput RowsOf(const PackedInput& input, std::size_t row, std::size_t rows);
+  // Panels [from, to) of the product, whose out points at the first of them.
+  void MultiplyPanels(const Product& product, const PackedInput& input, std::size_t from,
+                      std::size_t to, float* out, std::size_t out_stride) const;
   void MultiplyPacked(std::span<const Product> products, const float* x, std::size_t rows);
   void MultiplyStored(const Product& product, const float* x, std::size_t rows);
   kernels::QuantisedRows Quantise(const float* x, std::size_t rows, std::size_t inner);

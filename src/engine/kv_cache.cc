@@ -34,8 +34,11 @@ void KvCache::FreeBytes::operator()(std::byte* bytes) const { std::free(bytes); 
 KvCache::KvCache(const model::ModelSpec& spec, const KvCacheOptions& options)
     : kv_heads_(spec.kv_heads),
       head_dim_(spec.head_dim),
-      page_bytes_(static_cast<std::uint64_t>(spec.layers * 2 * kv_heads_ * kPage * head_dim_) *
-                  sizeof(float)),
+      value_dim_(
+          static_cast<std::int64_t>(kernels::PaddedHead(static_cast<std::size_t>(spec.head_dim)))),
+      page_bytes_(
+          static_cast<std::uint64_t>(spec.layers * kv_heads_ * kPage * (head_dim_ + value_dim_)) *
+          sizeof(float)),
       max_pages_(WholePages(options.max_bytes, page_bytes_)),
       max_idle_(WholePages(options.max_idle_bytes, page_bytes_)),
       index_(options.hash) {}
@@ -219,16 +222,22 @@ void KvCache::Forget(AdapterId adapter) {
   }
 }
 
+float* KvCache::LayerOf(const CachedTokens& sequence, std::int64_t layer,
+                        std::int64_t position) const {
+  const Page& page = At(sequence.pages_[static_cast<std::size_t>(position / kPage)]);
+  return reinterpret_cast<float*>(page.bytes.get()) +
+         layer * kv_heads_ * kPage * (head_dim_ + value_dim_);
+}
+
 float* KvCache::Key(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
                     std::int64_t position) const {
-  const Page& page = At(sequence.pages_[static_cast<std::size_t>(position / kPage)]);
-  const std::int64_t row = (layer * 2 * kv_heads_ + head) * kPage + position % kPage;
-  return reinterpret_cast<float*>(page.bytes.get()) + row * head_dim_;
+  return LayerOf(sequence, layer, position) + head * head_dim_ * kPage + position % kPage;
 }
 
 float* KvCache::Value(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
                       std::int64_t position) const {
-  return Key(sequence, layer, head + kv_heads_, position);
+  return LayerOf(sequence, layer, position) + kv_heads_ * head_dim_ * kPage +
+         (head * kPage + position % kPage) * value_dim_;
 }
 
 void KvCache::Pages(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,

@@ -1,6 +1,7 @@
 // engine/kv_cache.h - keys and values of past tokens, in pages of kernels::kPageTokens tokens.
 //
-//   one page: for each layer: K [kv_heads, kPageTokens, head_dim] f32, then V alike
+//   one page: for each layer: K [kv_heads, head_dim, kPageTokens] f32, then
+//   V [kv_heads, kPageTokens, PaddedHead(head_dim)] f32: what attention streams (kernel_table.h)
 //
 // Attention walks a sequence page by page, so sequences share a past by holding the same pages:
 //
@@ -86,7 +87,8 @@ class KvCache {
   // Forgets what is known of an adapter that no sequence uses any more.
   void Forget(model::AdapterId adapter);
 
-  // [head_dim] of one position.
+  // The first of one position's head_dim numbers: a key's are kPageTokens apart, a value's lie side
+  // by side.
   float* Key(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
              std::int64_t position) const;
   float* Value(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
@@ -105,6 +107,7 @@ class KvCache {
     std::int32_t holders = 0;
   };
 
+  float* LayerOf(const CachedTokens& sequence, std::int64_t layer, std::int64_t position) const;
   Page& At(PageId page) { return pages_[static_cast<std::size_t>(page)]; }
   const Page& At(PageId page) const { return pages_[static_cast<std::size_t>(page)]; }
   // A page of the free, a new one, or the longest unused; `tokens` are for the error's message.
@@ -122,6 +125,7 @@ class KvCache {
 
   std::int64_t kv_heads_;
   std::int64_t head_dim_;
+  std::int64_t value_dim_;  // padded
   std::uint64_t page_bytes_;
   std::int64_t max_pages_;
   std::int64_t max_idle_;    // pages

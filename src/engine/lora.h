@@ -25,6 +25,11 @@ class LoadedAdapter {
   // nullptr: this adapter leaves the linear alone.
   const model::LoraDelta* Find(const Linear& linear) const;
 
+  // Not what the base's weight alone gives.
+  bool Changes(const Linear& linear) const {
+    return Find(linear) != nullptr || Replacement(linear) != nullptr;
+  }
+
   // The weight to use instead of the linear's, or of the table of tokens; nullptr: the base's.
   const Matrix* Replacement(const Linear& linear) const {
     return head_ && linear.index == head_index_ ? &*head_ : nullptr;

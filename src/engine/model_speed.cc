@@ -231,7 +231,7 @@ Result<ModelSpeed> MeasureModel(const SpeedOptions& options, const SpeedProgress
   METIER_ASSIGN(const model::ModelFiles files, model::ModelFiles::Open(options.model));
   METIER_ASSIGN(auto weights, NativeModel::FromFiles(files));
   const int threads = options.threads > 0 ? options.threads : ThreadPool::DefaultThreads();
-  NativeBackend backend(std::move(weights), {.threads = threads});
+  NativeBackend backend(std::move(weights), {.threads = threads, .arithmetic = options.arithmetic});
   ModelSpeed speed{.isa = kernels::Kernels().name, .threads = threads};
   speed.load_seconds = load.Seconds();
   speed.parameters = model::ParameterCount(files.spec());

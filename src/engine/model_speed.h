@@ -10,15 +10,17 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/compute.h"
 #include "kernels/kernel_table.h"
 #include "model/model_files.h"
 
 namespace metier::engine {
 
 struct SpeedOptions {
-  std::string model;                        // a Hugging Face directory or a GGUF file
-  std::string adapter;                      // PEFT directory that all sequences use; "": none
-  int threads = 0;                          // 0: ThreadPool::DefaultThreads()
+  std::string model;    // a Hugging Face directory or a GGUF file
+  std::string adapter;  // PEFT directory that all sequences use; "": none
+  int threads = 0;      // 0: ThreadPool::DefaultThreads()
+  Arithmetic arithmetic = Arithmetic::kFast;
   std::int64_t prompt_tokens = 512;         // of one sequence, in one step; 0: not measured
   std::int64_t new_tokens = 64;             // decoded by each sequence; 0: not measured
   std::int64_t past_tokens = 0;             // in a sequence's cache before its decoding is timed

@@ -1,8 +1,11 @@
 #include "engine/native_model.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <utility>
+
+#include "kernels/kernel_table.h"
 
 namespace metier::engine {
 namespace {
@@ -10,6 +13,15 @@ namespace {
 WeightOptions OptionsFor(WeightLayout layout) {
   return {
       .layout = layout, .max_bytes = MachineMemoryBytes(), .threads = ThreadPool::DefaultThreads()};
+}
+
+Status CheckSpec(const model::ModelSpec& spec) {
+  constexpr auto kMost = static_cast<std::int64_t>(kernels::kMostHeadDim);
+  if (spec.head_dim <= kMost) return Ok();
+  return Error(ErrorCode::kUnsupported,
+               fmt::format("attention heads of {} dimensions; the native engine computes heads of "
+                           "at most {}",
+                           spec.head_dim, kMost));
 }
 
 }  // namespace
@@ -33,6 +45,7 @@ Result<std::shared_ptr<const NativeModel>> NativeModel::Open(const std::string& 
 
 Result<std::shared_ptr<const NativeModel>> NativeModel::FromFiles(const model::ModelFiles& files,
                                                                   WeightLayout layout) {
+  METIER_TRY(CheckSpec(files.spec()));
   METIER_ASSIGN(Weights weights, Weights::FromFiles(files, OptionsFor(layout)));
   return std::shared_ptr<const NativeModel>(new NativeModel(files.spec(), std::move(weights)));
 }
@@ -40,6 +53,7 @@ Result<std::shared_ptr<const NativeModel>> NativeModel::FromFiles(const model::M
 Result<std::shared_ptr<const NativeModel>> NativeModel::FromReader(
     const model::ModelSpec& spec, const model::ParameterReader& read, WeightLayout layout) {
   METIER_TRY(model::Validate(spec));
+  METIER_TRY(CheckSpec(spec));
   METIER_ASSIGN(Weights weights, Weights::FromReader(spec, read, OptionsFor(layout)));
   return std::shared_ptr<const NativeModel>(new NativeModel(spec, std::move(weights)));
 }

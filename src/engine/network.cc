@@ -21,6 +21,12 @@ void Size(std::vector<float>& values, std::size_t rows, std::int64_t width) {
 
 std::size_t S(std::int64_t n) { return static_cast<std::size_t>(n); }
 
+std::size_t WantedRows(std::span<const Segment> segments) {
+  std::size_t wanted = 0;
+  for (const Segment& segment : segments) wanted += segment.tokens.size() - segment.want_from;
+  return wanted;
+}
+
 std::vector<AdapterRun> RunsOf(std::span<const Segment> segments) {
   std::vector<AdapterRun> runs;
   for (const Segment& segment : segments)
@@ -48,7 +54,7 @@ void Network::Run(std::span<const Segment> segments, float* out) {
   for (std::vector<float>* rows : {&k_, &v_}) Size(*rows, rows_, spec_.kv_width());
   Embed(segments);
   if (spec_.position == PositionKind::kRope) PrepareRope(segments);
-  for (std::size_t n = 0; n < weights_.layers.size(); ++n) Layer(segments, n);
+  for (std::size_t n = 0; n < weights_.layers.size(); ++n) segments = Layer(segments, n);
   Finish(segments, out);
 }
 
@@ -99,48 +105,91 @@ void Network::PrepareRope(std::span<const Segment> segments) {
   }
 }
 
-void Network::Layer(std::span<const Segment> segments, std::size_t n) {
+std::span<const Segment> Network::Layer(std::span<const Segment> segments, std::size_t n) {
   const LayerWeights& layer = weights_.layers[n];
-  const std::size_t width = S(spec_.width);
-  const std::size_t count = rows_ * width;
   const bool experts = spec_.moe.experts > 0;
   const bool before = spec_.norm_place == NormPlace::kBefore;
   const auto norm = [&](const Norm& weights, const std::vector<float>& from,
                         std::vector<float>& to) {
-    compute_.Normalise(spec_.norm, weights, from.data(), rows_, width, to.data());
+    compute_.Normalise(spec_.norm, weights, from.data(), rows_, S(spec_.width), to.data());
   };
+  const float* input = before ? normed_.data() : x_.data();
 
-  if (experts && spec_.moe.router_input == RouterInput::kBlockInput) Route(layer, x_.data());
   if (before) norm(layer.attn_norm, x_, normed_);
-  AttentionBlock(segments, n, before ? normed_.data() : x_.data(), block_.data());
-  compute_.AddScaled(x_.data(), block_.data(), 1.0F, count);
+  segments = ProjectHeads(segments, n, input);
+  if (rows_ == 0) return segments;
+  if (experts && spec_.moe.router_input == RouterInput::kBlockInput) Route(layer, x_.data());
+  Attend(segments, n);
+  AddProduct(layer.o, attended_.data());
   if (!before) norm(layer.attn_norm, x_, x_);
 
   if (before) norm(layer.ffn_norm, x_, normed_);
-  const float* input = before ? normed_.data() : x_.data();
   if (experts) {
     if (spec_.moe.router_input == RouterInput::kFfnNorm) Route(layer, input);
     ExpertsBlock(layer, input, block_.data());
+    compute_.AddScaled(x_.data(), block_.data(), 1.0F, rows_ * S(spec_.width));
   } else {
-    FeedForwardBlock(layer.ffn, runs_, input, rows_, block_.data());
+    FeedForwardRows(layer.ffn, runs_, input, rows_);
+    AddProduct(layer.ffn.down, up_.data());
   }
-  compute_.AddScaled(x_.data(), block_.data(), 1.0F, count);
   if (!before) norm(layer.ffn_norm, x_, x_);
+  return segments;
 }
 
-void Network::AttentionBlock(std::span<const Segment> segments, std::size_t n, const float* input,
-                             float* output) {
+void Network::AddProduct(const Linear& linear, const float* input) {
+  const LinearOutput output{.linear = &linear, .out = x_.data(), .add = true};
+  MultiplyAdapted(compute_, {&output, 1}, runs_, input, rows_);
+}
+
+std::span<const Segment> Network::ProjectHeads(std::span<const Segment> segments, std::size_t n,
+                                               const float* input) {
   const LayerWeights& layer = weights_.layers[n];
-  const std::array<LinearOutput, 3> qkv = {{{.linear = &layer.q, .out = q_.data()},
-                                            {.linear = &layer.k, .out = k_.data()},
-                                            {.linear = &layer.v, .out = v_.data()}}};
-  MultiplyAdapted(compute_, qkv, runs_, input, rows_);
+  const std::array<LinearOutput, 3> outputs = {{{.linear = &layer.k, .out = k_.data()},
+                                                {.linear = &layer.v, .out = v_.data()},
+                                                {.linear = &layer.q, .out = q_.data()}}};
+  const bool narrow = n + 1 == weights_.layers.size() && WantedRows(segments) < rows_;
+  const std::size_t together = narrow ? 2 : 3;
+  MultiplyAdapted(compute_, std::span(outputs).first(together), runs_, input, rows_);
   const bool rope = spec_.position == PositionKind::kRope && spec_.layer[n].rope;
-  RotateHeads(q_.data(), spec_.heads, layer.q_norm, rope);
   RotateHeads(k_.data(), spec_.kv_heads, layer.k_norm, rope);
   StoreKeysAndValues(segments, n);
-  Attend(segments, n);
-  MultiplyAdapted(compute_, layer.o, runs_, attended_.data(), rows_, output);
+  if (narrow) {
+    segments = Narrow(segments);
+    if (rows_ > 0) MultiplyAdapted(compute_, layer.q, runs_, input, rows_, q_.data());
+  }
+  RotateHeads(q_.data(), spec_.heads, layer.q_norm, rope);
+  return segments;
+}
+
+std::span<const Segment> Network::Narrow(std::span<const Segment> segments) {
+  const std::size_t width = S(spec_.width);
+  narrowed_.clear();
+  std::size_t rows = 0;
+  for (const Segment& segment : segments) {
+    const std::size_t wanted = segment.tokens.size() - segment.want_from;
+    if (wanted == 0) continue;
+    const std::size_t from = segment.row + segment.want_from;
+    const auto move = [&](std::vector<float>& values, std::size_t row_width) {
+      std::copy_n(values.data() + from * row_width, wanted * row_width,
+                  values.data() + rows * row_width);
+    };
+    move(x_, width);
+    move(normed_, width);
+    if (spec_.position == PositionKind::kRope) {
+      move(cosine_, frequencies_.size());
+      move(sine_, frequencies_.size());
+    }
+    Segment tail = segment;
+    tail.tokens = segment.tokens.subspan(segment.want_from);
+    tail.first_position += static_cast<std::int64_t>(segment.want_from);
+    tail.row = rows;
+    tail.want_from = 0;
+    narrowed_.push_back(tail);
+    rows += wanted;
+  }
+  rows_ = rows;
+  runs_ = RunsOf(narrowed_);
+  return narrowed_;
 }
 
 // Norm of each head where the model has one, then its rotation. heads: [rows, count, head_dim].
@@ -163,87 +212,93 @@ void Network::RotateHeads(float* heads, std::int64_t count, const float* norm, b
 
 void Network::StoreKeysAndValues(std::span<const Segment> segments, std::size_t n) {
   const std::size_t head_dim = S(spec_.head_dim);
+  const std::size_t kv_width = S(spec_.kv_width());
   const auto layer = static_cast<std::int64_t>(n);
-  for (const Segment& segment : segments) {
-    for (std::size_t i = 0; i < segment.tokens.size(); ++i) {
-      const std::int64_t position = segment.first_position + static_cast<std::int64_t>(i);
-      for (std::int64_t head = 0; head < spec_.kv_heads; ++head) {
-        const std::size_t at = ((segment.row + i) * S(spec_.kv_heads) + S(head)) * head_dim;
-        std::copy_n(k_.data() + at, head_dim, cache_.Key(*segment.past, layer, head, position));
-        std::copy_n(v_.data() + at, head_dim, cache_.Value(*segment.past, layer, head, position));
-      }
-    }
-  }
-}
-
-void Network::Attend(std::span<const Segment> segments, std::size_t n) {
-  constexpr std::size_t kRowsOfTask = 32;
-  struct Task {
-    const Segment* segment;
-    std::int64_t kv_head;
-    std::size_t begin;  // tokens of the segment
-    std::size_t end;
-  };
-  std::vector<Task> tasks;
-  std::size_t keys = 0;  // over all tasks, for the cost
-  for (const Segment& segment : segments) {
-    for (std::int64_t head = 0; head < spec_.kv_heads; ++head) {
-      for (std::size_t row = 0; row < segment.tokens.size(); row += kRowsOfTask) {
-        const std::size_t end = std::min(segment.tokens.size(), row + kRowsOfTask);
-        tasks.push_back({&segment, head, row, end});
-        keys += (end - row) * (S(segment.first_position) + end);
-      }
-    }
-  }
-  const std::size_t head_dim = S(spec_.head_dim);
-  const std::int64_t group = spec_.heads / spec_.kv_heads;
-  const std::size_t cost = keys / tasks.size() * S(group) * 2 * head_dim;
-  compute_.For(tasks.size(), cost, [&](std::size_t first, std::size_t last) {
-    std::vector<const float*> key_pages;
-    std::vector<const float*> value_pages;
-    for (std::size_t t = first; t < last; ++t) {
-      const Task& task = tasks[t];
-      const Segment& segment = *task.segment;
-      const std::size_t length = S(segment.first_position) + segment.tokens.size();
-      cache_.Pages(*segment.past, static_cast<std::int64_t>(n), task.kv_head,
-                   static_cast<std::int64_t>(length), key_pages, value_pages);
-      kernels::Attention call{.q_stride = S(spec_.q_width()),
-                              .out_stride = S(spec_.q_width()),
-                              .k = key_pages.data(),
-                              .v = value_pages.data(),
-                              .rows = task.end - task.begin,
-                              .head_dim = head_dim,
-                              .first_position = S(segment.first_position) + task.begin,
-                              .length = length,
-                              .window = S(spec_.layer[n].sliding_window),
-                              .causal = spec_.causal,
-                              .scale = static_cast<float>(spec_.score_scale())};
-      for (std::int64_t h = 0; h < group; ++h) {  // the group's keys are in the cache by now
-        const std::size_t head = S(task.kv_head * group + h);
-        const std::size_t at = (segment.row + task.begin) * S(spec_.q_width()) + head * head_dim;
-        call.q = q_.data() + at;
-        call.out = attended_.data() + at;
-        call.slope = slopes_.empty() ? 0.0F : slopes_[head];
-        compute_.kernels().attention(call);
+  compute_.For(S(spec_.kv_heads), 4 * rows_ * head_dim, [&](std::size_t begin, std::size_t end) {
+    for (const Segment& segment : segments) {
+      for (std::size_t head = begin; head < end; ++head) {
+        for (std::size_t i = 0; i < segment.tokens.size(); ++i) {
+          const std::int64_t position = segment.first_position + static_cast<std::int64_t>(i);
+          const auto kv_head = static_cast<std::int64_t>(head);
+          const std::size_t at = (segment.row + i) * kv_width + head * head_dim;
+          float* key = cache_.Key(*segment.past, layer, kv_head, position);
+          for (std::size_t d = 0; d < head_dim; ++d) key[d * kernels::kPageTokens] = k_[at + d];
+          std::copy_n(v_.data() + at, head_dim,
+                      cache_.Value(*segment.past, layer, kv_head, position));
+        }
       }
     }
   });
 }
 
-void Network::FeedForwardBlock(const FeedForward& ffn, std::span<const AdapterRun> runs,
-                               const float* input, std::size_t rows, float* output) {
-  Size(up_, rows, spec_.hidden);
-  if (spec_.gated) {
-    Size(gate_, rows, spec_.hidden);
-    const std::array<LinearOutput, 2> both = {
-        {{.linear = &ffn.gate, .out = gate_.data()}, {.linear = &ffn.up, .out = up_.data()}}};
-    MultiplyAdapted(compute_, both, runs, input, rows);
-    compute_.Activate(spec_.activation, gate_.data(), up_.data(), up_.size(), up_.data());
-  } else {
-    MultiplyAdapted(compute_, ffn.up, runs, input, rows, up_.data());
-    compute_.Activate(spec_.activation, up_.data(), nullptr, up_.size(), up_.data());
+void Network::Attend(std::span<const Segment> segments, std::size_t n) {
+  // Queries of all heads of a group together: enough for several tiles, and few enough that the
+  // crew's shares are even.
+  constexpr std::size_t kRowsOfTask = 24;
+  tasks_.clear();
+  std::size_t keys = 0;  // over all tasks, for the cost
+  for (const Segment& segment : segments) {
+    for (std::int64_t head = 0; head < spec_.kv_heads; ++head) {
+      for (std::size_t row = 0; row < segment.tokens.size(); row += kRowsOfTask) {
+        const std::size_t end = std::min(segment.tokens.size(), row + kRowsOfTask);
+        tasks_.push_back({&segment, head, row, end});
+        keys += (end - row) * (S(segment.first_position) + end);
+      }
+    }
   }
-  MultiplyAdapted(compute_, ffn.down, runs, up_.data(), rows, output);
+  const std::size_t head_dim = S(spec_.head_dim);
+  const std::size_t group = S(spec_.heads / spec_.kv_heads);
+  const std::size_t cost = keys / tasks_.size() * group * 2 * head_dim;
+  compute_.For(tasks_.size(), cost, [&](std::size_t first, std::size_t last) {
+    std::vector<const float*> key_pages;
+    std::vector<const float*> value_pages;
+    for (std::size_t t = first; t < last; ++t) {
+      const AttentionTask& task = tasks_[t];
+      const Segment& segment = *task.segment;
+      const std::size_t length = S(segment.first_position) + segment.tokens.size();
+      cache_.Pages(*segment.past, static_cast<std::int64_t>(n), task.kv_head,
+                   static_cast<std::int64_t>(length), key_pages, value_pages);
+      const std::size_t head = S(task.kv_head) * group;
+      const std::size_t at = (segment.row + task.begin) * S(spec_.q_width()) + head * head_dim;
+      compute_.kernels().attention({.q = q_.data() + at,
+                                    .q_stride = S(spec_.q_width()),
+                                    .out = attended_.data() + at,
+                                    .out_stride = S(spec_.q_width()),
+                                    .k = key_pages.data(),
+                                    .v = value_pages.data(),
+                                    .rows = task.end - task.begin,
+                                    .heads = group,
+                                    .head_dim = head_dim,
+                                    .first_position = S(segment.first_position) + task.begin,
+                                    .length = length,
+                                    .window = S(spec_.layer[n].sliding_window),
+                                    .causal = spec_.causal,
+                                    .slopes = slopes_.empty() ? nullptr : slopes_.data() + head,
+                                    .scale = static_cast<float>(spec_.score_scale())});
+    }
+  });
+}
+
+void Network::FeedForwardRows(const FeedForward& ffn, std::span<const AdapterRun> runs,
+                              const float* input, std::size_t rows) {
+  Size(up_, rows, spec_.hidden);
+  if (!spec_.gated) {
+    MultiplyAdapted(compute_, ffn.up, runs, input, rows, up_.data());
+    return compute_.Activate(spec_.activation, up_.data(), nullptr, up_.size(), up_.data());
+  }
+  const bool adapted = std::any_of(runs.begin(), runs.end(), [&](const AdapterRun& run) {
+    return run.adapter != nullptr &&
+           (run.adapter->Changes(ffn.gate) || run.adapter->Changes(ffn.up));
+  });
+  if (!adapted) {
+    return compute_.MultiplyGated(spec_.activation, ffn.gate, ffn.up, input, rows, up_.data(),
+                                  gate_);
+  }
+  Size(gate_, rows, spec_.hidden);
+  const std::array<LinearOutput, 2> both = {
+      {{.linear = &ffn.gate, .out = gate_.data()}, {.linear = &ffn.up, .out = up_.data()}}};
+  MultiplyAdapted(compute_, both, runs, input, rows);
+  compute_.Activate(spec_.activation, gate_.data(), up_.data(), up_.size(), up_.data());
 }
 
 void Network::Route(const LayerWeights& layer, const float* input) {
@@ -289,7 +344,9 @@ void Network::ExpertsBlock(const LayerWeights& layer, const float* input, float*
     results.resize(rows.size() * width);
     for (std::size_t i = 0; i < rows.size(); ++i)
       std::copy_n(input + rows[i] * width, width, gathered.data() + i * width);
-    FeedForwardBlock(layer.experts[expert], runs, gathered.data(), rows.size(), results.data());
+    FeedForwardRows(layer.experts[expert], runs, gathered.data(), rows.size());
+    MultiplyAdapted(compute_, layer.experts[expert].down, runs, up_.data(), rows.size(),
+                    results.data());
     for (std::size_t i = 0; i < rows.size(); ++i) {
       compute_.kernels().add_scaled(output + rows[i] * width, results.data() + i * width,
                                     factors[i], width);

@@ -39,19 +39,32 @@ class Network {
   void Run(std::span<const Segment> segments, float* out);
 
  private:
-  struct Buffers;
+  // Queries [begin, end) of a segment's tokens, for the heads that share one key head.
+  struct AttentionTask {
+    const Segment* segment;
+    std::int64_t kv_head;
+    std::size_t begin;
+    std::size_t end;
+  };
 
   void Embed(std::span<const Segment> segments);
   void PrepareRope(std::span<const Segment> segments);
-  void Layer(std::span<const Segment> segments, std::size_t n);
-  // attention(input) of layer n into output, both [rows, width].
-  void AttentionBlock(std::span<const Segment> segments, std::size_t n, const float* input,
-                      float* output);
+  // One layer over all rows; returns the segments whose rows go on.
+  std::span<const Segment> Layer(std::span<const Segment> segments, std::size_t n);
+  // Queries, keys and values of input [rows, width], turned; the last two into the cache. In the
+  // last layer only wanted rows go on from there: what others would add is read by nobody.
+  std::span<const Segment> ProjectHeads(std::span<const Segment> segments, std::size_t n,
+                                        const float* input);
+  // Keeps the wanted rows of the pass, one behind the other.
+  std::span<const Segment> Narrow(std::span<const Segment> segments);
+  // x += linear(input).
+  void AddProduct(const Linear& linear, const float* input);
   void StoreKeysAndValues(std::span<const Segment> segments, std::size_t n);
   void Attend(std::span<const Segment> segments, std::size_t n);
   void RotateHeads(float* heads, std::int64_t count, const float* norm, bool rope);
-  void FeedForwardBlock(const FeedForward& ffn, std::span<const AdapterRun> runs,
-                        const float* input, std::size_t rows, float* output);
+  // The hidden activations of a feed-forward for input [rows, width], into up_.
+  void FeedForwardRows(const FeedForward& ffn, std::span<const AdapterRun> runs, const float* input,
+                       std::size_t rows);
   // Scores of the layer's router for input [rows, width], into the buffers.
   void Route(const LayerWeights& layer, const float* input);
   void ExpertsBlock(const LayerWeights& layer, const float* input, float* output);
@@ -68,6 +81,8 @@ class Network {
   // One pass's intermediate rows, kept between passes for their memory.
   std::size_t rows_ = 0;
   std::vector<AdapterRun> runs_;
+  std::vector<AttentionTask> tasks_;
+  std::vector<Segment> narrowed_;
   std::vector<float> x_, normed_, block_;       // [rows, width]
   std::vector<float> q_, attended_;             // [rows, q_width]
   std::vector<float> k_, v_;                    // [rows, kv_width]

@@ -8,11 +8,12 @@
 
 namespace metier::specialist {
 
-Result<LoadedModel> LoadModel(const Runnable& runnable, int threads) {
+Result<LoadedModel> LoadModel(const Runnable& runnable, int threads,
+                              engine::Arithmetic arithmetic) {
   METIER_ASSIGN(auto weights, engine::NativeModel::FromFiles(runnable.files));
   LoadedModel loaded;
   loaded.backend = std::make_unique<engine::NativeBackend>(
-      std::move(weights), engine::NativeOptions{.threads = threads});
+      std::move(weights), engine::NativeOptions{.threads = threads, .arithmetic = arithmetic});
   if (runnable.adapter) {
     METIER_ASSIGN(loaded.adapter, loaded.backend->AddAdapter(*runnable.adapter));
   }

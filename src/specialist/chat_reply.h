@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "engine/compute.h"
 #include "evaluate/language_model.h"
 #include "evaluate/tool_calls.h"
 #include "model/backend.h"
@@ -21,7 +22,8 @@ struct LoadedModel {
   std::unique_ptr<model::Backend> backend;
   model::AdapterId adapter = model::AdapterId::kNone;
 };
-Result<LoadedModel> LoadModel(const Runnable& runnable, int threads);
+Result<LoadedModel> LoadModel(const Runnable& runnable, int threads,
+                              engine::Arithmetic arithmetic = engine::Arithmetic::kFast);
 
 // Callable as evaluate::ReplyFunction. Borrows both arguments.
 class ChatReply {

@@ -28,6 +28,7 @@ struct BenchOptions {
   std::int64_t repeats = 5;
   std::int64_t seed = 1;
   std::int64_t threads = 0;
+  std::string arithmetic = "fast";
 
   template <class Visitor>
   void Visit(Visitor&& field) {
@@ -51,6 +52,9 @@ struct BenchOptions {
         .AtMost(1000);
     field("seed", seed, "of the random tokens and adapters").AtLeast(0);
     field("threads", threads, "CPU threads; 0: all cores").AtLeast(0).AtMost(1024);
+    field("arithmetic", arithmetic,
+          "products of quantised weights: fast rounds activations to 8 bits, exact does not")
+        .OneOf({"fast", "exact"});
   }
 };
 
@@ -196,6 +200,7 @@ Result<Outcome> Bench(const BenchOptions& options, Console& console) {
                 engine::MeasureModel({.model = place.base,
                                       .adapter = place.adapter,
                                       .threads = static_cast<int>(options.threads),
+                                      .arithmetic = *engine::ArithmeticFromName(options.arithmetic),
                                       .prompt_tokens = options.prompt_tokens,
                                       .new_tokens = options.new_tokens,
                                       .past_tokens = options.past_tokens,

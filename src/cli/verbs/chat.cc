@@ -26,6 +26,7 @@ struct ChatOptions {
   std::string tool_program;
   SamplingFlags sampling;
   std::int64_t threads = 0;
+  std::string arithmetic = "fast";
 
   template <class Visitor>
   void Visit(Visitor&& field) {
@@ -38,6 +39,9 @@ struct ChatOptions {
           "result one line out; it runs with your rights");
     sampling.Visit(field);
     field("threads", threads, "CPU threads; 0: all cores").AtLeast(0).AtMost(1024);
+    field("arithmetic", arithmetic,
+          "products of quantised weights: fast rounds activations to 8 bits, exact does not")
+        .OneOf({"fast", "exact"});
   }
 };
 
@@ -143,7 +147,8 @@ Result<Outcome> Chat(const ChatOptions& options, Console& console) {
                              options.model));
   }
   METIER_ASSIGN(const specialist::LoadedModel loaded,
-                specialist::LoadModel(runnable, static_cast<int>(options.threads)));
+                specialist::LoadModel(runnable, static_cast<int>(options.threads),
+                                      *engine::ArithmeticFromName(options.arithmetic)));
   METIER_ASSIGN(engine::Session session, engine::Session::Open(*loaded.backend, loaded.adapter));
   StreamedModel model(runnable, std::move(session), options.sampling.Resolve(runnable.generation),
                       console);

@@ -47,6 +47,7 @@ struct EvalOptions {
   std::string file;
   std::string adapter;
   std::int64_t threads = 0;
+  std::string arithmetic = "fast";
   evaluate::PerplexityOptions perplexity;  // without their files
   evaluate::ToolCallOptions tool_calls;
 
@@ -60,6 +61,9 @@ struct EvalOptions {
         .Required();
     field("adapter", adapter, "PEFT adapter directory to put on top");
     field("threads", threads, "CPU threads; 0: all cores").AtLeast(0).AtMost(1024);
+    field("arithmetic", arithmetic,
+          "products of quantised weights: fast rounds activations to 8 bits, exact does not")
+        .OneOf({"fast", "exact"});
     OfSuite of_perplexity(kPerplexity, field);
     perplexity.Visit(of_perplexity);
     OfSuite of_tool_calls(kToolCalls, field);
@@ -114,7 +118,8 @@ Result<Outcome> Eval(const EvalOptions& options, Console& console) {
   METIER_ASSIGN(const specialist::Runnable runnable,
                 specialist::OpenRunnable({.path = options.model, .adapter = options.adapter}));
   METIER_ASSIGN(const specialist::LoadedModel loaded,
-                specialist::LoadModel(runnable, static_cast<int>(options.threads)));
+                specialist::LoadModel(runnable, static_cast<int>(options.threads),
+                                      *engine::ArithmeticFromName(options.arithmetic)));
   METIER_ASSIGN(const auto model, evaluate::BackendModel::Create(*loaded.backend, loaded.adapter));
   METIER_ASSIGN(const Json figures, Measure(options, runnable, *model));
   Json document = {{"model", options.model}, {"suite", options.suite}};

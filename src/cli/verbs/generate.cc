@@ -30,6 +30,7 @@ struct GenerateVerbOptions {
   std::int64_t logprobs = -1;
   SamplingFlags sampling;
   std::int64_t threads = 0;
+  std::string arithmetic = "fast";
 
   template <class Visitor>
   void Visit(Visitor&& field) {
@@ -48,6 +49,9 @@ struct GenerateVerbOptions {
         .AtMost(100);
     sampling.Visit(field);
     field("threads", threads, "CPU threads; 0: all cores").AtLeast(0).AtMost(1024);
+    field("arithmetic", arithmetic,
+          "products of quantised weights: fast rounds activations to 8 bits, exact does not")
+        .OneOf({"fast", "exact"});
   }
 };
 
@@ -89,7 +93,8 @@ Result<Outcome> Generate(const GenerateVerbOptions& options, Console& console) {
   METIER_ASSIGN(const specialist::Runnable runnable,
                 specialist::OpenRunnable({.path = options.model, .adapter = options.adapter}));
   METIER_ASSIGN(const specialist::LoadedModel loaded,
-                specialist::LoadModel(runnable, static_cast<int>(options.threads)));
+                specialist::LoadModel(runnable, static_cast<int>(options.threads),
+                                      *engine::ArithmeticFromName(options.arithmetic)));
   const text::EncodeOptions how = {
       .add_special = text::AddSpecial::kYes,
       .parse_special = options.parse_special ? text::ParseSpecial::kYes : text::ParseSpecial::kNo};

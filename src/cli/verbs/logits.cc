@@ -20,6 +20,7 @@ struct LogitsOptions {
   std::string adapter;
   std::string backend = "native";
   std::int64_t threads = 0;
+  std::string arithmetic = "exact";
 
   template <class Visitor>
   void Visit(Visitor&& field) {
@@ -32,6 +33,9 @@ struct LogitsOptions {
     field("backend", backend, "what computes; torch: the training plug-in")
         .OneOf({"native", "torch"});
     field("threads", threads, "CPU threads; 0: all cores").AtLeast(0).AtMost(1024);
+    field("arithmetic", arithmetic,
+          "products of quantised weights: fast rounds activations to 8 bits, exact does not")
+        .OneOf({"fast", "exact"});
   }
 };
 
@@ -52,7 +56,8 @@ Result<Outcome> Logits(const LogitsOptions& options, Console& console) {
     METIER_TRY(writer.Commit());
   } else {
     METIER_ASSIGN(const specialist::LoadedModel loaded,
-                  LoadModel(place.base, place.adapter, static_cast<int>(options.threads)));
+                  LoadModel(place.base, place.adapter, static_cast<int>(options.threads),
+                            *engine::ArithmeticFromName(options.arithmetic)));
     width = RowWidth(loaded.backend->spec());
     METIER_ASSIGN(auto writer, format::NpyWriter::Create(options.out, rows, width));
     METIER_TRY(ForEachRow(

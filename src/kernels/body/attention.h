@@ -2,13 +2,17 @@
 // maximum.
 //
 // Online softmax (Milakov and Gimelshein 2018; Dao et al. 2022): per page, scores of a tile of
-// queries, then max, sum and weighted values are corrected once by exp(old max - new max). Pages
-// start at fixed positions and each row walks them from its first visible key to its last, so a
-// query gives the same bits whether it is computed alone or inside a long prefill.
+// queries, then max, sum and weighted values are corrected once by exp(old max - new max). A page
+// of keys is a panel of packed floats with a key where a product has an output, a page of values
+// one with an output for each dimension, so both products are those of body/packed_product_f32.h:
+// no sum crosses lanes. Heads that share keys share the tile. Pages start at fixed positions, each
+// is taken whole with the keys that a query does not see masked, and pages that it does not see are
+// not taken at all: a query gives the same bits whether it is computed alone or inside a long
+// prefill.
 #pragma once
 
 #include "kernels/body/elementwise.h"
-#include "kernels/body/product.h"
+#include "kernels/body/packed_product_f32.h"
 
 namespace metier::kernels::body {
 
@@ -25,114 +29,117 @@ Visible VisibleTo(const Attention& a, std::size_t position) {
   return {first, last};
 }
 
-// out += sum over j of p[j] * v[j], keys in ascending order. v: [keys, head_dim].
-template <class V>
-void AddWeightedValues(const float* p, const float* v, std::size_t keys, std::size_t head_dim,
-                       float* out) {
-  constexpr std::size_t kVectors = 4;
-  std::size_t d = 0;
-  for (; d + kVectors * V::kLanes <= head_dim; d += kVectors * V::kLanes) {
-    V acc[kVectors];
-    METIER_UNROLL
-    for (std::size_t c = 0; c < kVectors; ++c) acc[c] = V::Load(out + d + c * V::kLanes);
-    for (std::size_t j = 0; j < keys; ++j) {
-      const V weight = V::Set(p[j]);
-      METIER_UNROLL
-      for (std::size_t c = 0; c < kVectors; ++c)
-        acc[c] = MulAdd(weight, V::Load(v + j * head_dim + d + c * V::kLanes), acc[c]);
-    }
-    METIER_UNROLL
-    for (std::size_t c = 0; c < kVectors; ++c) acc[c].Store(out + d + c * V::kLanes);
-  }
-  for (; d < head_dim; d += V::kLanes) {
-    const std::size_t n = head_dim - d < V::kLanes ? head_dim - d : V::kLanes;
-    V acc = LoadUpTo<V>(out + d, n);
-    for (std::size_t j = 0; j < keys; ++j)
-      acc = MulAdd(V::Set(p[j]), LoadUpTo<V>(v + j * head_dim + d, n), acc);
-    StoreUpTo(acc, out + d, n);
-  }
-}
-
-// Running state of one query.
-struct RowState {
+// One query of one head.
+struct QueryState {
+  const float* q = nullptr;
+  float* out = nullptr;
+  std::size_t position = 0;
+  float slope = 0;
   float max = 0;
   float sum = 0;
   bool seen = false;  // no key yet: max and sum mean nothing
 };
 
-// Takes the keys [0, keys) of a page, whose scores are given, into the state and `out`.
+// scores[0, kPageTokens) become weights exp(score - max), 0 for keys that the query does not see,
+// and `sums` [width], the weighted values so far, is brought to the new maximum.
 template <class V>
-void TakeScores(float* scores, const float* v, std::size_t keys, std::size_t head_dim,
-                RowState& state, float* out) {
-  float max = LargestOf<V>(scores, keys);
-  if (state.seen && state.max > max) max = state.max;
-  const float sum = ExpShifted<V>(scores, keys, max);
-  if (state.seen) {
-    float shift[V::kLanes];
-    Exp(V::Set(state.max - max)).Store(shift);
-    state.sum = state.sum * shift[0] + sum;
-    Scale<V>(out, shift[0], head_dim);
-  } else {
-    state.sum = sum;
+void TakeScores(const Attention& a, std::size_t start, std::size_t width, QueryState& query,
+                float* scores, float* sums) {
+  const Visible visible = VisibleTo<V>(a, query.position);
+  const std::size_t first = visible.first > start ? visible.first - start : 0;
+  const std::size_t last = visible.last > start ? visible.last - start : 0;
+  if (first >= kPageTokens || last == 0 || first >= last) {
+    for (std::size_t j = 0; j < kPageTokens; ++j) scores[j] = 0;
+    return;
   }
-  state.max = max;
-  state.seen = true;
-  AddWeightedValues<V>(scores, v, keys, head_dim, out);
+  Scale<V>(scores, a.scale, kPageTokens);
+  if (query.slope != 0) {
+    const float distance = static_cast<float>(start) - static_cast<float>(query.position);
+    for (std::size_t j = 0; j < kPageTokens; ++j)
+      scores[j] += query.slope * (distance + static_cast<float>(j));
+  }
+  for (std::size_t j = 0; j < first; ++j) scores[j] = -__builtin_inff();
+  for (std::size_t j = last; j < kPageTokens; ++j) scores[j] = -__builtin_inff();
+  float max = LargestOf<V>(scores, kPageTokens);
+  if (query.seen && query.max > max) max = query.max;
+  const float sum = ExpShifted<V>(scores, kPageTokens, max);
+  if (query.seen && query.max != max) {
+    float shift[V::kLanes];
+    Exp(V::Set(query.max - max)).Store(shift);
+    query.sum *= shift[0];
+    Scale<V>(sums, shift[0], width);
+  }
+  query.sum = query.seen ? query.sum + sum : sum;
+  query.max = max;
+  query.seen = true;
 }
 
-template <class V>
-void AttendRows(const Attention& a, std::size_t row, std::size_t rows) {
-  RowState states[V::kTileRows];
-  float scores[V::kTileRows * kPageTokens];
-  for (std::size_t r = 0; r < rows; ++r) {
-    float* out = a.out + (row + r) * a.out_stride;
-    for (std::size_t d = 0; d < a.head_dim; ++d) out[d] = 0;
-  }
-  const std::size_t position = a.first_position + row;
-  const std::size_t begin = VisibleTo<V>(a, position).first;
-  const std::size_t end = VisibleTo<V>(a, position + rows - 1).last;
+// sums[r][0, width) += the keys' weights [R, kPageTokens] times values [keys, width].
+template <class V, int R>
+void AddWeightedValues(const float* weights, const float* values, std::size_t keys,
+                       std::size_t width, float* sums) {
+  constexpr std::size_t kWide = V::kTileVectors * V::kLanes;
+  const FloatRows rows{weights, kPageTokens};
+  std::size_t d = 0;
+  for (; d + kWide <= width; d += kWide)
+    FloatTile<V, R, V::kTileVectors>(values + d, width, rows, keys, false, sums + d, width);
+  for (; d < width; d += V::kLanes)
+    FloatTile<V, R, 1>(values + d, width, rows, keys, false, sums + d, width);
+}
+
+// R queries, in the order of their positions.
+template <class V, int R>
+void AttendTile(const Attention& a, QueryState (&queries)[R]) {
+  const std::size_t width = PaddedHead(a.head_dim);
+  alignas(64) float scores[R * kPageTokens];
+  alignas(64) float sums[R * kMostHeadDim];
+  for (std::size_t i = 0; i < R * width; ++i) sums[i] = 0;
+  const float* q[R];
+  for (int r = 0; r < R; ++r) q[r] = queries[r].q;
+  const std::size_t begin = VisibleTo<V>(a, queries[0].position).first;
+  const std::size_t end = VisibleTo<V>(a, queries[R - 1].position).last;
+  constexpr std::size_t kWide = V::kTileVectors * V::kLanes;
   for (std::size_t page = begin / kPageTokens; page * kPageTokens < end; ++page) {
     const std::size_t start = page * kPageTokens;
-    const std::size_t from = begin > start ? begin - start : 0;
-    const std::size_t to = end - start < kPageTokens ? end - start : kPageTokens;
-    Product product;
-    product.x = a.q + row * a.q_stride;
-    product.x_stride = a.q_stride;
-    product.w = a.k[page] + from * a.head_dim;
-    product.out = scores;
-    product.out_stride = kPageTokens;
-    product.rows = rows;
-    product.inner = a.head_dim;
-    product.outputs = to - from;
-    Multiply<V, F32Weights>(product);
-    for (std::size_t r = 0; r < rows; ++r) {
-      const Visible visible = VisibleTo<V>(a, position + r);
-      const std::size_t first = visible.first > start + from ? visible.first : start + from;
-      const std::size_t last = visible.last < start + to ? visible.last : start + to;
-      if (first >= last) continue;
-      float* mine = scores + r * kPageTokens + (first - start - from);
-      for (std::size_t j = first; j < last; ++j) {
-        const float distance = static_cast<float>(j) - static_cast<float>(position + r);
-        mine[j - first] = a.slope == 0 ? mine[j - first] * a.scale
-                                       : mine[j - first] * a.scale + a.slope * distance;
-      }
-      TakeScores<V>(mine, a.v[page] + (first - start) * a.head_dim, last - first, a.head_dim,
-                    states[r], a.out + (row + r) * a.out_stride);
+    for (std::size_t key = 0; key < kPageTokens; key += kWide) {
+      FloatTile<V, R, V::kTileVectors>(a.k[page] + key, kPageTokens, FloatPointers<R>{q},
+                                       a.head_dim, true, scores + key, kPageTokens);
     }
+    for (int r = 0; r < R; ++r)
+      TakeScores<V>(a, start, width, queries[r], scores + r * kPageTokens, sums + r * width);
+    const std::size_t keys = end - start < kPageTokens ? end - start : kPageTokens;
+    AddWeightedValues<V, R>(scores, a.v[page], keys, width, sums);
   }
-  for (std::size_t r = 0; r < rows; ++r) {
-    float* out = a.out + (row + r) * a.out_stride;
-    const float sum = states[r].sum;
-    Map<V>(out, out, a.head_dim, [&](V x, std::size_t, std::size_t) { return x / V::Set(sum); });
+  for (int r = 0; r < R; ++r) {
+    const V sum = V::Set(queries[r].sum);
+    Map<V>(sums + r * width, queries[r].out, a.head_dim,
+           [&](V x, std::size_t, std::size_t) { return x / sum; });
   }
+}
+
+// Queries from number `from` on: all heads of a token, then those of the next.
+template <class V, int R>
+void AttendFrom(const Attention& a, std::size_t from) {
+  QueryState queries[R];
+  for (int r = 0; r < R; ++r) {
+    const std::size_t token = (from + r) / a.heads;
+    const std::size_t head = (from + r) % a.heads;
+    queries[r].q = a.q + token * a.q_stride + head * a.head_dim;
+    queries[r].out = a.out + token * a.out_stride + head * a.head_dim;
+    queries[r].position = a.first_position + token;
+    queries[r].slope = a.slopes == nullptr ? 0.0F : a.slopes[head];
+  }
+  AttendTile<V, R>(a, queries);
 }
 
 template <class V>
 void Attend(const Attention& a) {
-  for (std::size_t row = 0; row < a.rows; row += V::kTileRows) {
-    const std::size_t rows = a.rows - row < V::kTileRows ? a.rows - row : V::kTileRows;
-    AttendRows<V>(a, row, rows);
-  }
+  constexpr int R = V::kTileFloatRows;
+  const std::size_t count = a.rows * a.heads;
+  std::size_t from = 0;
+  for (; from + R <= count; from += R) AttendFrom<V, R>(a, from);
+  for (; from + 2 <= count; from += 2) AttendFrom<V, 2>(a, from);
+  for (; from < count; ++from) AttendFrom<V, 1>(a, from);
 }
 
 }  // namespace metier::kernels::body

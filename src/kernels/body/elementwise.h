@@ -9,10 +9,10 @@ namespace metier::kernels::body {
 template <class V>
 float LargestOf(const float* x, std::size_t n) {
   V best = V::Set(-__builtin_inff());
-  std::size_t i = 0;
-  for (; i + V::kLanes <= n; i += V::kLanes) best = Max(V::Load(x + i), best);
+  const std::size_t whole = n - n % V::kLanes;
+  for (std::size_t i = 0; i < whole; i += V::kLanes) best = Max(V::Load(x + i), best);
   float largest = ReduceMax(best);
-  for (; i < n; ++i) largest = x[i] > largest ? x[i] : largest;
+  for (std::size_t i = whole; i < n; ++i) largest = x[i] > largest ? x[i] : largest;
   return largest;
 }
 

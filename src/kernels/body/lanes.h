@@ -20,7 +20,7 @@
 //   16-bit
 //                                      lanes), LookUp(table of 16, indices < 16), Broadcast4(p):
 //                                      the same four bytes in each lane
-//   Ints: kLanes of 32 bits            Set(x), Of(bytes), ByteOfLane<n>() unsigned
+//   Ints: kLanes of 32 bits            Set(x), Of(bytes), Store(p), ByteOfLane<n>() unsigned
 //   DotAdd(ints, codes, x)             per lane: + the sum of four products, codes unsigned, x
 //   signed;
 //                                      DotAddWide: the same where codes exceed 127

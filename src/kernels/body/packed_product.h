@@ -250,6 +250,16 @@ void FinishPanel(const PackedProduct& p, std::size_t row, std::size_t rows, std:
   }
 }
 
+// Few rows leave the memory idle while they compute: a block is fetched while the one before the
+// last is multiplied.
+template <class F>
+void PrefetchBlock(const std::byte* record) {
+  constexpr std::size_t kLine = 64;
+  constexpr std::size_t kBytes = kBlockGroups * F::kRecord;
+  const std::byte* ahead = record + 2 * kBytes;
+  for (std::size_t at = 0; at < kBytes; at += kLine) __builtin_prefetch(ahead + at);
+}
+
 template <class V, class F>
 void MultiplyInt8(const PackedProduct& p) {
   alignas(64) float parked[kPackedRows * kPanelOutputs];
@@ -266,6 +276,7 @@ void MultiplyInt8(const PackedProduct& p) {
         const BlockRows x{p.quantised.q + at * kBlockInner, p.quantised.sums + at * kBlockSums,
                           p.quantised.scale + at};
         if (rows <= V::kFewRows) {
+          PrefetchBlock<F>(stored.record);
           BlockAllRows<V>(stored, count, x, rows, g == 0, parked);
         } else {
           Unpack<V, F>(stored, count, unpacked);

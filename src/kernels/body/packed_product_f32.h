@@ -105,32 +105,45 @@ struct Bf16Floats {
   }
 };
 
-// parked[r][o + ...] += x[r][0, inner) times w, R rows and C vectors of outputs.
-template <class V, int R, int C>
-void FloatTile(const float* w, const float* x, std::size_t x_stride, std::size_t inner, bool first,
-               float* parked) {
-  V sums[R][C];
+// Where a tile's rows of x lie: one behind the other, or anywhere.
+struct FloatRows {
+  const float* x;
+  std::size_t stride;
+  const float* operator[](int r) const { return x + static_cast<std::size_t>(r) * stride; }
+};
+template <int R>
+struct FloatPointers {
+  const float* const (&rows)[R];
+  const float* operator[](int r) const { return rows[r]; }
+};
+
+// sums[r][0, C vectors) = (first ? 0 : sums) + x[r][0, inner) times w, whose rows are w_stride
+// apart.
+template <class V, int R, int C, class Rows>
+METIER_INLINE void FloatTile(const float* w, std::size_t w_stride, const Rows& x, std::size_t inner,
+                             bool first, float* sums, std::size_t sums_stride) {
+  V acc[R][C];
   METIER_UNROLL
   for (int r = 0; r < R; ++r) {
     METIER_UNROLL
     for (int c = 0; c < C; ++c)
-      sums[r][c] = first ? V::Zero() : V::Load(parked + r * kPanelOutputs + c * V::kLanes);
+      acc[r][c] = first ? V::Zero() : V::Load(sums + r * sums_stride + c * V::kLanes);
   }
   for (std::size_t i = 0; i < inner; ++i) {
     V weights[C];
     METIER_UNROLL
-    for (int c = 0; c < C; ++c) weights[c] = V::Load(w + i * kPanelOutputs + c * V::kLanes);
+    for (int c = 0; c < C; ++c) weights[c] = V::Load(w + i * w_stride + c * V::kLanes);
     METIER_UNROLL
     for (int r = 0; r < R; ++r) {
-      const V value = V::Set(x[r * x_stride + i]);
+      const V value = V::Set(x[r][i]);
       METIER_UNROLL
-      for (int c = 0; c < C; ++c) sums[r][c] = MulAdd(value, weights[c], sums[r][c]);
+      for (int c = 0; c < C; ++c) acc[r][c] = MulAdd(value, weights[c], acc[r][c]);
     }
   }
   METIER_UNROLL
   for (int r = 0; r < R; ++r) {
     METIER_UNROLL
-    for (int c = 0; c < C; ++c) sums[r][c].Store(parked + r * kPanelOutputs + c * V::kLanes);
+    for (int c = 0; c < C; ++c) acc[r][c].Store(sums + r * sums_stride + c * V::kLanes);
   }
 }
 
@@ -138,8 +151,10 @@ template <class V, int R>
 void FloatTiles(const float* w, const float* x, std::size_t x_stride, std::size_t inner, bool first,
                 float* parked) {
   constexpr int C = V::kTileVectors;
-  for (std::size_t o = 0; o < kPanelOutputs; o += C * V::kLanes)
-    FloatTile<V, R, C>(w + o, x, x_stride, inner, first, parked + o);
+  for (std::size_t o = 0; o < kPanelOutputs; o += C * V::kLanes) {
+    FloatTile<V, R, C>(w + o, kPanelOutputs, FloatRows{x, x_stride}, inner, first, parked + o,
+                       kPanelOutputs);
+  }
 }
 
 template <class V, class Floats>

@@ -33,11 +33,15 @@ void QuantiseRow(const float* x, std::size_t inner, std::size_t row, std::size_t
     std::int8_t* out = q + at * kBlockInner;
     for (std::size_t i = 0; i < kBlockInner; i += V::kLanes)
       RoundToInteger(V::Load(from + i) * inverse).StoreI8(out + i);
+    std::int32_t quads[kBlockInner / 4];
+    for (std::size_t i = 0; i < kBlockInner; i += 4 * V::kLanes) {
+      const auto bytes = V::Bytes::Load(reinterpret_cast<const std::byte*>(out + i));
+      DotAdd(V::Ints::Set(0), V::Bytes::Set(1), bytes).Store(quads + i / 4);
+    }
     std::int32_t* block_sums = sums + at * kBlockSums;
     for (std::size_t s = 0; s < kBlockSums; ++s) {
-      std::int32_t sum = 0;
-      for (std::size_t i = 0; i < kSumInner; ++i) sum += out[s * kSumInner + i];
-      block_sums[s] = sum;
+      const std::int32_t* four = quads + s * (kSumInner / 4);
+      block_sums[s] = (four[0] + four[1]) + (four[2] + four[3]);
     }
   }
 }

@@ -39,6 +39,7 @@ struct Ints8 {
   __m256i v;
 
   static Ints8 Set(std::int32_t x) { return {_mm256_set1_epi32(x)}; }
+  void Store(std::int32_t* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
   template <int kByte>
   Ints8 ByteOfLane() const {
     return {_mm256_and_si256(_mm256_srli_epi32(v, 8 * kByte), _mm256_set1_epi32(255))};

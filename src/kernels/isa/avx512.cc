@@ -38,6 +38,7 @@ struct Ints16 {
   __m512i v;
 
   static Ints16 Set(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
+  void Store(std::int32_t* p) const { _mm512_storeu_si512(p, v); }
   template <int kByte>
   Ints16 ByteOfLane() const {
     return {_mm512_and_si512(_mm512_srli_epi32(v, 8 * kByte), _mm512_set1_epi32(255))};

@@ -66,6 +66,7 @@ struct Ints4 {
   Int32s v;
 
   static Ints4 Set(std::int32_t x) { return {Int32s{x, x, x, x}}; }
+  void Store(std::int32_t* p) const { __builtin_memcpy(p, &v, sizeof(v)); }
   template <int kByte>
   Ints4 ByteOfLane() const {
     return {reinterpret_cast<Int32s>((reinterpret_cast<Bits>(v) >> (8 * kByte)) & 255U)};

@@ -67,8 +67,10 @@ TEST_F(ModelSpeedTest, CacheIsThatOfAllStreamsWithTheirPast) {
                        .streams = {3},
                        .repeats = 1};
   ASSERT_OK_AND_ASSIGN(const ModelSpeed speed, MeasureModel(options, [](auto, auto) {}));
-  const std::uint64_t page =
-      2 * 64 * sizeof(float) * static_cast<std::uint64_t>(spec_.layers * spec_.kv_width());
+  const auto head_dim = static_cast<std::size_t>(spec_.head_dim);
+  const std::uint64_t page = 64 * sizeof(float) *
+                             static_cast<std::uint64_t>(spec_.layers * spec_.kv_heads) *
+                             (head_dim + kernels::PaddedHead(head_dim));
   EXPECT_EQ(speed.cache_bytes, 3 * page);
   EXPECT_EQ(speed.prompt_tokens_per_second.median, 0);
 
