@@ -17,8 +17,9 @@ namespace metier {
 
 namespace {
 
-// Parts for each thread: a thread that was held up leaves its share to the others.
-constexpr std::size_t kPartsPerThread = 4;
+// Parts for each thread: a thread that was held up leaves its share to the others, and at the end
+// they wait for one part at most.
+constexpr std::size_t kPartsPerThread = 16;
 constexpr std::size_t kMostParts = (std::size_t{1} << 20) - 1;
 constexpr int kSpins = 4000;  // pauses of about 10 ns
 

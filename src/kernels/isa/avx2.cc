@@ -71,7 +71,6 @@ struct F32x8 {
   static constexpr int kTileVectors = 2;
   static constexpr int kTilePackedRows = 4;
   static constexpr int kTileFloatRows = 6;
-  static constexpr std::size_t kFewRows = 8;  // up to which codes are not worth a copy
   __m256 v;
 
   static F32x8 Zero() { return {_mm256_setzero_ps()}; }

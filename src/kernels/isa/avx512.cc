@@ -63,7 +63,6 @@ struct F32x16 {
   static constexpr int kTileVectors = 4;
   static constexpr int kTilePackedRows = 4;
   static constexpr int kTileFloatRows = 6;
-  static constexpr std::size_t kFewRows = 32;  // up to which codes are not worth a copy
   __m512 v;
 
   static F32x16 Zero() { return {_mm512_setzero_ps()}; }

@@ -93,7 +93,6 @@ struct F32x4 {
   static constexpr int kTileVectors = 2;
   static constexpr int kTilePackedRows = 2;
   static constexpr int kTileFloatRows = 4;
-  static constexpr std::size_t kFewRows = 4;  // up to which codes are not worth a copy
   Floats v;
 
   static F32x4 Zero() { return {Floats{}}; }

@@ -28,7 +28,7 @@ TEST(ThreadPool, PartsCoverTheRangeInWholeGrains) {
     for (const std::size_t count : {0U, 1U, 2U, 7U, 8U, 9U, 64U, 1000U}) {
       for (const std::size_t grain : {1U, 2U, 8U, 2000U}) {
         const auto parts = Parts(pool, count, grain);
-        EXPECT_LE(parts.size(), static_cast<std::size_t>(4 * threads));
+        EXPECT_LE(parts.size(), static_cast<std::size_t>(16 * threads));
         std::size_t next = 0;
         for (const auto& [begin, end] : parts) {
           EXPECT_EQ(begin, next);
