@@ -71,6 +71,7 @@ class Answer {
   // Requires what CheckPrompt checks. Borrows tokenizer and options.
   Answer(const text::Tokenizer& tokenizer, const GenerateOptions& options,
          std::span<const text::TokenId> prompt, std::int64_t max_positions);
+  ~Answer() = default;
   Answer(const Answer&) = delete;
   Answer& operator=(const Answer&) = delete;
 

@@ -128,33 +128,6 @@ TEST_P(FamilySweep, MixedStepsAndTruncationChangeNoBit) {
   }
 }
 
-// Deltas on every linear that the family lets adapters name, an embedding and a head of its own.
-model::Adapter RandomAdapter(const model::ModelSpec& spec, std::uint64_t seed) {
-  model::Adapter adapter;
-  adapter.name = "random";
-  Rng rng(seed);
-  for (const model::LinearModule& module : model::LinearModules(spec)) {
-    for (const model::LinearModule::Part& part : module.parts) {
-      const auto rank = static_cast<std::int64_t>(1 + rng.Below(3));
-      model::LoraDelta delta{.linear = part.linear,
-                             .a = tensor::Tensor(tensor::DType::kF32, {rank, module.in}),
-                             .b = tensor::Tensor(tensor::DType::kF32, {part.out, rank}),
-                             .scale = 0.5};
-      for (float& value : delta.a.f32()) value = static_cast<float>(0.2 * rng.Normal());
-      for (float& value : delta.b.f32()) value = static_cast<float>(0.2 * rng.Normal());
-      adapter.deltas.push_back(std::move(delta));
-    }
-  }
-  for (const model::WholeModule& module : model::WholeModules(spec)) {
-    // An untied head has a delta already; no adapter has both.
-    if (module.parameter == "head.weight" && !spec.tied_head) continue;
-    tensor::Tensor value(tensor::DType::kF32, {spec.vocab, spec.width});
-    for (float& element : value.f32()) element = static_cast<float>(0.5 * rng.Normal());
-    adapter.replaced.push_back({module.parameter, std::move(value)});
-  }
-  return adapter;
-}
-
 TEST_P(FamilySweep, AnAdapterComputesWhatMergedWeightsDo) {
   const std::vector<TokenId> tokens = RandomTokens(spec_, 12, 8);
   const model::Adapter adapter = RandomAdapter(spec_, 11);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -38,14 +39,20 @@ class ScriptedBackend : public model::Backend {
   Status RemoveAdapter(model::AdapterId) override { return Ok(); }
 
   Result<std::vector<model::Rows>> Forward(std::span<const model::SequenceStep> steps) override {
-    const model::SequenceStep& step = steps.front();
-    std::int64_t& length = lengths_.at(step.sequence);
-    computed_ += step.tokens.size();
-    length += static_cast<std::int64_t>(step.tokens.size());
-    const std::size_t at = std::min(static_cast<std::size_t>(length - 1), script_.size() - 1);
-    logits_.assign(static_cast<std::size_t>(spec_.vocab), 0.0F);
-    logits_[static_cast<std::size_t>(script_[at])] = 10.0F;
-    return std::vector<model::Rows>{{1, spec_.vocab, logits_}};
+    std::vector<model::Rows> rows;
+    logits_.assign(steps.size() * static_cast<std::size_t>(spec_.vocab), 0.0F);
+    for (const model::SequenceStep& step : steps) {
+      std::int64_t& length = lengths_.at(step.sequence);
+      computed_ += step.tokens.size();
+      length += static_cast<std::int64_t>(step.tokens.size());
+      const std::size_t at = std::min(static_cast<std::size_t>(length - 1), script_.size() - 1);
+      const std::span<float> row =
+          std::span<float>(logits_).subspan(rows.size() * static_cast<std::size_t>(spec_.vocab),
+                                            static_cast<std::size_t>(spec_.vocab));
+      row[static_cast<std::size_t>(script_[at])] = 10.0F;
+      rows.push_back({1, spec_.vocab, row});
+    }
+    return rows;
   }
 
   std::size_t computed() const { return computed_; }  // tokens that went through Forward

@@ -1,0 +1,77 @@
+#include "engine/step_plan.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace metier::engine {
+namespace {
+
+// The pages that may still be taken while a step is planned.
+class Room {
+ public:
+  explicit Room(const model::CacheStats& cache)
+      : cache_(cache), pages_(cache.max_pages - cache.used_pages) {}
+
+  // How many of `wanted` tokens behind `cached` ones find a place; takes their pages.
+  std::int64_t Take(std::int64_t cached, std::int64_t wanted) {
+    if (cache_.page_tokens == 0) return wanted;
+    const std::int64_t held = PagesFor(cached, cache_);
+    const std::int64_t tokens = std::min(wanted, (held + pages_) * cache_.page_tokens - cached);
+    pages_ -= PagesFor(cached + tokens, cache_) - held;
+    return tokens;
+  }
+
+ private:
+  const model::CacheStats& cache_;
+  std::int64_t pages_;
+};
+
+}  // namespace
+
+std::int64_t PagesFor(std::int64_t tokens, const model::CacheStats& cache) {
+  if (cache.page_tokens == 0) return 0;
+  return (tokens + cache.page_tokens - 1) / cache.page_tokens;
+}
+
+StepPlan PlanStep(std::span<const std::unique_ptr<ActiveRequest>> running,
+                  std::int64_t budget_tokens, const model::CacheStats& cache) {
+  StepPlan plan;
+  Room room(cache);
+  bool answers_move = true;
+  std::vector<ActiveRequest*> prompts;
+  for (const auto& request : running) {
+    if (request->missing() > 1) {
+      prompts.push_back(request.get());
+    } else if (room.Take(request->cached, 1) == 1) {
+      plan.slices.push_back({request.get(), 1});
+    } else {
+      answers_move = false;
+    }
+  }
+  std::sort(prompts.begin(), prompts.end(), [](const ActiveRequest* a, const ActiveRequest* b) {
+    return std::tie(a->client_served, a->age) < std::tie(b->client_served, b->age);
+  });
+  std::int64_t left =
+      std::max<std::int64_t>(budget_tokens - static_cast<std::int64_t>(plan.slices.size()), 1);
+  for (ActiveRequest* request : prompts) {
+    const std::int64_t tokens = room.Take(request->cached, std::min(left, request->missing()));
+    if (tokens > 0) plan.slices.push_back({request, tokens});
+    left -= tokens;
+  }
+  plan.moves = answers_move && !plan.slices.empty();
+  return plan;
+}
+
+bool FindsRoom(const ActiveRequest& request, const model::CachedPrefix& prefix,
+               std::span<const std::unique_ptr<ActiveRequest>> running,
+               const model::CacheStats& cache) {
+  if (cache.page_tokens == 0) return true;
+  const auto soon = [&](const ActiveRequest& one) {
+    return PagesFor(std::min(one.length() + 1, one.most_tokens()), cache);
+  };
+  std::int64_t pages = cache.max_pages - cache.used_pages - prefix.idle_pages;
+  for (const auto& other : running) pages -= soon(*other) - PagesFor(other->cached, cache);
+  return soon(request) - PagesFor(prefix.tokens, cache) <= pages;
+}
+
+}  // namespace metier::engine
