@@ -113,10 +113,15 @@ bool Compute::InBytes(const Matrix& w) const {
   return arithmetic_ == Arithmetic::kFast && KernelsOf(kernels_, w).multiply_int8 != nullptr;
 }
 
+bool Compute::InPairs(const Matrix& w) const {
+  return arithmetic_ == Arithmetic::kFast && KernelsOf(kernels_, w).multiply_bf16 != nullptr;
+}
+
 Compute::PackedInput Compute::RowsOf(const PackedInput& input, std::size_t row, std::size_t rows) {
   PackedInput part = input;
   part.rows = rows;
   part.x += row * input.inner;
+  if (part.rounded != nullptr) part.rounded += row * input.rounded_stride;
   if (part.quantised.q != nullptr) {
     part.quantised.q += row * kernels::kBlockInner;
     part.quantised.scale += row;
@@ -130,7 +135,23 @@ Compute::PackedInput Compute::Prepare(std::span<const Product> products, const f
   PackedInput input{.x = x,
                     .rows = rows,
                     .inner = static_cast<std::size_t>(products.front().w->columns),
-                    .quantised = {}};
+                    .quantised = {},
+                    .rounded = nullptr,
+                    .rounded_stride = 0};
+  const bool pairs = std::any_of(products.begin(), products.end(),
+                                 [this](const Product& product) { return InPairs(*product.w); });
+  if (pairs) {
+    input.rounded_stride = (input.inner + 1) / 2 * 2;
+    rounded_.resize(rows * input.rounded_stride);
+    For(rows, 4 * input.inner, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t r = begin; r < end; ++r) {
+        std::uint16_t* row = rounded_.data() + r * input.rounded_stride;
+        row[input.rounded_stride - 1] = 0;
+        kernels_.round_bf16(x + r * input.inner, input.inner, row);
+      }
+    });
+    input.rounded = rounded_.data();
+  }
   const bool bytes = std::any_of(products.begin(), products.end(),
                                  [this](const Product& product) { return InBytes(*product.w); });
   if (bytes) input.quantised = Quantise(x, rows, input.inner);
@@ -150,13 +171,17 @@ void Compute::MultiplyPanels(const Product& product, const PackedInput& input, s
       .x = input.x,
       .x_stride = input.inner,
       .quantised = input.quantised,
+      .x_bf16 = input.rounded,
+      .x_bf16_stride = input.rounded_stride,
       .bias = product.bias == nullptr ? nullptr : product.bias + output,
       .out = out,
       .out_stride = out_stride,
       .rows = input.rows,
       .add = product.add};
   const kernels::PackedKernels& kernels = KernelsOf(kernels_, w);
-  InBytes(w) ? kernels.multiply_int8(call) : kernels.multiply(call);
+  if (InBytes(w)) return kernels.multiply_int8(call);
+  if (InPairs(w)) return kernels.multiply_bf16(call);
+  kernels.multiply(call);
 }
 
 // The panels of all products, one behind the other, are what the crew shares out.

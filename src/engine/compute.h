@@ -25,10 +25,11 @@ using ManyRowsProduct = bool (*)(const Matrix& w, const float* bias, const float
                                  std::size_t rows, int threads, float* out);
 inline constexpr std::size_t kManyRows = 16;
 
-// How packed weights of a quantised type are multiplied.
+// How packed weights are multiplied.
 enum class Arithmetic {
   kExact,  // with floats: what the stored weights are worth, to float's rounding
-  kFast,   // with activations of 8 bits, one scale for each 128 (kernels/packed.h)
+  kFast,  // with activations of 8 bits, one scale for each 128 (kernels/packed.h); bfloat16 weights
+          // with activations rounded alike, where the machine multiplies pairs of them
 };
 
 // "exact", "fast"; nothing for any other name.
@@ -87,8 +88,11 @@ class Compute {
     std::size_t rows;
     std::size_t inner;
     kernels::QuantisedRows quantised;
+    const std::uint16_t* rounded;  // bfloat16, rows rounded_stride apart
+    std::size_t rounded_stride;
   };
   bool InBytes(const Matrix& w) const;
+  bool InPairs(const Matrix& w) const;
   PackedInput Prepare(std::span<const Product> products, const float* x, std::size_t rows);
   static PackedInput RowsOf(const PackedInput& input, std::size_t row, std::size_t rows);
   // Panels [from, to) of the product, whose out points at the first of them.
@@ -107,7 +111,8 @@ class Compute {
   std::vector<std::int8_t> quantised_;
   std::vector<float> scales_;
   std::vector<std::int32_t> sums_;
-  std::vector<float> scratch_;  // of a product that is added
+  std::vector<std::uint16_t> rounded_;  // activations as bfloat16
+  std::vector<float> scratch_;          // of a product that is added
 };
 
 }  // namespace metier::engine

@@ -17,9 +17,27 @@ extern const KernelTable kAvx2Table;
 #endif
 #ifdef METIER_HAVE_AVX512
 extern const KernelTable kAvx512Table;
+extern const PackedKernel kMultiplyBf16Pairs;
 #endif
 
 namespace {
+
+#ifdef METIER_HAVE_AVX512
+const KernelTable& Avx512Bf16Table() {
+  static const KernelTable table = [] {
+    KernelTable with_pairs = kAvx512Table;
+    with_pairs.name = "avx512bf16";
+    with_pairs.packed[static_cast<std::size_t>(Packing::kBF16)].multiply_bf16 = kMultiplyBf16Pairs;
+    return with_pairs;
+  }();
+  return table;
+}
+
+bool HasAvx512() {
+  return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+         __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
+}
+#endif
 
 struct InstructionSet {
   const KernelTable* table;
@@ -38,7 +56,7 @@ bool HasF16c() {
 #endif
 
 // Slowest first. `supported` names every extension of the unit's compiler flags (module.cmake).
-constexpr InstructionSet kInstructionSets[] = {
+const InstructionSet kInstructionSets[] = {
     {&kScalarTable, [] { return true; }},
 #ifdef METIER_HAVE_AVX2
     {&kAvx2Table,
@@ -48,11 +66,8 @@ constexpr InstructionSet kInstructionSets[] = {
      }},
 #endif
 #ifdef METIER_HAVE_AVX512
-    {&kAvx512Table,
-     [] {
-       return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
-              __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
-     }},
+    {&kAvx512Table, &HasAvx512},
+    {&Avx512Bf16Table(), [] { return HasAvx512() && __builtin_cpu_supports("avx512bf16") != 0; }},
 #endif
 };
 

@@ -79,6 +79,9 @@ struct KernelTable {
   void (*multiply_bf16)(const Product& product);
   void (*multiply_f16)(const Product& product);
 
+  // out[n]: x rounded to bfloat16, ties to even.
+  void (*round_bf16)(const float* x, std::size_t n, std::uint16_t* out);
+
   // By Packing.
   PackedKernels packed[kPackings];
   // x[inner] becomes row `row` of `rows` in 8 bits (QuantisedRows). A value that is not finite

@@ -80,7 +80,7 @@ struct QuantisedRows {
 };
 
 // out[r][o] = bias[o] + sum over i of x[r][i] * w[o][i], added to what is there when `add` is set.
-// The float product reads x, the 8-bit one `quantised`.
+// The float product reads x, the 8-bit one `quantised`, that of bfloat16 pairs x_bf16.
 struct PackedProduct {
   const std::byte* w = nullptr;  // the first panel
   std::size_t panel_bytes = 0;
@@ -89,6 +89,8 @@ struct PackedProduct {
   const float* x = nullptr;  // [rows, inner], rows x_stride floats apart
   std::size_t x_stride = 0;
   QuantisedRows quantised;
+  const std::uint16_t* x_bf16 = nullptr;  // [rows, inner], an odd inner's last pair ends with 0
+  std::size_t x_bf16_stride = 0;
   const float* bias = nullptr;  // [outputs], or nullptr
   float* out = nullptr;         // [rows, outputs], rows out_stride floats apart
   std::size_t out_stride = 0;
@@ -96,14 +98,18 @@ struct PackedProduct {
   bool add = false;
 };
 
+using PackedKernel = void (*)(const PackedProduct& product);
+
 // What an instruction set offers for one packing.
 struct PackedKernels {
-  void (*multiply)(const PackedProduct& product) = nullptr;
+  PackedKernel multiply = nullptr;
   // The weights of one output of a panel as floats, out[inner].
   void (*decode)(const std::byte* panel, std::size_t output, std::size_t inner,
                  float* out) = nullptr;
   // nullptr for plain types. The integer sums are exact; what is lost is the rounding of x.
-  void (*multiply_int8)(const PackedProduct& product) = nullptr;
+  PackedKernel multiply_int8 = nullptr;
+  // BF16 where the instruction set multiplies pairs: x rounded to bfloat16, sums in float.
+  PackedKernel multiply_bf16 = nullptr;
 };
 
 }  // namespace metier::kernels

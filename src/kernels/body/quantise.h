@@ -6,6 +6,19 @@
 
 namespace metier::kernels::body {
 
+// Adding half a unit in the last place, less one where the place before it is even, carries where
+// rounding must; a NaN stays one.
+template <class V>
+void RoundBf16(const float* x, std::size_t n, std::uint16_t* out) {
+  for (std::size_t i = 0; i < n; ++i) {
+    std::uint32_t bits = 0;
+    __builtin_memcpy(&bits, x + i, sizeof(bits));
+    const std::uint32_t rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
+    const bool nan = (bits & 0x7fffffffU) > 0x7f800000U;
+    out[i] = static_cast<std::uint16_t>(nan ? (bits >> 16) | 64U : rounded);
+  }
+}
+
 // Writes row `row` of `rows` (layout: QuantisedRows). A block with a value that is not finite gets
 // the scale NaN, so that it is not hidden.
 template <class V>

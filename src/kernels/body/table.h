@@ -32,6 +32,7 @@ constexpr KernelTable TableOf(const char* name) {
           .multiply_f32 = &Multiply<V, F32Weights>,
           .multiply_bf16 = &Multiply<V, Bf16Weights>,
           .multiply_f16 = &Multiply<V, F16Weights>,
+          .round_bf16 = &RoundBf16<V>,
           .packed = {PlainKernels<V, F32Floats>(), PlainKernels<V, F16Floats>(),
                      PlainKernels<V, Bf16Floats>(), QuantisedKernels<V, Q4_0Format>(),
                      QuantisedKernels<V, Q4_1Format>(), QuantisedKernels<V, Q5_0Format>(),

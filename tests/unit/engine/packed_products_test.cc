@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cfloat>
 #include <cmath>
 #include <cstring>
@@ -291,6 +292,69 @@ TEST_P(PackedProducts, ARowGivesTheSameBitsAloneAndAmongOthers) {
           << tensor::InfoOf(type.dtype).name << " in 8 bits " << r;
     }
   }
+}
+
+TEST_P(PackedProducts, PairsAreMultipliedWithinTheErrorOfTheirSums) {
+  for (const std::int64_t inner : InnerSizes(DType::kBF16)) {
+    const Weights w(Types()[2], 70, inner, 14);
+    if (w.Kernels(table()).multiply_bf16 == nullptr) {
+      EXPECT_STRNE(table().name, "avx512bf16");
+      return;
+    }
+    constexpr std::size_t kRows = 9;
+    const std::vector<float> x = Normal(kRows * w.inner, 15);
+    const std::size_t stride = (w.inner + 1) / 2 * 2;
+    std::vector<std::uint16_t> rounded(kRows * stride);
+    for (std::size_t r = 0; r < kRows; ++r)
+      table().round_bf16(x.data() + r * w.inner, w.inner, rounded.data() + r * stride);
+    const auto multiply = [&](std::size_t row, std::size_t rows) {
+      std::vector<float> out(rows * w.outputs);
+      w.Kernels(table()).multiply_bf16({.w = w.panels.data(),
+                                        .panel_bytes = w.panel_bytes,
+                                        .outputs = w.outputs,
+                                        .inner = w.inner,
+                                        .quantised = {},
+                                        .x_bf16 = rounded.data() + row * stride,
+                                        .x_bf16_stride = stride,
+                                        .out = out.data(),
+                                        .out_stride = w.outputs,
+                                        .rows = rows});
+      return out;
+    };
+    const std::vector<float> out = multiply(0, kRows);
+    for (std::size_t r = 0; r < kRows; ++r) {
+      const std::vector<float> alone = multiply(r, 1);
+      EXPECT_TRUE(std::equal(alone.begin(), alone.end(),
+                             out.begin() + static_cast<std::ptrdiff_t>(r * w.outputs)));
+      for (std::size_t o = 0; o < w.outputs; ++o) {
+        double exact = 0;
+        double magnitude = 0;
+        for (std::size_t i = 0; i < w.inner; ++i) {
+          const double term = static_cast<double>(tensor::FromBF16(rounded[r * stride + i])) *
+                              w.values[o * w.inner + i];
+          exact += term;
+          magnitude += std::abs(term);
+        }
+        // The instruction rounds a pair's products and sums twice; subnormal results become zero.
+        const double bound = static_cast<double>(w.inner + 2) * FLT_EPSILON * magnitude + FLT_MIN;
+        ASSERT_NEAR(out[r * w.outputs + o], exact, bound) << "inner=" << inner << " o=" << o;
+      }
+    }
+  }
+}
+
+TEST_P(PackedProducts, RoundingToBf16IsToTheNearestEven) {
+  std::vector<float> x = Normal(1000, 16);
+  for (const std::uint32_t bits : {0x3f808000U, 0x3f818000U, 0x3f808001U, 0x3f7fffffU, 0x7f7fffffU,
+                                   0x7f800000U, 0xff800000U, 0x00000001U, 0x80000000U}) {
+    x.push_back(std::bit_cast<float>(bits));
+  }
+  std::vector<std::uint16_t> rounded(x.size());
+  table().round_bf16(x.data(), x.size(), rounded.data());
+  for (std::size_t i = 0; i < x.size(); ++i) EXPECT_EQ(rounded[i], tensor::ToBF16(x[i])) << x[i];
+  const float nan = std::bit_cast<float>(0x7f800001U);
+  table().round_bf16(&nan, 1, rounded.data());
+  EXPECT_TRUE(std::isnan(tensor::FromBF16(rounded[0])));
 }
 
 TEST_P(PackedProducts, QuantisedRowsAreOffByHalfAStepAtMost) {
