@@ -39,8 +39,7 @@ double ReadSpeed(const kernels::KernelTable& kernels, ThreadPool& pool,
   const double seconds = BestSeconds(options.passes, [&] {
     pool.ParallelFor(chunks, 1, [&](std::size_t begin, std::size_t end) {
       for (std::size_t i = begin; i < end; ++i) {
-        const float* chunk = data.get() + i * kChunk;
-        sums[i] = kernels.dot(chunk, chunk, kChunk);
+        sums[i] = kernels.probe_read(data.get() + i * kChunk, kChunk);
       }
     });
   });

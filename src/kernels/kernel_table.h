@@ -120,6 +120,8 @@ struct KernelTable {
   std::size_t (*probe_f32)(std::size_t rounds, float* sink);
   // The same with DotAdd of 8-bit numbers: sink[0] becomes 5.5 + 4 * rounds, the mean of all sums.
   std::size_t (*probe_int8)(std::size_t rounds, float* sink);
+  // The sum of x[n], read as fast as memory gives it. n is a multiple of 128.
+  float (*probe_read)(const float* x, std::size_t n);
 };
 
 }  // namespace metier::kernels

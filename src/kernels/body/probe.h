@@ -1,5 +1,5 @@
-// kernels/body/probe.h - the most that arithmetic on registers can do, for speeds to be compared
-// with.
+// kernels/body/probe.h - the most that arithmetic on registers and reading can do, for speeds to be
+// compared with.
 #pragma once
 
 #include "kernels/body/lanes.h"
@@ -8,7 +8,9 @@ namespace metier::kernels::body {
 
 // Sums that grow beside each other: more than the latency of a multiply-add times the units that
 // take one each cycle (4 x 2 on today's cores), and few enough to stay in 16 registers.
-inline constexpr std::size_t kProbeChains = 12;
+constexpr std::size_t kProbeChains = 12;
+// A power of two, so that every length of whole lines a reader has is whole rounds.
+constexpr std::size_t kReadChains = 8;
 
 template <class V>
 std::size_t ProbeF32(std::size_t rounds, float* sink) {
@@ -27,6 +29,30 @@ std::size_t ProbeF32(std::size_t rounds, float* sink) {
   for (std::size_t c = 0; c < kProbeChains; ++c) all = all + sums[c];
   sink[0] = ReduceAdd(all) / static_cast<float>(kProbeChains * V::kLanes);
   return 2 * rounds * kProbeChains * V::kLanes;
+}
+
+// The sum of x[n]; n is a multiple of 128. Asks for memory far enough ahead that its
+// latency is hidden and no sum waits for another: what is left is what the memory gives.
+template <class V>
+float ProbeRead(const float* x, std::size_t n) {
+  constexpr std::size_t kRound = kReadChains * V::kLanes;
+  constexpr std::size_t kLineFloats = 16;
+  constexpr std::size_t kAhead = 1024;  // floats, 4 KiB
+  V sums[kReadChains];
+  METIER_UNROLL
+  for (std::size_t c = 0; c < kReadChains; ++c) sums[c] = V::Zero();
+  for (std::size_t i = 0; i < n; i += kRound) {
+    METIER_UNROLL
+    for (std::size_t at = 0; at < kRound; at += kLineFloats)
+      __builtin_prefetch(x + i + kAhead + at);
+    METIER_UNROLL
+    for (std::size_t c = 0; c < kReadChains; ++c)
+      sums[c] = sums[c] + V::Load(x + i + c * V::kLanes);
+  }
+  V all = V::Zero();
+  METIER_UNROLL
+  for (std::size_t c = 0; c < kReadChains; ++c) all = all + sums[c];
+  return ReduceAdd(all);
 }
 
 // Each round adds four products of 1 to every lane: sums wrap around after 2^29 rounds.

@@ -54,7 +54,8 @@ constexpr KernelTable TableOf(const char* name) {
           .add_scaled = &AddScaled<V>,
           .argmax = &Argmax<V>,
           .probe_f32 = &ProbeF32<V>,
-          .probe_int8 = &ProbeInt8<V>};
+          .probe_int8 = &ProbeInt8<V>,
+          .probe_read = &ProbeRead<V>};
 }
 
 }  // namespace metier::kernels::body

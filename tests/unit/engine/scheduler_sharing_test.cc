@@ -28,7 +28,7 @@ TEST_F(Scheduling, WhatCanNeverFitIsRefusedWithTheNumbers) {
   EXPECT_ERROR(submit(Asked(Prompt(600, 1), 41)), ErrorCode::kResourceExhausted, "KV cache");
   EXPECT_ERROR(submit(Asked(Prompt(5, 1), INT64_MAX)), ErrorCode::kInvalidArgument, "positions");
   EXPECT_ERROR(submit(Asked(Prompt(100, 1), 30)), ErrorCode::kResourceExhausted,
-               "a prompt of 100 tokens and an answer of up to 30 need 3 pages of 64 tokens (16384 "
+               "a prompt of 100 tokens and an answer of up to 30 need 3 pages of 64 tokens (24576 "
                "bytes each), the KV cache has room for 2");
   EXPECT_ERROR(submit(Asked(Prompt(100, 1), 21), std::nullopt), ErrorCode::kResourceExhausted,
                "over the limit of 120 tokens a request");

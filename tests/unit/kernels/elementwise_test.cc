@@ -225,6 +225,14 @@ TEST_P(Elementwise, ProbeOfBytesDoesTheRoundsThatItCounts) {
   }
 }
 
+TEST_P(Elementwise, TheReadingProbeReadsEveryNumberOnce) {
+  for (const std::size_t n : {0U, 128U, 256U, 1280U}) {
+    std::vector<float> x(n);
+    std::iota(x.begin(), x.end(), 1.0F);  // sums stay below 2^24: exact in any order
+    EXPECT_EQ(table().probe_read(x.data(), n), static_cast<float>(n * (n + 1) / 2));
+  }
+}
+
 METIER_EVERY_ISA(Elementwise);
 
 }  // namespace
