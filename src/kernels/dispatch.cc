@@ -55,25 +55,24 @@ bool HasF16c() {
 }
 #endif
 
-// Slowest first. `supported` names every extension of the unit's compiler flags (module.cmake).
-const InstructionSet kInstructionSets[] = {
-    {&kScalarTable, [] { return true; }},
+std::vector<const KernelTable*> FindSupported() {
+  // Slowest first. `supported` names every extension of the unit's compiler flags (module.cmake).
+  const InstructionSet sets[] = {
+      {&kScalarTable, [] { return true; }},
 #ifdef METIER_HAVE_AVX2
-    {&kAvx2Table,
-     [] {
-       return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
-              HasF16c();
-     }},
+      {&kAvx2Table,
+       [] {
+         return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
+                HasF16c();
+       }},
 #endif
 #ifdef METIER_HAVE_AVX512
-    {&kAvx512Table, &HasAvx512},
-    {&Avx512Bf16Table(), [] { return HasAvx512() && __builtin_cpu_supports("avx512bf16") != 0; }},
+      {&kAvx512Table, &HasAvx512},
+      {&Avx512Bf16Table(), [] { return HasAvx512() && __builtin_cpu_supports("avx512bf16") != 0; }},
 #endif
-};
-
-std::vector<const KernelTable*> FindSupported() {
+  };
   std::vector<const KernelTable*> tables;
-  for (const InstructionSet& set : kInstructionSets) {
+  for (const InstructionSet& set : sets) {
     if (set.supported()) tables.push_back(set.table);
   }
   return tables;

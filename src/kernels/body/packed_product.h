@@ -169,12 +169,16 @@ void BlockAllRows(const Block& block, std::size_t groups, BlockRows rows, std::s
     rows.scale += done;
     parked += done * kPanelOutputs;
   };
+  const auto take = [&](auto tiles, std::size_t rows_of_tile) {
+    while (count >= rows_of_tile) {
+      tiles(block, groups, rows, first, parked);
+      skip(rows_of_tile);
+    }
+  };
   constexpr int R = V::kTilePackedRows;
-  for (; count >= R; skip(R)) BlockTiles<V, R>(block, groups, rows, first, parked);
-  if constexpr (R > 2) {
-    for (; count >= 2; skip(2)) BlockTiles<V, 2>(block, groups, rows, first, parked);
-  }
-  for (; count > 0; skip(1)) BlockTiles<V, 1>(block, groups, rows, first, parked);
+  take(&BlockTiles<V, R, Block>, R);
+  if constexpr (R > 2) take(&BlockTiles<V, 2, Block>, 2);
+  take(&BlockTiles<V, 1, Block>, 1);
 }
 
 // parked: [rows, kPanelOutputs], the products of the panel's outputs from `output` on.
