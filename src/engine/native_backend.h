@@ -32,8 +32,9 @@ struct NativeOptions {
   PageHash page_hash = &HashPage;
   std::uint64_t max_result_bytes = 0;  // one step's results; 0: the machine's memory
   std::int64_t pass_tokens = 512;      // rows computed at once: bounds the intermediate memory
-  Arithmetic arithmetic = Arithmetic::kExact;     // of quantised weights
-  ManyRowsProduct many_rows = nullptr;            // &MultiplyOneDnn: see the promise above
+  Arithmetic arithmetic = Arithmetic::kExact;  // of quantised weights
+  ManyRowsProduct many_rows =
+      nullptr;  // &MultiplyOneDnn, for weights that are not packed: see above
   const kernels::KernelTable* kernels = nullptr;  // nullptr: kernels::Kernels()
 };
 

@@ -9,7 +9,7 @@ using text::TokenId;
 
 namespace {
 
-std::size_t S(std::int64_t n) { return static_cast<std::size_t>(n); }
+std::size_t Count(std::int64_t tokens) { return static_cast<std::size_t>(tokens); }
 
 }  // namespace
 
@@ -48,12 +48,12 @@ Result<std::span<const float>> Session::Set(std::span<const TokenId> tokens) {
   const auto shared = std::min<std::ptrdiff_t>(theirs - tokens.begin(),
                                                static_cast<std::ptrdiff_t>(tokens.size()) - 1);
   backend_->Truncate(sequence_, shared);
-  const std::span<const TokenId> others = tokens.first(tokens.size() - 1).subspan(S(shared));
+  const std::span<const TokenId> others = tokens.first(tokens.size() - 1).subspan(Count(shared));
   reused_ = shared + backend_->Adopt(sequence_, others);
-  const std::span<const TokenId> adopted = others.first(S(reused_ - shared));
-  tokens_.resize(S(shared));
+  const std::span<const TokenId> adopted = others.first(Count(reused_ - shared));
+  tokens_.resize(Count(shared));
   tokens_.insert(tokens_.end(), adopted.begin(), adopted.end());
-  return Compute(tokens.subspan(S(reused_)));
+  return Compute(tokens.subspan(Count(reused_)));
 }
 
 Result<std::span<const float>> Session::Append(TokenId token) {
