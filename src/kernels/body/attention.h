@@ -138,6 +138,10 @@ void Attend(const Attention& a) {
   const std::size_t count = a.rows * a.heads;
   std::size_t from = 0;
   for (; from + R <= count; from += R) AttendFrom<V, R>(a, from);
+  if (R > 4 && from + 4 <= count) {  // a token of a model whose groups have four heads
+    AttendFrom<V, 4>(a, from);
+    from += 4;
+  }
   for (; from + 2 <= count; from += 2) AttendFrom<V, 2>(a, from);
   for (; from < count; ++from) AttendFrom<V, 1>(a, from);
 }
