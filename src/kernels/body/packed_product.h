@@ -15,7 +15,7 @@
 namespace metier::kernels::body {
 
 template <class V>
-constexpr std::size_t kTileOutputsOf = V::kTileVectors * V::kLanes;
+constexpr std::size_t kTileOutputsOf = V::kTileVectors* V::kLanes;
 
 // Rows that take a panel together; bounds the parked results.
 constexpr std::size_t kPackedRows = 256;
@@ -185,8 +185,8 @@ void BlockAllRows(const Block& block, std::size_t groups, BlockRows rows, std::s
                   bool first, const std::byte* ahead, std::size_t bytes, float* parked) {
   constexpr std::size_t kMostTiles = 4;  // that share the fetch: a line's worth each at least
   const std::size_t tiles = (count + V::kTilePackedRows - 1) / V::kTilePackedRows;
-  const std::size_t shares = (tiles < kMostTiles ? tiles : kMostTiles) * groups *
-                             (kPanelOutputs / kTileOutputsOf<V>);
+  const std::size_t shares =
+      (tiles < kMostTiles ? tiles : kMostTiles) * groups * (kPanelOutputs / kTileOutputsOf<V>);
   Fetch fetch{ahead, (bytes / Fetch::kLine + shares - 1) / shares};
   const auto skip = [&](std::size_t done) {
     count -= done;
