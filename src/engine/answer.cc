@@ -42,6 +42,10 @@ Status CheckPrompt(const model::ModelSpec& spec, std::span<const TokenId> prompt
     return Error(ErrorCode::kInvalidArgument,
                  fmt::format("max_tokens is {}, it must be at least 0", options.max_tokens));
   }
+  if (options.max_proposals < 0) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("max_proposals is {}, it must be at least 0", options.max_proposals));
+  }
   if (prompt.empty()) return Error(ErrorCode::kInvalidArgument, "no tokens to continue from");
   if (static_cast<std::int64_t>(prompt.size()) > spec.max_positions) {
     return Error(ErrorCode::kInvalidArgument,

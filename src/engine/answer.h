@@ -30,6 +30,8 @@ class TokenConstraint {
   virtual Status Accept(text::TokenId token) = 0;
 };
 
+class Proposer;  // proposer.h
+
 struct GenerateOptions {
   SamplerOptions sampler;
   std::int64_t max_tokens = 256;          // of the answer
@@ -37,6 +39,10 @@ struct GenerateOptions {
   std::vector<text::TokenId> end_tokens;  // end it too; empty: the tokenizer's eos and end_of_turn
   bool ignore_end_tokens = false;         // go on to max_tokens (benchmarks)
   TokenConstraint* constraint = nullptr;  // borrowed
+  // Guesses tokens so that several come from one pass (speculate.h); changes no answer. Borrowed,
+  // or nullptr. One object serves one answer at a time. A scheduler does not ask it.
+  Proposer* proposer = nullptr;
+  std::int64_t max_proposals = 8;  // a pass; fewer after wrong ones
   std::stop_token cancel;
   // Called with each token of the answer, before its text.
   std::function<void(const Choice&)> on_token;
@@ -55,8 +61,10 @@ struct Generation {
   std::string stop;             // the stop text that ended it, or ""
   std::vector<Choice> choices;  // one for each token, when the sampler reports probabilities
   std::int64_t prompt_tokens = 0;
-  std::int64_t reused_tokens = 0;  // of the prompt, not computed: the past held them before
-  double queue_seconds = 0;        // before any of it was computed
+  std::int64_t reused_tokens = 0;    // of the prompt, not computed: the past held them before
+  std::int64_t proposed_tokens = 0;  // by the proposer, and computed
+  std::int64_t accepted_tokens = 0;  // of these, part of the answer
+  double queue_seconds = 0;          // before any of it was computed
   double prompt_seconds = 0;
   double answer_seconds = 0;
 };
@@ -80,6 +88,12 @@ class Answer {
   // not call it again. Errors as Sampler::Next and those of the constraint.
   Result<bool> Next(std::span<const float> logits);
   const std::vector<text::TokenId>& tokens() const { return result_.tokens; }
+  // How many more it could have.
+  std::int64_t remaining() const {
+    return most_ - static_cast<std::int64_t>(result_.tokens.size());
+  }
+  // As it stands before the next choice.
+  const Sampler& sampler() const { return sampler_; }
 
   // Ends it here.
   void Cancel() { result_.finish = FinishReason::kCancelled; }

@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "engine/speculate.h"
+
 namespace metier::engine {
 
 using text::TokenId;
@@ -21,19 +23,21 @@ Result<Generation> Generate(Session& session, const text::Tokenizer& tokenizer,
   const model::ModelSpec& spec = session.backend().spec();
   METIER_TRY(CheckPrompt(spec, prompt, options));
   const Clock::time_point start = Clock::now();
-  METIER_ASSIGN(std::span<const float> logits, session.Set(prompt));
+  METIER_ASSIGN(const std::span<const float> logits, session.Set(prompt));
   const std::int64_t reused = session.reused();
   const double prompt_seconds = SecondsSince(start);
 
   const Clock::time_point answer_start = Clock::now();
   Answer answer(tokenizer, options, prompt, spec.max_positions);
-  while (true) {
-    METIER_ASSIGN(const bool goes_on, answer.Next(logits));
-    if (!goes_on) break;
-    METIER_ASSIGN(logits, session.Append(answer.tokens().back()));
+  Speculation speculation(options);
+  METIER_ASSIGN(bool goes_on, answer.Next(logits));
+  while (goes_on) {
+    METIER_ASSIGN(goes_on, StepAnswer(session, prompt, answer, speculation));
   }
   Generation result = answer.Finish();
   result.reused_tokens = reused;
+  result.proposed_tokens = speculation.proposed();
+  result.accepted_tokens = speculation.accepted();
   result.prompt_seconds = prompt_seconds;
   result.answer_seconds = SecondsSince(answer_start);
   return result;

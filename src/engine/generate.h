@@ -11,8 +11,8 @@
 namespace metier::engine {
 
 // Answers the prompt; afterwards the session holds prompt and answer, ready for the next turn.
-// Errors as CheckPrompt, Backend::Forward and Answer::Next. An answer that reaches the model's last
-// position ends with kLength.
+// Errors as CheckPrompt, Backend::Forward, Answer::Next and Proposer::Propose. An answer that
+// reaches the model's last position ends with kLength.
 Result<Generation> Generate(Session& session, const text::Tokenizer& tokenizer,
                             std::span<const text::TokenId> prompt, const GenerateOptions& options);
 

@@ -53,20 +53,32 @@ Result<std::span<const float>> Session::Set(std::span<const TokenId> tokens) {
   const std::span<const TokenId> adopted = others.first(Count(reused_ - shared));
   tokens_.resize(Count(shared));
   tokens_.insert(tokens_.end(), adopted.begin(), adopted.end());
-  return Compute(tokens.subspan(Count(reused_)));
+  METIER_ASSIGN(const model::Rows rows, Compute(tokens.subspan(Count(reused_)), model::Want::kLast));
+  return rows.values;
 }
 
 Result<std::span<const float>> Session::Append(TokenId token) {
   reused_ = static_cast<std::int64_t>(tokens_.size());
-  return Compute({&token, 1});
+  METIER_ASSIGN(const model::Rows rows, Compute({&token, 1}, model::Want::kLast));
+  return rows.values;
 }
 
-Result<std::span<const float>> Session::Compute(std::span<const TokenId> tokens) {
+Result<model::Rows> Session::Extend(std::span<const TokenId> tokens) {
+  reused_ = static_cast<std::int64_t>(tokens_.size());
+  return Compute(tokens, model::Want::kAll);
+}
+
+void Session::Truncate(std::int64_t count) {
+  backend_->Truncate(sequence_, count);
+  tokens_.resize(Count(count));
+}
+
+Result<model::Rows> Session::Compute(std::span<const TokenId> tokens, model::Want want) {
   const model::SequenceStep step{
-      .sequence = sequence_, .tokens = tokens, .types = {}, .want = model::Want::kLast};
+      .sequence = sequence_, .tokens = tokens, .types = {}, .want = want};
   METIER_ASSIGN(const std::vector<model::Rows> rows, backend_->Forward({&step, 1}));
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
-  return rows.front().values;
+  return rows.front();
 }
 
 }  // namespace metier::engine

@@ -35,6 +35,11 @@ class Session {
   Result<std::span<const float>> Set(std::span<const text::TokenId> tokens);
   // Set with one more token.
   Result<std::span<const float>> Append(text::TokenId token);
+  // Appends the tokens and returns the logits after each of them, [tokens, vocab], valid as long.
+  // Errors as Backend::Forward; an error leaves what was held.
+  Result<model::Rows> Extend(std::span<const text::TokenId> tokens);
+  // Forgets all but the first `count`. Requires 0 <= count <= tokens().size().
+  void Truncate(std::int64_t count);
 
   // How many tokens of the last Set were not computed.
   std::int64_t reused() const { return reused_; }
@@ -42,7 +47,7 @@ class Session {
  private:
   Session(model::Backend& backend, model::SequenceId sequence)
       : backend_(&backend), sequence_(sequence) {}
-  Result<std::span<const float>> Compute(std::span<const text::TokenId> tokens);
+  Result<model::Rows> Compute(std::span<const text::TokenId> tokens, model::Want want);
   void Close();
 
   model::Backend* backend_;  // nullptr: moved from

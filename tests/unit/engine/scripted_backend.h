@@ -39,18 +39,27 @@ class ScriptedBackend : public model::Backend {
   Status RemoveAdapter(model::AdapterId) override { return Ok(); }
 
   Result<std::vector<model::Rows>> Forward(std::span<const model::SequenceStep> steps) override {
+    const auto vocab = static_cast<std::size_t>(spec_.vocab);
+    const auto wanted = [](const model::SequenceStep& step) {
+      return step.want == model::Want::kAll ? step.tokens.size() : 1;
+    };
+    std::size_t count = 0;
+    for (const model::SequenceStep& step : steps) count += wanted(step);
+    logits_.assign(count * vocab, 0.0F);
+    std::span<float> left = logits_;
     std::vector<model::Rows> rows;
-    logits_.assign(steps.size() * static_cast<std::size_t>(spec_.vocab), 0.0F);
     for (const model::SequenceStep& step : steps) {
       std::int64_t& length = lengths_.at(step.sequence);
       computed_ += step.tokens.size();
       length += static_cast<std::int64_t>(step.tokens.size());
-      const std::size_t at = std::min(static_cast<std::size_t>(length - 1), script_.size() - 1);
-      const std::span<float> row =
-          std::span<float>(logits_).subspan(rows.size() * static_cast<std::size_t>(spec_.vocab),
-                                            static_cast<std::size_t>(spec_.vocab));
-      row[static_cast<std::size_t>(script_[at])] = 10.0F;
-      rows.push_back({1, spec_.vocab, row});
+      const std::size_t its = wanted(step);
+      for (std::size_t row = 0; row < its; ++row) {
+        const std::size_t at = static_cast<std::size_t>(length) - its + row;
+        left[row * vocab + static_cast<std::size_t>(script_[std::min(at, script_.size() - 1)])] =
+            10.0F;
+      }
+      rows.push_back({static_cast<std::int64_t>(its), spec_.vocab, left.first(its * vocab)});
+      left = left.subspan(its * vocab);
     }
     return rows;
   }
