@@ -262,6 +262,19 @@ TEST_F(Endings, NothingIsComputedThatCouldNotBeSaid) {
   }
 }
 
+TEST_F(Endings, WrongProposalsBecomeFew) {
+  const Tokens script(50, kHello);
+  ScriptedBackend backend(kVocab, 100, script);
+  Knowing wrong(script, kVocab, 1);
+  GenerateOptions options{.max_tokens = 12, .proposer = &wrong};
+  options.sampler.temperature = 0;
+  ASSERT_OK_AND_ASSIGN(Session session, Session::Open(backend));
+  ASSERT_OK_AND_ASSIGN(const Generation answer, Generate(session, words_, Tokens{1}, options));
+  // The first token comes of the prompt, the last has nothing behind it: 10 steps propose.
+  EXPECT_EQ(answer.proposed_tokens, 8 + 4 + 2 + 7 * 1);
+  EXPECT_EQ(answer.accepted_tokens, 0);
+}
+
 TEST_F(Endings, ANegativeNumberIsRefused) {
   EXPECT_ERROR(Run({kEos}, {}, static_cast<std::size_t>(-1)), ErrorCode::kInvalidArgument,
                "max_proposals");
