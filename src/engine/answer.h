@@ -40,7 +40,7 @@ struct GenerateOptions {
   bool ignore_end_tokens = false;         // go on to max_tokens (benchmarks)
   TokenConstraint* constraint = nullptr;  // borrowed
   // Guesses tokens so that several come from one pass (speculate.h); changes no answer. Borrowed,
-  // or nullptr. One object serves one answer at a time. A scheduler does not ask it.
+  // or nullptr. One object serves one answer at a time.
   Proposer* proposer = nullptr;
   std::int64_t max_proposals = 8;  // a pass; fewer after wrong ones
   std::stop_token cancel;
@@ -63,7 +63,7 @@ struct Generation {
   std::int64_t prompt_tokens = 0;
   std::int64_t reused_tokens = 0;    // of the prompt, not computed: the past held them before
   std::int64_t proposed_tokens = 0;  // by the proposer, and computed
-  std::int64_t accepted_tokens = 0;  // of these, part of the answer
+  std::int64_t accepted_tokens = 0;  // of these, kept: passes that were not needed
   double queue_seconds = 0;          // before any of it was computed
   double prompt_seconds = 0;
   double answer_seconds = 0;

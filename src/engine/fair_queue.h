@@ -45,7 +45,7 @@ class FairQueue {
   const ActiveRequest* Next() const;
   // Takes Next(), which is there; it runs from now on.
   std::unique_ptr<ActiveRequest> Start();
-  // `seen` of a running request has grown, by `computed` tokens that were not adopted.
+  // `seen` of a running request may have grown, and `computed` tokens were computed for it.
   void Charge(ActiveRequest& request, std::int64_t computed);
   // A running request has ended, or goes back in front of its client's others.
   void End(ActiveRequest& request);

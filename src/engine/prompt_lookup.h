@@ -3,7 +3,7 @@
 //
 // For each length n from max_match down to min_match, an index from the hash of n tokens to the
 // newest place where they end. One token costs max_match hashes and as many insertions, a proposal
-// as many look-ups, however long the text. 16 to 32 bytes a token and length.
+// as many look-ups, however long the text. About 40 bytes a token and length.
 #pragma once
 
 #include <cstddef>

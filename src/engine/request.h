@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/result.h"
 #include "engine/answer.h"
+#include "engine/speculate.h"
 #include "model/backend.h"
 #include "text/tokenizer.h"
 
@@ -29,8 +31,8 @@ struct ClientLimits {
 struct Request {
   std::vector<text::TokenId> prompt;
   model::AdapterId adapter = model::AdapterId::kNone;
-  // Callbacks run on the thread that steps and must neither throw nor step. The constraint is
-  // borrowed until on_done.
+  // Callbacks and the proposer run on the thread that steps and must neither throw nor step.
+  // Constraint and proposer are borrowed until on_done.
   GenerateOptions options;
   std::string client;                  // whose turn it is: clients share the backend evenly
   std::optional<ClientLimits> limits;  // instead of the scheduler's
@@ -52,7 +54,8 @@ struct ActiveRequest {
         limits(its_limits),
         tokens(std::move(request.prompt)),
         prompt_tokens(static_cast<std::int64_t>(tokens.size())),
-        answer(tokenizer, request.options, tokens, max_positions) {}
+        answer(tokenizer, request.options, tokens, max_positions),
+        speculation(request.options) {}
 
   std::int64_t length() const { return static_cast<std::int64_t>(tokens.size()); }
   // Tokens that the next logits need.
@@ -60,6 +63,9 @@ struct ActiveRequest {
   // The most that its sequence will ever hold: nothing follows the last token of an answer.
   std::int64_t most_tokens() const {
     return prompt_tokens + std::max<std::int64_t>(request.options.max_tokens, 1) - 1;
+  }
+  std::span<const text::TokenId> prompt() const {
+    return std::span<const text::TokenId>(tokens).first(static_cast<std::size_t>(prompt_tokens));
   }
   bool cancelled() const { return request.options.cancel.stop_requested(); }
 
@@ -69,6 +75,7 @@ struct ActiveRequest {
   std::vector<text::TokenId> tokens;  // the prompt, then the answer so far
   std::int64_t prompt_tokens;
   Answer answer;
+  Speculation speculation;
 
   // While it runs.
   std::optional<model::SequenceId> sequence;
@@ -79,7 +86,7 @@ struct ActiveRequest {
   std::int64_t age = -1;       // place among all that were started; the youngest are preempted
   std::int64_t seen = 0;       // tokens that were computed or adopted at least once
   std::int64_t reused = 0;     // of the prompt, adopted instead of computed
-  std::int64_t uncharged = 0;  // tokens computed for the first time, not told to the queue yet
+  std::int64_t uncharged = 0;  // tokens computed, but for those once more, not told to the queue
   Client* client = nullptr;    // of the queue
   std::int64_t promised = 0;   // its share of Client::promised
 

@@ -29,6 +29,8 @@ Generation FinishAnswer(ActiveRequest& request) {
   const Clock::time_point started = request.started.value_or(now);
   const Clock::time_point answered = request.answered.value_or(now);
   result.reused_tokens = request.reused;
+  result.proposed_tokens = request.speculation.proposed();
+  result.accepted_tokens = request.speculation.accepted();
   result.queue_seconds = Seconds(started - request.submitted);
   result.prompt_seconds = Seconds(answered - started);
   result.answer_seconds = Seconds(now - answered);
@@ -125,7 +127,9 @@ bool Scheduler::Step() {
   if (!running_.empty()) {
     const Clock::time_point start = Clock::now();
     for (const Owned& request : running_) Adopt(*request);
-    Compute(Plan().slices);
+    StepPlan plan = Plan();
+    Propose(plan.slices);
+    Compute(plan.slices);
     ++counters_.steps;
     counters_.last_step_seconds = Seconds(Clock::now() - start);
     counters_.step_seconds += counters_.last_step_seconds;
@@ -234,48 +238,84 @@ void Scheduler::PreemptYoungest() {
   stats_.running = static_cast<std::int64_t>(running_.size());
 }
 
+// Slices keep as many proposals as came; those of requests that thereby ended are dropped.
+void Scheduler::Propose(std::vector<Slice>& slices) {
+  for (Slice& slice : slices) {
+    if (slice.proposals == 0) continue;
+    ActiveRequest& request = *slice.request;
+    const auto trial = request.speculation.Try(request.prompt(), request.answer, slice.proposals);
+    if (trial.ok()) {
+      slice.proposals = static_cast<std::int64_t>(trial->size()) - 1;
+    } else {
+      End(request, trial.error());
+    }
+  }
+  std::erase_if(slices, [](const Slice& slice) { return slice.request->outcome.has_value(); });
+}
+
 Result<std::vector<model::Rows>> Scheduler::Forward(std::span<const Slice> slices) {
   std::vector<model::SequenceStep> steps;
   for (const Slice& slice : slices) {
     const ActiveRequest& request = *slice.request;
+    const auto known = std::span<const TokenId>(request.tokens)
+                           .subspan(static_cast<std::size_t>(request.cached),
+                                    static_cast<std::size_t>(slice.tokens));
     const bool last = slice.tokens == request.missing();
-    steps.push_back({.sequence = *request.sequence,
-                     .tokens = std::span<const TokenId>(request.tokens)
-                                   .subspan(static_cast<std::size_t>(request.cached),
-                                            static_cast<std::size_t>(slice.tokens)),
-                     .types = {},
-                     .want = last ? model::Want::kLast : model::Want::kNothing});
+    model::SequenceStep step{.sequence = *request.sequence,
+                             .tokens = known,
+                             .want = last ? model::Want::kLast : model::Want::kNothing};
+    if (slice.proposals > 0) {
+      step.tokens = request.speculation.trial();
+      step.want = model::Want::kAll;
+    }
+    steps.push_back(step);
   }
   return backend_.Forward(steps);
 }
 
-// A step that fails has changed nothing; each request alone shows whose the error is.
-void Scheduler::Compute(std::span<const Slice> slices) {
+// A step that fails has changed nothing; without proposals there may be room for it, and each
+// request alone shows whose the error is.
+void Scheduler::Compute(std::span<Slice> slices) {
+  if (slices.empty()) return;
   Result<std::vector<model::Rows>> rows = Forward(slices);
   if (rows.ok()) {
     for (std::size_t i = 0; i < slices.size(); ++i) Advance(slices[i], (*rows)[i]);
     return;
   }
+  bool proposals = false;
+  for (Slice& slice : slices) proposals |= std::exchange(slice.proposals, 0) > 0;
+  if (proposals) return Compute(slices);
   if (slices.size() == 1) return End(*slices.front().request, std::move(rows).error());
-  for (const Slice& slice : slices) Compute({&slice, 1});
+  for (Slice& slice : slices) Compute({&slice, 1});
 }
 
 void Scheduler::Advance(const Slice& slice, const model::Rows& rows) {
   ActiveRequest& request = *slice.request;
   request.cached += slice.tokens;
-  const std::int64_t fresh = std::max<std::int64_t>(request.cached - request.seen, 0);
-  request.seen += fresh;
-  request.uncharged += fresh;
-  counters_.computed_tokens += slice.tokens;
-  counters_.recomputed_tokens += slice.tokens - fresh;
-  if (request.missing() > 0) return;
-  if (!request.answered) request.answered = Clock::now();
+  Verdict verdict;
   const std::size_t before = request.answer.tokens().size();
-  Result<bool> goes_on = request.answer.Next(rows.Row(0));
-  counters_.answer_tokens += static_cast<std::int64_t>(request.answer.tokens().size() - before);
-  if (!goes_on.ok()) return End(request, std::move(goes_on).error());
-  if (!*goes_on) return End(request, FinishAnswer(request));
-  request.tokens.push_back(request.answer.tokens().back());
+  const bool reads = request.missing() == 0;
+  if (reads) {
+    if (!request.answered) request.answered = Clock::now();
+    verdict = request.speculation.Verify(request.answer, rows);
+    request.cached += verdict.accepted;
+  }
+  const std::int64_t fresh = std::max<std::int64_t>(request.cached - request.seen, 0);
+  const std::int64_t dropped = slice.proposals - verdict.accepted;
+  request.seen += fresh;
+  request.uncharged += fresh + dropped;
+  counters_.computed_tokens += slice.tokens + slice.proposals;
+  counters_.recomputed_tokens += slice.tokens + verdict.accepted - fresh;
+  counters_.proposed_tokens += slice.proposals;
+  counters_.accepted_tokens += verdict.accepted;
+  if (!reads) return;
+  const std::span<const TokenId> said =
+      std::span<const TokenId>(request.answer.tokens()).subspan(before);
+  counters_.answer_tokens += static_cast<std::int64_t>(said.size());
+  if (!verdict.goes_on.ok()) return End(request, std::move(verdict.goes_on).error());
+  if (!*verdict.goes_on) return End(request, FinishAnswer(request));
+  request.tokens.insert(request.tokens.end(), said.begin(), said.end());
+  if (dropped > 0) backend_.Truncate(*request.sequence, request.cached);
 }
 
 void Scheduler::End(ActiveRequest& request, Result<Generation> outcome) {

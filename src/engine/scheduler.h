@@ -11,9 +11,10 @@
 // stream; its pages stay findable, and when it starts again only what was evicted is computed once
 // more.
 //
-// A step appends tokens[cached..] of a request, as many as the plan says, and reads rows of the
-// last. More tokens than are known (proposals, with Want::kAll and Truncate behind the first that
-// the answer does not choose) fit the same way.
+// A step appends tokens[cached..] of a request, as many as the plan says, and reads the row of the
+// last; behind the last token of an answer also proposals, with all their rows, and its sequence is
+// cut again behind the last that the answer chose too (speculate.h). How many are tried depends on
+// who shares the step; what is answered does not.
 //
 // Threads: Submit, Post, Close and stats from any; Step and Run from one, which then is the
 // backend's caller. A mutex guards the queue and the counters, twice a step.
@@ -38,7 +39,8 @@
 namespace metier::engine {
 
 struct SchedulerOptions {
-  std::int64_t step_tokens = 512;   // of one step; answers first, prompts get one at least
+  // Of one step; answers first, prompts get one at least, proposals what is left.
+  std::int64_t step_tokens = 512;
   std::int64_t max_running = 32;    // requests, at least 1
   std::int64_t max_waiting = 4096;  // requests over all clients; 0: no limit
   ClientLimits client;              // for requests that bring none
@@ -46,10 +48,12 @@ struct SchedulerOptions {
 
 // Since the scheduler was made.
 struct StepCounters {
-  std::int64_t computed_tokens = 0;    // of prompts and answers
+  std::int64_t computed_tokens = 0;    // of prompts and answers, and what was proposed
   std::int64_t recomputed_tokens = 0;  // of these, once more after a preemption
   std::int64_t reused_tokens = 0;      // of prompts, adopted instead
   std::int64_t answer_tokens = 0;
+  std::int64_t proposed_tokens = 0;  // and computed
+  std::int64_t accepted_tokens = 0;  // of these, kept
   std::int64_t steps = 0;
   double step_seconds = 0;  // over all steps
   double last_step_seconds = 0;
@@ -110,7 +114,8 @@ class Scheduler {
   void EndCancelled();
   void StartWaiting();
   StepPlan Plan();
-  void Compute(std::span<const Slice> slices);
+  void Propose(std::vector<Slice>& slices);
+  void Compute(std::span<Slice> slices);
   void Deliver();
 
   Status Start(ActiveRequest& request);

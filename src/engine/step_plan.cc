@@ -26,6 +26,25 @@ class Room {
   std::int64_t pages_;
 };
 
+bool ComesBefore(const ActiveRequest& a, const ActiveRequest& b) {
+  return std::tie(a.client_served, a.age) < std::tie(b.client_served, b.age);
+}
+
+// Up to `left` tokens.
+void PlanProposals(std::span<Slice> answers, std::int64_t left, Room& room,
+                   const model::CacheStats& cache) {
+  std::vector<Slice*> in_turn;
+  for (Slice& slice : answers) in_turn.push_back(&slice);
+  std::sort(in_turn.begin(), in_turn.end(),
+            [](const Slice* a, const Slice* b) { return ComesBefore(*a->request, *b->request); });
+  for (Slice* slice : in_turn) {
+    const ActiveRequest& request = *slice->request;
+    const std::int64_t wanted = request.speculation.Wanted(request.answer, request.length(), cache);
+    slice->proposals = room.Take(request.length(), std::clamp<std::int64_t>(left, 0, wanted));
+    left -= slice->proposals;
+  }
+}
+
 }  // namespace
 
 std::int64_t PagesFor(std::int64_t tokens, const model::CacheStats& cache) {
@@ -48,16 +67,17 @@ StepPlan PlanStep(std::span<const std::unique_ptr<ActiveRequest>> running,
       answers_move = false;
     }
   }
-  std::sort(prompts.begin(), prompts.end(), [](const ActiveRequest* a, const ActiveRequest* b) {
-    return std::tie(a->client_served, a->age) < std::tie(b->client_served, b->age);
-  });
-  std::int64_t left =
-      std::max<std::int64_t>(budget_tokens - static_cast<std::int64_t>(plan.slices.size()), 1);
+  std::sort(prompts.begin(), prompts.end(),
+            [](const ActiveRequest* a, const ActiveRequest* b) { return ComesBefore(*a, *b); });
+  const std::size_t answers = plan.slices.size();
+  std::int64_t left = budget_tokens - static_cast<std::int64_t>(answers);
+  if (!prompts.empty()) left = std::max<std::int64_t>(left, 1);
   for (ActiveRequest* request : prompts) {
     const std::int64_t tokens = room.Take(request->cached, std::min(left, request->missing()));
     if (tokens > 0) plan.slices.push_back({request, tokens});
     left -= tokens;
   }
+  PlanProposals(std::span<Slice>(plan.slices).first(answers), left, room, cache);
   plan.moves = answers_move && !plan.slices.empty();
   return plan;
 }

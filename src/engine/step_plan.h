@@ -2,7 +2,8 @@
 //
 // Answers come first, a token each, so that no long prompt holds them up; prompts share what is
 // left of the budget, the client that was served least first and each client's requests in their
-// order.
+// order. What then is left goes, in the same order, to tokens that answers may have next
+// (speculate.h): they hold up nobody.
 #pragma once
 
 #include <cstdint>
@@ -15,10 +16,12 @@
 
 namespace metier::engine {
 
-// tokens[cached .. cached + tokens) of the request. The last of the known ones wants logits.
+// tokens[cached .. cached + tokens) of the request. The last of the known ones wants logits, and so
+// do the proposals behind it.
 struct Slice {
   ActiveRequest* request = nullptr;
   std::int64_t tokens = 0;
+  std::int64_t proposals = 0;  // at most
 };
 
 struct StepPlan {

@@ -15,18 +15,21 @@
 
 namespace metier::engine::test {
 
-// Proposes an answer that is known beforehand, each token with `offset` added.
+// Proposes an answer that is known beforehand, with `offset` added to every nth token.
 class Knowing : public Proposer {
  public:
-  Knowing(std::vector<text::TokenId> answer, std::int64_t vocab, int offset)
-      : answer_(std::move(answer)), vocab_(static_cast<int>(vocab)), offset_(offset) {}
+  Knowing(std::vector<text::TokenId> answer, std::int64_t vocab, int offset, std::size_t every = 1)
+      : answer_(std::move(answer)),
+        vocab_(static_cast<int>(vocab)),
+        offset_(offset),
+        every_(every) {}
 
   void Begin(std::span<const text::TokenId> /*tokens*/) override { said_ = 0; }
   void Extend(std::span<const text::TokenId> tokens) override { said_ += tokens.size(); }
   Result<std::vector<text::TokenId>> Propose(std::int64_t most, const Sampler&) override {
     std::vector<text::TokenId> proposals;
     for (std::size_t i = said_; i < answer_.size() && std::ssize(proposals) < most; ++i)
-      proposals.push_back((answer_[i] + offset_) % vocab_);
+      proposals.push_back((answer_[i] + (i % every_ == every_ - 1 ? offset_ : 0)) % vocab_);
     return proposals;
   }
 
@@ -34,7 +37,22 @@ class Knowing : public Proposer {
   std::vector<text::TokenId> answer_;
   int vocab_;
   int offset_;
+  std::size_t every_;
   std::size_t said_ = 0;
+};
+
+// Proposes more than it is asked for, or ids that do not exist, or fails.
+class Broken : public Proposer {
+ public:
+  explicit Broken(Result<std::vector<text::TokenId>> says) : says_(std::move(says)) {}
+  void Begin(std::span<const text::TokenId> /*tokens*/) override {}
+  void Extend(std::span<const text::TokenId> /*tokens*/) override {}
+  Result<std::vector<text::TokenId>> Propose(std::int64_t, const Sampler&) override {
+    return says_;
+  }
+
+ private:
+  Result<std::vector<text::TokenId>> says_;
 };
 
 // Counts passes, and can refuse those of more than `most` tokens for one sequence.

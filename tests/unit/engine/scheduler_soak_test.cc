@@ -1,5 +1,5 @@
-// A scheduler's life at random: arrivals, cancellations, adapters that come and go, a cache that is
-// too small. METIER_SOAK_SECONDS lengthens it.
+// A scheduler's life at random: arrivals, cancellations, proposals, adapters that come and go, a
+// cache that is too small. METIER_SOAK_SECONDS lengthens it.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -8,6 +8,7 @@
 
 #include "base/rng.h"
 #include "engine/scheduler.h"
+#include "proposing.h"
 #include "scheduling.h"
 
 namespace metier::engine::test {
@@ -15,6 +16,7 @@ namespace {
 
 struct Life {
   std::size_t ask = 0;
+  std::optional<Knowing> proposer;
   Heard heard;
   std::stop_source cancel;
   bool cancelled = false;
@@ -56,6 +58,7 @@ class Soak : public Scheduling {
     preempted_ += stats.preempted;
     evicted_ += stats.cache.evicted_pages;
     reused_ += stats.work.reused_tokens;
+    accepted_ += stats.work.accepted_tokens;
     finished_ += stats.finished;
     cancelled_ += stats.cancelled;
   }
@@ -65,6 +68,10 @@ class Soak : public Scheduling {
     life->ask = static_cast<std::size_t>(rng.Below(asks_.size()));
     Ask ask = asks_[life->ask];
     ask.options.cancel = life->cancel.get_token();
+    if (rng.Below(2) == 0) {
+      life->proposer.emplace(alone_[life->ask].tokens, spec_.vocab, 1, 1 + rng.Below(9));
+      ask.options.proposer = &*life->proposer;
+    }
     Request request = RequestOf(ask, life->heard);
     if (ask.adapted) {
       if (adapters_.empty()) return;
@@ -116,6 +123,7 @@ class Soak : public Scheduling {
   std::int64_t preempted_ = 0;
   std::int64_t evicted_ = 0;
   std::int64_t reused_ = 0;
+  std::int64_t accepted_ = 0;
   std::int64_t finished_ = 0;
   std::int64_t cancelled_ = 0;
 };
@@ -133,6 +141,7 @@ TEST_F(Soak, EverybodyGetsTheirAnswer) {
   EXPECT_GT(preempted_, 0);
   EXPECT_GT(evicted_, 0);
   EXPECT_GT(reused_, 0);
+  EXPECT_GT(accepted_, 100);
   EXPECT_GT(finished_, 30);
   EXPECT_GT(cancelled_, 3);
 }

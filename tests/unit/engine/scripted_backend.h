@@ -1,7 +1,9 @@
-// tests/unit/engine/scripted_backend.h - a Backend whose most likely next token is written down:
-// what sessions and generation are tested on.
+// tests/unit/engine/scripted_backend.h - Backends whose most likely next token is written down, or
+// drawn from a table: what sessions and generation are tested on.
 #pragma once
 
+#include <algorithm>
+#include <limits>
 #include <map>
 #include <span>
 #include <utility>
@@ -54,9 +56,9 @@ class ScriptedBackend : public model::Backend {
       length += static_cast<std::int64_t>(step.tokens.size());
       const std::size_t its = wanted(step);
       for (std::size_t row = 0; row < its; ++row) {
-        const std::size_t at = static_cast<std::size_t>(length) - its + row;
-        left[row * vocab + static_cast<std::size_t>(script_[std::min(at, script_.size() - 1)])] =
-            10.0F;
+        const std::size_t behind = its - row - 1;
+        Fill(static_cast<std::size_t>(length) - behind,
+             step.tokens[step.tokens.size() - behind - 1], left.subspan(row * vocab, vocab));
       }
       rows.push_back({static_cast<std::int64_t>(its), spec_.vocab, left.first(its * vocab)});
       left = left.subspan(its * vocab);
@@ -67,6 +69,12 @@ class ScriptedBackend : public model::Backend {
   std::size_t computed() const { return computed_; }  // tokens that went through Forward
   std::size_t open() const { return lengths_.size(); }
 
+ protected:
+  // Logits after `length` tokens, of which `last` is the last. Given: zeros.
+  virtual void Fill(std::size_t length, model::TokenId /*last*/, std::span<float> logits) const {
+    logits[static_cast<std::size_t>(script_[std::min(length, script_.size()) - 1])] = 10.0F;
+  }
+
  private:
   model::ModelSpec spec_;
   std::vector<model::TokenId> script_;
@@ -74,6 +82,25 @@ class ScriptedBackend : public model::Backend {
   std::vector<float> logits_;
   std::int64_t next_ = 0;
   std::size_t computed_ = 0;
+};
+
+// A chain: each of a few tokens may follow each other with a probability of its own.
+class ChainBackend : public ScriptedBackend {
+ public:
+  // Tokens first..first + count; logits: [count, count], after each of them.
+  ChainBackend(std::int64_t vocab, model::TokenId first, std::vector<std::vector<float>> logits)
+      : ScriptedBackend(vocab, 100, {first}), first_(first), logits_(std::move(logits)) {}
+
+ protected:
+  void Fill(std::size_t /*length*/, model::TokenId last, std::span<float> logits) const override {
+    std::fill(logits.begin(), logits.end(), -std::numeric_limits<float>::infinity());
+    const std::vector<float>& row = logits_[static_cast<std::size_t>(last - first_)];
+    std::copy(row.begin(), row.end(), logits.begin() + first_);
+  }
+
+ private:
+  model::TokenId first_;
+  std::vector<std::vector<float>> logits_;
 };
 
 }  // namespace metier::engine::test

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "proposing.h"
 #include "words.h"
 
 namespace metier::engine::test {
@@ -12,9 +13,11 @@ namespace {
 class Planning : public ::testing::Test {
  protected:
   // With so many tokens known and cached; of a client that was served `served` tokens.
-  ActiveRequest& Add(std::int64_t known, std::int64_t cached, std::int64_t served = 0) {
+  ActiveRequest& Add(std::int64_t known, std::int64_t cached, std::int64_t served = 0,
+                     Proposer* proposer = nullptr) {
     Request request{.prompt = std::vector<text::TokenId>(static_cast<std::size_t>(known), 1)};
     request.options.max_tokens = 10;
+    request.options.proposer = proposer;
     running_.push_back(std::make_unique<ActiveRequest>(RequestId{}, std::move(request),
                                                        ClientLimits{}, words_, 10000));
     running_.back()->cached = cached;
@@ -29,6 +32,13 @@ class Planning : public ::testing::Test {
     for (const Slice& slice : plan_.slices)
       tokens[static_cast<std::size_t>(slice.request->age)] = slice.tokens;
     return tokens;
+  }
+  // Of the same plan.
+  std::vector<std::int64_t> Proposals() const {
+    std::vector<std::int64_t> proposals(running_.size());
+    for (const Slice& slice : plan_.slices)
+      proposals[static_cast<std::size_t>(slice.request->age)] = slice.proposals;
+    return proposals;
   }
   static model::CacheStats Cache(std::int64_t free_pages) {
     return {.page_tokens = 64, .max_pages = 500 + free_pages, .used_pages = 500};
@@ -76,6 +86,42 @@ TEST_F(Planning, APromptMayWaitForAPageButNotEverybody) {
   Add(20, 19);
   EXPECT_EQ(Tokens(512, 0), (Counts{0, 1}));
   EXPECT_TRUE(plan_.moves);
+}
+
+TEST_F(Planning, ProposalsTakeWhatIsLeftOfTheBudget) {
+  Knowing proposer({}, kVocab, 0);
+  Add(20, 19, 50, &proposer);
+  Add(300, 0, 0, &proposer);  // of a prompt nothing is proposed
+  Add(20, 19, 40, &proposer);
+  Add(20, 19);
+  EXPECT_EQ(Tokens(512), (Counts{1, 300, 1, 1}));
+  EXPECT_EQ(Proposals(), (Counts{8, 0, 8, 0}));
+  EXPECT_EQ(Tokens(313), (Counts{1, 300, 1, 1}));
+  EXPECT_EQ(Proposals(), (Counts{2, 0, 8, 0}));  // the client served least comes first
+  for (const std::int64_t budget : {303, 200, 1}) {
+    EXPECT_EQ(Tokens(budget)[1], std::max<std::int64_t>(budget - 3, 1));
+    EXPECT_EQ(Proposals(), (Counts{0, 0, 0, 0})) << budget;
+  }
+}
+
+TEST_F(Planning, ProposalsTakeOnlyPagesThatNobodyNeeds) {
+  Knowing proposer({}, kVocab, 0);
+  Add(64, 63, 0, &proposer);
+  Add(60, 10);
+  EXPECT_EQ(Tokens(512, 1), (Counts{1, 50}));
+  EXPECT_EQ(Proposals(), (Counts{8, 0}));
+  Add(65, 64);
+  EXPECT_EQ(Tokens(512, 1), (Counts{1, 50, 1}));
+  EXPECT_EQ(Proposals(), (Counts{0, 0, 0}));
+  EXPECT_TRUE(plan_.moves);
+}
+
+TEST_F(Planning, ProposalsFillNoPage) {
+  Knowing proposer({}, kVocab, 0);
+  const std::vector<std::int64_t> known = {54, 55, 56, 62, 63, 64, 128 + 60};
+  for (const std::int64_t tokens : known) Add(tokens, tokens - 1, 0, &proposer);
+  Tokens(512);
+  EXPECT_EQ(Proposals(), (Counts{8, 8, 7, 1, 0, 8, 3}));
 }
 
 TEST_F(Planning, ABackendWithoutPagesHasRoom) {
