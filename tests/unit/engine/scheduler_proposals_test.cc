@@ -229,7 +229,8 @@ TEST_F(Proposing, AnErrorEndsItsOwnRequestOnly) {
 }
 
 TEST_F(Proposing, WhatCannotBeComputedIsLeftOut) {
-  const std::vector<Ask> asks = {Asked(Prompt(5, 1), 20, 1), Asked(Prompt(70, 2), 20, 2),
+  // The first is alone in the end.
+  const std::vector<Ask> asks = {Asked(Prompt(5, 1), 30, 1), Asked(Prompt(70, 2), 20, 2),
                                  Asked(Prompt(9, 3), 20, 3)};
   const std::vector<Generation> alone = EachAlone(asks);
   const auto backend = Backend(100);
@@ -246,6 +247,7 @@ TEST_F(Proposing, WhatCannotBeComputedIsLeftOut) {
   }
   while (scheduler.Step()) continue;
   for (std::size_t i = 0; i < asks.size(); ++i) ExpectSame(heard[i], alone[i], std::to_string(i));
+  ASSERT_OK(heard[0].done[0]);
   EXPECT_EQ(heard[0].done[0]->proposed_tokens, 0);
   ExpectAllGivenBack(scheduler, *backend);
 }

@@ -380,10 +380,20 @@ class Distribution : public ::testing::Test {
     return std::exp(table_[after][token] / kTemperature) / sum;
   }
 
-  // Pearson's statistic of the first three tokens of many answers, each with a seed of its own.
+  // Of the second to the fourth token; the first comes of the prompt alone.
+  double Probability(std::size_t a, std::size_t b, std::size_t c) const {
+    double sum = 0;
+    for (std::size_t first = 0; first < kTokens; ++first) {
+      sum += Probability(static_cast<std::size_t>(prompt_.back() - kHello), first) *
+             Probability(first, a) * Probability(a, b) * Probability(b, c);
+    }
+    return sum;
+  }
+
+  // Pearson's statistic of those tokens in many answers, each with a seed of its own.
   double ChiSquare(Proposer* proposer) {
     ChainBackend backend(kVocab, kHello, table_);
-    GenerateOptions options{.max_tokens = 4, .ignore_end_tokens = true, .proposer = proposer};
+    GenerateOptions options{.max_tokens = 6, .ignore_end_tokens = true, .proposer = proposer};
     options.sampler.temperature = kTemperature;
     std::vector<double> counts(kTokens * kTokens * kTokens);
     for (int i = 0; i < kAnswers; ++i) {
@@ -392,7 +402,7 @@ class Distribution : public ::testing::Test {
       const auto answer = Generate(*session, words_, prompt_, options);
       EXPECT_TRUE(answer.ok());
       std::size_t cell = 0;
-      for (std::size_t at = 0; at < 3; ++at)
+      for (std::size_t at = 1; at < 4; ++at)
         cell = cell * kTokens + static_cast<std::size_t>(answer->tokens[at] - kHello);
       ++counts[cell];
       proposed_ += answer->proposed_tokens;
@@ -400,11 +410,7 @@ class Distribution : public ::testing::Test {
     }
     double statistic = 0;
     for (std::size_t cell = 0; cell < counts.size(); ++cell) {
-      const std::size_t a = cell / 9;
-      const std::size_t b = cell / 3 % 3;
-      const double expected = kAnswers *
-                              Probability(static_cast<std::size_t>(prompt_.back() - kHello), a) *
-                              Probability(a, b) * Probability(b, cell % 3);
+      const double expected = kAnswers * Probability(cell / 9, cell / 3 % 3, cell % 3);
       statistic += (counts[cell] - expected) * (counts[cell] - expected) / expected;
     }
     return statistic;
