@@ -9,6 +9,7 @@
 #include "cli/conversation.h"
 #include "cli/interrupt.h"
 #include "cli/sampling.h"
+#include "cli/speculation.h"
 #include "cli/verbs/verbs.h"
 #include "engine/generate.h"
 #include "engine/session.h"
@@ -25,6 +26,7 @@ struct ChatOptions {
   std::string adapter;
   std::string tool_program;
   SamplingFlags sampling;
+  SpeculationFlags speculation;
   std::int64_t threads = 0;
   std::string arithmetic = "fast";
 
@@ -38,6 +40,7 @@ struct ChatOptions {
           "shell command of a program that executes the model's tool calls, one a line in, its "
           "result one line out; it runs with your rights");
     sampling.Visit(field);
+    speculation.Visit(field);
     field("threads", threads, "CPU threads; 0: all cores").AtLeast(0).AtMost(1024);
     field("arithmetic", arithmetic,
           "products of quantised weights: fast rounds activations to 8 bits, exact does not")
@@ -56,11 +59,14 @@ constexpr char kHelp[] =
 class StreamedModel {
  public:
   StreamedModel(const specialist::Runnable& runnable, engine::Session session,
-                engine::GenerateOptions how, Console& console)
+                engine::GenerateOptions how, OpenedProposer& proposer, Console& console)
       : runnable_(runnable),
         session_(std::move(session)),
         how_(std::move(how)),
-        console_(console) {}
+        proposer_(proposer),
+        console_(console) {
+    proposer.AddTo(how_);
+  }
 
   Result<Conversation::Reply> operator()(const Json& messages) {
     text::RenderOptions rendering;
@@ -84,6 +90,7 @@ class StreamedModel {
     METIER_ASSIGN(const engine::Generation answer,
                   engine::Generate(session_, runnable_.tokenizer, prompt.ids, how_));
     METIER_TRY(shown);
+    proposer_.Count(answer);
     METIER_ASSIGN(std::string whole,
                   runnable_.tokenizer.Decode(answer.tokens, text::Tokenizer::SkipSpecial::kNo));
     return Conversation::Reply{.text = answer.text,
@@ -95,6 +102,7 @@ class StreamedModel {
   const specialist::Runnable& runnable_;
   engine::Session session_;
   engine::GenerateOptions how_;
+  OpenedProposer& proposer_;
   Console& console_;
 };
 
@@ -146,12 +154,16 @@ Result<Outcome> Chat(const ChatOptions& options, Console& console) {
                              "`metier generate` continues a text",
                              options.model));
   }
+  const auto threads = static_cast<int>(options.threads);
+  const engine::Arithmetic arithmetic = *engine::ArithmeticFromName(options.arithmetic);
   METIER_ASSIGN(const specialist::LoadedModel loaded,
-                specialist::LoadModel(runnable, static_cast<int>(options.threads),
-                                      *engine::ArithmeticFromName(options.arithmetic)));
+                specialist::LoadModel(runnable, threads, arithmetic));
+  METIER_ASSIGN(
+      OpenedProposer proposer,
+      OpenedProposer::Open(options.speculation, loaded.backend->spec(), threads, arithmetic));
   METIER_ASSIGN(engine::Session session, engine::Session::Open(*loaded.backend, loaded.adapter));
   StreamedModel model(runnable, std::move(session), options.sampling.Resolve(runnable.generation),
-                      console);
+                      proposer, console);
   Conversation conversation(std::ref(model),
                             [&](const Json& message) { return Show(message, console); },
                             {.dialect = runnable.dialect,
@@ -161,6 +173,7 @@ Result<Outcome> Chat(const ChatOptions& options, Console& console) {
   const InterruptGuard guard;
   if (console.input_is_terminal()) std::fputs("/help lists the commands\n", stderr);
   METIER_TRY(Talk(conversation, console));
+  proposer.Report();
   return Outcome::kSuccess;
 }
 

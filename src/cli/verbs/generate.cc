@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "cli/interrupt.h"
 #include "cli/sampling.h"
+#include "cli/speculation.h"
 #include "cli/verbs/verbs.h"
 #include "engine/session.h"
 #include "specialist/chat_reply.h"
@@ -29,6 +30,7 @@ struct GenerateVerbOptions {
   bool ignore_eos = false;
   std::int64_t logprobs = -1;
   SamplingFlags sampling;
+  SpeculationFlags speculation;
   std::int64_t threads = 0;
   std::string arithmetic = "fast";
 
@@ -48,6 +50,7 @@ struct GenerateVerbOptions {
         .AtLeast(-1)
         .AtMost(100);
     sampling.Visit(field);
+    speculation.Visit(field);
     field("threads", threads, "CPU threads; 0: all cores").AtLeast(0).AtMost(1024);
     field("arithmetic", arithmetic,
           "products of quantised weights: fast rounds activations to 8 bits, exact does not")
@@ -83,7 +86,9 @@ Json GenerationJson(const std::vector<text::TokenId>& prompt, const engine::Gene
                    {"finish_reason", engine::FinishReasonName(answer.finish)},
                    {"prompt_ids", prompt},
                    {"prompt_seconds", answer.prompt_seconds},
-                   {"answer_seconds", answer.answer_seconds}};
+                   {"answer_seconds", answer.answer_seconds},
+                   {"proposed_tokens", answer.proposed_tokens},
+                   {"accepted_tokens", answer.accepted_tokens}};
   if (!answer.choices.empty()) document["logprobs"] = ChoicesJson(answer.choices);
   return document;
 }
@@ -92,9 +97,13 @@ Result<Outcome> Generate(const GenerateVerbOptions& options, Console& console) {
   METIER_ASSIGN(const std::string input, ReadPrompt(options, console));
   METIER_ASSIGN(const specialist::Runnable runnable,
                 specialist::OpenRunnable({.path = options.model, .adapter = options.adapter}));
+  const auto threads = static_cast<int>(options.threads);
+  const engine::Arithmetic arithmetic = *engine::ArithmeticFromName(options.arithmetic);
   METIER_ASSIGN(const specialist::LoadedModel loaded,
-                specialist::LoadModel(runnable, static_cast<int>(options.threads),
-                                      *engine::ArithmeticFromName(options.arithmetic)));
+                specialist::LoadModel(runnable, threads, arithmetic));
+  METIER_ASSIGN(
+      OpenedProposer proposer,
+      OpenedProposer::Open(options.speculation, loaded.backend->spec(), threads, arithmetic));
   const text::EncodeOptions how = {
       .add_special = text::AddSpecial::kYes,
       .parse_special = options.parse_special ? text::ParseSpecial::kYes : text::ParseSpecial::kNo};
@@ -102,6 +111,7 @@ Result<Outcome> Generate(const GenerateVerbOptions& options, Console& console) {
   METIER_ASSIGN(engine::Session session, engine::Session::Open(*loaded.backend, loaded.adapter));
 
   engine::GenerateOptions how_to = options.sampling.Resolve(runnable.generation);
+  proposer.AddTo(how_to);
   how_to.stop = options.stop;
   how_to.ignore_end_tokens = options.ignore_eos;
   how_to.sampler.top_logprobs = static_cast<int>(options.logprobs);
@@ -124,6 +134,9 @@ Result<Outcome> Generate(const GenerateVerbOptions& options, Console& console) {
   } else {
     console.Print("\n");
   }
+  METIER_TRY(console.Flush());
+  proposer.Count(answer);
+  proposer.Report();
   return answer.finish == engine::FinishReason::kCancelled ? Outcome::kWorkFailed
                                                            : Outcome::kSuccess;
 }
@@ -133,6 +146,7 @@ Result<Outcome> Generate(const GenerateVerbOptions& options, Console& console) {
 constinit const Verb kGenerateVerb = MakeVerb<GenerateVerbOptions, Generate>(
     "generate", "continue a prompt",
     "metier generate model.gguf \"Once upon a time\" --temperature 0\n"
-    "metier generate runs/retail/specialist --prompt-file prompt.txt --max-tokens 64 --json");
+    "metier generate runs/retail/specialist --prompt-file prompt.txt --max-tokens 64 --json\n"
+    "metier generate model.gguf --prompt-file letter.txt --lookup");
 
 }  // namespace metier::cli
