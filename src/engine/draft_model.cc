@@ -29,7 +29,7 @@ Result<std::unique_ptr<DraftModel>> DraftModel::Create(model::Backend& backend, 
     METIER_TRY(Validate(*own));
   }
   METIER_ASSIGN(Session session, Session::Open(backend, adapter));
-  return std::unique_ptr<DraftModel>(new DraftModel(std::move(session), own));
+  return std::unique_ptr<DraftModel>(new DraftModel(std::move(session), std::move(own)));
 }
 
 void DraftModel::Begin(std::span<const TokenId> tokens) {

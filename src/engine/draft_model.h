@@ -40,8 +40,8 @@ class DraftModel : public Proposer {
   Result<std::vector<text::TokenId>> Propose(std::int64_t most, const Sampler& sampler) override;
 
  private:
-  DraftModel(Session session, const std::optional<SamplerOptions>& own)
-      : session_(std::move(session)), own_options_(own) {}
+  DraftModel(Session session, std::optional<SamplerOptions> own)
+      : session_(std::move(session)), own_options_(std::move(own)) {}
   Status Draw(std::int64_t most, Sampler& sampler, std::vector<text::TokenId>& proposals);
 
   Session session_;  // the text as far as it is computed, and behind it the last proposals

@@ -53,7 +53,8 @@ Result<std::span<const float>> Session::Set(std::span<const TokenId> tokens) {
   const std::span<const TokenId> adopted = others.first(Count(reused_ - shared));
   tokens_.resize(Count(shared));
   tokens_.insert(tokens_.end(), adopted.begin(), adopted.end());
-  METIER_ASSIGN(const model::Rows rows, Compute(tokens.subspan(Count(reused_)), model::Want::kLast));
+  METIER_ASSIGN(const model::Rows rows,
+                Compute(tokens.subspan(Count(reused_)), model::Want::kLast));
   return rows.values;
 }
 
