@@ -13,6 +13,7 @@
 
 #include "base/function_ref.h"
 #include "base/thread_pool.h"
+#include "engine/low_rank.h"
 #include "engine/weights.h"
 #include "kernels/kernel_table.h"
 #include "model/model_spec.h"
@@ -71,6 +72,10 @@ class Compute {
   void MultiplyGated(model::Activation activation, const Linear& gate, const Linear& up,
                      const float* x, std::size_t rows, float* out, std::vector<float>& space);
 
+  // Adds what adapters change, each to its rows, in two rounds of the crew. `out` of no two
+  // products overlap.
+  void AddLowRank(std::span<const LowRankProduct> products);
+
   // out[r] = norm(x[r]), rows of `width`. In place is fine.
   void Normalise(const model::NormSpec& spec, const Norm& norm, const float* x, std::size_t rows,
                  std::size_t width, float* out);
@@ -102,6 +107,18 @@ class Compute {
   void MultiplyStored(const Product& product, const float* x, std::size_t rows);
   kernels::QuantisedRows Quantise(const float* x, std::size_t rows, std::size_t inner);
 
+  // Some rows of a change, for one strip of ranks or some panels of outputs.
+  struct LowRankTask {
+    const LowRankProduct* product;
+    float* low;  // [rows, low_stride]
+    std::size_t low_stride;
+    std::size_t rows;
+    std::size_t row;  // of the product
+    std::size_t part;
+  };
+  void RunShrink(const LowRankTask& task) const;
+  void RunExpand(const LowRankTask& task) const;
+
   const kernels::KernelTable& kernels_;
   ThreadPool pool_;
   Arithmetic arithmetic_;
@@ -113,6 +130,8 @@ class Compute {
   std::vector<std::int32_t> sums_;
   std::vector<std::uint16_t> rounded_;  // activations as bfloat16
   std::vector<float> scratch_;          // of a product that is added
+  std::vector<float> low_;              // activations between an adapter's factors
+  std::vector<LowRankTask> shrinks_, expands_;
 };
 
 }  // namespace metier::engine

@@ -40,7 +40,8 @@ Matrix MatrixOf(const tensor::Tensor& tensor) {
 
 }  // namespace
 
-Result<LoadedAdapter> LoadedAdapter::Create(const model::Adapter& adapter, const Weights& weights) {
+Result<LoadedAdapter> LoadedAdapter::Create(const model::Adapter& adapter, const Weights& weights,
+                                            tensor::DType dtype) {
   LoadedAdapter loaded;
   loaded.by_linear_.assign(weights.linears().size(), -1);
   for (const LoraDelta& delta : adapter.deltas) {
@@ -59,8 +60,8 @@ Result<LoadedAdapter> LoadedAdapter::Create(const model::Adapter& adapter, const
       return Error(ErrorCode::kInvalidArgument,
                    fmt::format("adapter '{}': two deltas for '{}'", adapter.name, delta.linear));
     }
-    slot = static_cast<std::int32_t>(loaded.deltas_.size());
-    loaded.deltas_.push_back(delta);
+    slot = static_cast<std::int32_t>(loaded.changes_.size());
+    loaded.changes_.push_back(LowRank::Pack(delta, dtype));
   }
   for (const model::ReplacedWeight& weight : adapter.replaced)
     METIER_TRY(loaded.Replace(weight, weights));
@@ -96,9 +97,9 @@ Status LoadedAdapter::Replace(const model::ReplacedWeight& weight, const Weights
   return Ok();
 }
 
-const LoraDelta* LoadedAdapter::Find(const Linear& linear) const {
+const LowRank* LoadedAdapter::Find(const Linear& linear) const {
   const std::int32_t slot = by_linear_[linear.index];
-  return slot < 0 ? nullptr : &deltas_[static_cast<std::size_t>(slot)];
+  return slot < 0 ? nullptr : &changes_[static_cast<std::size_t>(slot)];
 }
 
 void AddRun(const LoadedAdapter* adapter, std::size_t end, std::vector<AdapterRun>& runs) {
@@ -133,14 +134,26 @@ void MultiplyReplaced(Compute& compute, const LinearOutput& output,
   }
 }
 
-void AddDelta(Compute& compute, const LoraDelta& delta, const float* x, std::size_t rows,
-              std::size_t outputs, float* out) {
-  const auto rank = static_cast<std::size_t>(delta.a.shape()[0]);
-  std::vector<float> low(rows * rank);
-  std::vector<float> change(rows * outputs);
-  compute.Multiply(MatrixOf(delta.a), nullptr, x, rows, low.data());
-  compute.Multiply(MatrixOf(delta.b), nullptr, low.data(), rows, change.data());
-  compute.AddScaled(out, change.data(), static_cast<float>(delta.scale), change.size());
+// What the runs' adapters add to the outputs, as many changes in one round of the crew as fit.
+void AddChanges(Compute& compute, std::span<const LinearOutput> outputs,
+                std::span<const AdapterRun> runs, const float* x) {
+  std::array<LowRankProduct, 64> products;
+  std::size_t count = 0;
+  for (const LinearOutput& output : outputs) {
+    for (const AdapterRun& run : runs) {
+      const LowRank* change = run.adapter == nullptr ? nullptr : run.adapter->Find(*output.linear);
+      if (change == nullptr) continue;
+      if (count == products.size()) {
+        compute.AddLowRank(products);
+        count = 0;
+      }
+      products[count++] = {.change = change,
+                           .x = x + run.begin * change->in,
+                           .rows = run.end - run.begin,
+                           .out = output.out + run.begin * change->out};
+    }
+  }
+  compute.AddLowRank(std::span(products).first(count));
 }
 
 }  // namespace
@@ -165,16 +178,7 @@ void MultiplyAdapted(Compute& compute, std::span<const LinearOutput> outputs,
     }
   }
   compute.Multiply(std::span(products).first(count), x, rows);
-  for (const LinearOutput& output : outputs) {
-    const auto in = static_cast<std::size_t>(output.linear->w.columns);
-    const auto width = static_cast<std::size_t>(output.linear->w.rows);
-    for (const AdapterRun& run : runs) {
-      const LoraDelta* delta = run.adapter == nullptr ? nullptr : run.adapter->Find(*output.linear);
-      if (delta == nullptr) continue;
-      AddDelta(compute, *delta, x + run.begin * in, run.end - run.begin, width,
-               output.out + run.begin * width);
-    }
-  }
+  AddChanges(compute, outputs, runs, x);
 }
 
 }  // namespace metier::engine

@@ -10,20 +10,22 @@
 
 #include "base/result.h"
 #include "engine/compute.h"
+#include "engine/low_rank.h"
 #include "engine/weights.h"
 #include "model/adapter.h"
 
 namespace metier::engine {
 
-// A model::Adapter whose deltas are looked up by Linear::index.
+// A model::Adapter whose changes are looked up by Linear::index.
 class LoadedAdapter {
  public:
-  // kInvalidArgument: a linear that the model does not have (with the nearest name), or shapes that
-  // do not fit it.
-  static Result<LoadedAdapter> Create(const model::Adapter& adapter, const Weights& weights);
+  // Factors become `dtype`, see LowRank::Pack. kInvalidArgument: a linear that the model does not
+  // have (with the nearest name), or shapes that do not fit it.
+  static Result<LoadedAdapter> Create(const model::Adapter& adapter, const Weights& weights,
+                                      tensor::DType dtype);
 
   // nullptr: this adapter leaves the linear alone.
-  const model::LoraDelta* Find(const Linear& linear) const;
+  const LowRank* Find(const Linear& linear) const;
 
   // Not what the base's weight alone gives.
   bool Changes(const Linear& linear) const {
@@ -39,8 +41,8 @@ class LoadedAdapter {
  private:
   Status Replace(const model::ReplacedWeight& weight, const Weights& weights);
 
-  std::vector<model::LoraDelta> deltas_;
-  std::vector<std::int32_t> by_linear_;   // index into deltas_, or -1
+  std::vector<LowRank> changes_;
+  std::vector<std::int32_t> by_linear_;   // index into changes_, or -1
   std::vector<tensor::Tensor> replaced_;  // what the matrices borrow
   std::optional<Matrix> tokens_;
   std::optional<Matrix> head_;
@@ -65,7 +67,7 @@ struct LinearOutput {
 };
 
 // Multiplies x [rows, in] with each linear, or the run's own weight instead, then adds each run's
-// deltas. All linears share `in`; runs in the order of the rows.
+// changes. All linears share `in`; runs in the order of the rows.
 void MultiplyAdapted(Compute& compute, std::span<const LinearOutput> outputs,
                      std::span<const AdapterRun> runs, const float* x, std::size_t rows);
 inline void MultiplyAdapted(Compute& compute, const Linear& linear,

@@ -103,7 +103,9 @@ Result<SequenceId> NativeBackend::ForkSequence(SequenceId sequence) {
 }
 
 Result<AdapterId> NativeBackend::AddAdapter(const model::Adapter& adapter) {
-  METIER_ASSIGN(LoadedAdapter loaded, LoadedAdapter::Create(adapter, model_->weights()));
+  const tensor::DType dtype =
+      options_.arithmetic == Arithmetic::kFast ? tensor::DType::kBF16 : tensor::DType::kF32;
+  METIER_ASSIGN(LoadedAdapter loaded, LoadedAdapter::Create(adapter, model_->weights(), dtype));
   const AdapterId id{next_adapter_++};
   adapters_.emplace(id, std::move(loaded));
   return id;

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/low_rank.h"
 #include "kernels/packed.h"
 
 namespace metier::kernels {
@@ -88,6 +89,10 @@ struct KernelTable {
   // makes its block's scale NaN.
   void (*quantise_row)(const float* x, std::size_t inner, std::size_t row, std::size_t rows,
                        std::int8_t* q, float* scale, std::int32_t* sums);
+
+  // Adapters of float and of bfloat16 factors.
+  LowRankKernels low_rank_f32;
+  LowRankKernels low_rank_bf16;
 
   void (*attention)(const Attention& attention);
 

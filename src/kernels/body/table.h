@@ -4,6 +4,7 @@
 #include "kernels/body/activation.h"
 #include "kernels/body/attention.h"
 #include "kernels/body/elementwise.h"
+#include "kernels/body/low_rank.h"
 #include "kernels/body/norm.h"
 #include "kernels/body/packed_product.h"
 #include "kernels/body/packed_product_f32.h"
@@ -42,6 +43,8 @@ constexpr KernelTable TableOf(const char* name) {
                      QuantisedKernels<V, Q6_KFormat>(), QuantisedKernels<V, IQ4_NLFormat>(),
                      QuantisedKernels<V, IQ4_XSFormat>()},
           .quantise_row = &QuantiseRow<V>,
+          .low_rank_f32 = LowRankKernelsOf<V, F32Weights>(),
+          .low_rank_bf16 = LowRankKernelsOf<V, Bf16Weights>(),
           .attention = &Attend<V>,
           .rms_norm = &RmsNorm<V>,
           .layer_norm = &LayerNorm<V>,

@@ -32,6 +32,6 @@ inline std::vector<float> Uniform(std::size_t n, std::uint64_t seed) {
 
 }  // namespace metier::kernels::test
 
-#define METIER_EVERY_ISA(suite)                                                \
-  INSTANTIATE_TEST_SUITE_P(Isa, suite, ::testing::ValuesIn(SupportedTables()), \
+#define METIER_EVERY_ISA(suite)                                                                   \
+  INSTANTIATE_TEST_SUITE_P(Isa, suite, ::testing::ValuesIn(::metier::kernels::SupportedTables()), \
                            ::metier::kernels::test::IsaName)
