@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <cstring>
 #include <new>
+#include <utility>
 
 namespace metier::train {
 namespace {
@@ -69,7 +71,7 @@ c10::DataPtr TensorMemory::allocate(std::size_t bytes) const {
     start = std::aligned_alloc(alignof(Header), size);
     size = 0;
   } else {
-    // The interface is const; what it hands out is not part of an allocator's value.
+    // What it hands out is not part of an allocator's value.
     size = SizeClass(size);
     start = const_cast<TensorMemory*>(this)->TakeBlock(size);
   }
@@ -78,6 +80,14 @@ c10::DataPtr TensorMemory::allocate(std::size_t bytes) const {
   auto* header = ::new (start) Header{size};
   void* data = header + 1;
   return {data, data, &Free, c10::Device(c10::DeviceType::CPU)};
+}
+
+c10::DataPtr TensorMemory::allocate(std::size_t bytes) {
+  return std::as_const(*this).allocate(bytes);
+}
+
+void TensorMemory::copy_data(void* to, const void* from, std::size_t bytes) const {
+  std::memcpy(to, from, bytes);
 }
 
 void TensorMemory::Free(void* data) {

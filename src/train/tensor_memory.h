@@ -29,8 +29,11 @@ class TensorMemory : public c10::Allocator {
   // cannot look into it.
   static void Install();
 
-  // Throws std::bad_alloc, as LibTorch expects.
-  c10::DataPtr allocate(std::size_t bytes) const override;
+  // Throws std::bad_alloc, as LibTorch expects. LibTorch 1 declares it const, LibTorch 2 does not
+  // and wants copy_data too: each overrides what its version has.
+  c10::DataPtr allocate(std::size_t bytes) const;
+  c10::DataPtr allocate(std::size_t bytes);
+  void copy_data(void* to, const void* from, std::size_t bytes) const;
   c10::DeleterFnPtr raw_deleter() const override { return &Free; }
 
   // Returns what waits to the kernel, and forgets the peak: the next run has its own.
