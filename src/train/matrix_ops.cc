@@ -275,9 +275,10 @@ struct HeadFunction : public Function<HeadFunction> {
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     const variable_list saved = ctx->get_saved_variables();
     // The loss is nearly always the root of the graph: then the factor is 1 and nothing is copied.
-    const double factor = grads[0].item<double>();
+    // To look would be to wait for a GPU.
+    const bool one = grads[0].device().is_cpu() && grads[0].item<double>() == 1;
     const auto scaled = [&](const at::Tensor& d) {
-      return d.defined() && factor != 1 ? d * factor : d;
+      return d.defined() && !one ? (d * grads[0]).to(d.scalar_type()) : d;
     };
     return {scaled(saved[0]), scaled(saved[1]), at::Tensor(),
             at::Tensor(),     at::Tensor(),     at::Tensor()};

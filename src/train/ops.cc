@@ -191,7 +191,8 @@ struct GateFunction : public Function<GateFunction> {
 
 struct DropoutFunction : public Function<DropoutFunction> {
   static at::Tensor Apply(const at::Tensor& in, double p, std::int64_t key) {
-    const at::Tensor source = in.to(at::kCPU).contiguous();
+    if (!UsesKernels(in)) return reference::Dropout(in, p, static_cast<std::uint64_t>(key));
+    const at::Tensor source = in.contiguous();
     const at::Tensor out = at::empty_like(source);
     cpu::DropoutArgs args;
     args.act = ActOf(source);
@@ -203,7 +204,7 @@ struct DropoutFunction : public Function<DropoutFunction> {
     at::parallel_for(0, source.numel(), kElementGrain, [&](std::int64_t begin, std::int64_t end) {
       kernels.dropout(args, begin, end);
     });
-    return out.to(in.device());
+    return out;
   }
 
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& in, double p,
@@ -251,7 +252,28 @@ struct PickFunction : public Function<PickFunction> {
   }
 };
 
+double SumSquaresHere(const at::Tensor& values) {
+  const at::Tensor x = values.contiguous();
+  const auto& kernels = KernelsFor(x.scalar_type());
+  const std::int64_t blocks = (x.numel() + kElementGrain - 1) / kElementGrain;
+  std::vector<double> sums(static_cast<std::size_t>(blocks));
+  at::parallel_for(0, blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t block = begin; block < end; ++block) {
+      const std::int64_t first = block * kElementGrain;
+      sums[static_cast<std::size_t>(block)] =
+          kernels.sum_squares(x.data_ptr(), first, std::min(first + kElementGrain, x.numel()));
+    }
+  });
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return total;
+}
+
 }  // namespace
+
+void SetProducts(const Precision& precision) {
+  at::globalContext().setAllowTF32CuBLAS(precision.act == at::kBFloat16);
+}
 
 ReferenceOps::ReferenceOps() { ++reference_guards; }
 ReferenceOps::~ReferenceOps() { --reference_guards; }
@@ -320,22 +342,18 @@ void AdamUpdate(const at::Tensor& parameter, const at::Tensor& gradient, const a
                    [&](std::int64_t begin, std::int64_t end) { kernels.adam(args, begin, end); });
 }
 
-double SumSquares(const at::Tensor& values) {
-  if (!values.device().is_cpu())
-    return values.detach().to(at::kDouble).square().sum().item<double>();
-  const at::Tensor x = values.contiguous();
-  const auto& kernels = KernelsFor(x.scalar_type());
-  const std::int64_t blocks = (x.numel() + kElementGrain - 1) / kElementGrain;
-  std::vector<double> sums(static_cast<std::size_t>(blocks));
-  at::parallel_for(0, blocks, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t block = begin; block < end; ++block) {
-      const std::int64_t first = block * kElementGrain;
-      sums[static_cast<std::size_t>(block)] =
-          kernels.sum_squares(x.data_ptr(), first, std::min(first + kElementGrain, x.numel()));
-    }
-  });
+double SumSquares(const std::vector<at::Tensor>& tensors) {
   double total = 0;
-  for (const double sum : sums) total += sum;
+  std::vector<at::Tensor> elsewhere;  // waited for once, not for each tensor
+  for (const at::Tensor& tensor : tensors) {
+    if (tensor.device().is_cpu()) {
+      total += SumSquaresHere(tensor);
+    } else {
+      elsewhere.push_back(
+          at::linalg_vector_norm(tensor.detach(), 2, torch::nullopt, false, at::kDouble));
+    }
+  }
+  if (!elsewhere.empty()) total += at::stack(elsewhere).square().sum().item<double>();
   return total;
 }
 

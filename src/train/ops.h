@@ -4,11 +4,15 @@
 // or under a ReferenceOps guard, in compositions of LibTorch operations (reference_ops.h) that
 // compute the same. Matrix products are LibTorch's everywhere.
 //
+// Results follow from their inputs alone on a CPU, and on a GPU too: no operation here adds in an
+// order that chance decides.
+//
 // Element types: `real` (residual stream, weights, gradients: float, or double in gradient checks)
 // and `act` (what enters matrix products: real or bf16).
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "model/model_spec.h"
@@ -21,6 +25,10 @@ struct Precision {
   at::ScalarType act = at::kFloat;
 };
 
+// How products of floats round on a GPU, in all of the process: to TF32 (ten bits behind the point
+// where bf16 has seven) beside products in bf16, otherwise as floats do.
+void SetProducts(const Precision& precision);
+
 // While one lives, operations of this thread use the compositions on the CPU too.
 class ReferenceOps {
  public:
@@ -32,7 +40,7 @@ class ReferenceOps {
 
 // Custom functions take tensors that may be undefined as optionals: LibTorch looks into every
 // tensor it is handed.
-using MaybeTensor = c10::optional<at::Tensor>;
+using MaybeTensor = torch::optional<at::Tensor>;
 inline MaybeTensor Maybe(const at::Tensor& tensor) {
   return tensor.defined() ? MaybeTensor(tensor) : MaybeTensor();
 }
@@ -43,10 +51,13 @@ inline at::Tensor TensorOr(const MaybeTensor& maybe) {
 // Whether an operation on this tensor runs in the fused kernels.
 bool UsesKernels(const at::Tensor& tensor);
 
+struct PaddedLayout;  // reference_ops.cc
+
 // Where the sequences of a batch lie in its token dimension: sequence s is [starts[s], starts[s +
 // 1]).
 struct Layout {
   std::vector<std::int64_t> starts = {0};
+  mutable std::shared_ptr<const PaddedLayout> padded;  // made when first asked for
 
   std::int64_t sequences() const { return static_cast<std::int64_t>(starts.size()) - 1; }
   std::int64_t tokens() const { return starts.back(); }
@@ -127,7 +138,7 @@ struct AdamStep {
 void AdamUpdate(const at::Tensor& parameter, const at::Tensor& gradient, const at::Tensor& first,
                 const at::Tensor& second, const at::Tensor& act, const AdamStep& step);
 
-// Sum of squares, the same bits for any number of threads.
-double SumSquares(const at::Tensor& values);
+// Sum of squares over all of the tensors, the same bits for any number of threads.
+double SumSquares(const std::vector<at::Tensor>& tensors);
 
 }  // namespace metier::train

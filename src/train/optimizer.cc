@@ -37,10 +37,10 @@ Optimizer::Optimizer(std::vector<Trainable> trainables, const recipe::TrainConfi
 }
 
 double Optimizer::GradientNorm() const {
-  double total = 0;
+  std::vector<at::Tensor> gradients;
   for (const Trainable& trainable : trainables_)
-    if (trainable.value.grad().defined()) total += SumSquares(trainable.value.grad());
-  return std::sqrt(total);
+    if (trainable.value.grad().defined()) gradients.push_back(trainable.value.grad());
+  return std::sqrt(SumSquares(gradients));
 }
 
 double Optimizer::RateOf(const Trainable& trainable) const {

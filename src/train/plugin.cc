@@ -66,8 +66,15 @@ METIER_EXPORT int metier_train_call(const char* verb, const char* request,
                                       "training ran out of memory; lower max_seq_len or "
                                       "per_device_train_batch_size"),
                                 reply);
+  } catch (const c10::OutOfMemoryError& problem) {
+    return metier::train::Reply(
+        Error(ErrorCode::kResourceExhausted,
+              std::string("the device ran out of memory; lower max_seq_len or "
+                          "per_device_train_batch_size, or free it for this run: ") +
+                  problem.what_without_backtrace()),
+        reply);
   } catch (const std::exception& problem) {
-    // LibTorch reports by exceptions: shapes (our bugs), memory, devices.
+    // LibTorch reports by exceptions: shapes (our bugs), devices.
     return metier::train::Reply(Error(ErrorCode::kIo, std::string("LibTorch: ") + problem.what()),
                                 reply);
   }

@@ -1,8 +1,32 @@
 #include "train/reference_ops.h"
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
 
-namespace metier::train::reference {
+#include "train/cpu_types.h"
+
+namespace metier::train {
+
+// The sequences of a Layout in groups of similar length, each padded to its group's longest.
+struct PaddedLayout {
+  struct Group {
+    std::int64_t first = 0;   // padded rows before it
+    std::int64_t rows = 0;    // sequences * tokens
+    std::int64_t tokens = 0;  // of each sequence
+    at::Tensor lengths;       // int64 [sequences]; undefined: all are `tokens` long
+  };
+  std::vector<Group> groups;
+  at::Tensor order;   // int64 [padded rows]: the token of each; padding repeats the last one
+  at::Tensor place;   // int64 [tokens]: the row of each
+  bool same = false;  // rows are tokens
+};
+
+namespace reference {
 namespace {
 
 at::Tensor Activate(const at::Tensor& x, model::Activation activation) {
@@ -15,10 +39,18 @@ at::Tensor Activate(const at::Tensor& x, model::Activation activation) {
   return x;
 }
 
-// [sequence, tokens, heads, dim] rotated by position; the table's first `tokens` rows are used.
+// Unsigned; sums and products of LibTorch's int64 wrap as unsigned ones do.
+at::Tensor ShiftRight(const at::Tensor& z, std::int64_t bits) {
+  const std::int64_t kept = (std::int64_t{1} << (64 - bits)) - 1;
+  return z.bitwise_right_shift(bits).bitwise_and_(kept);
+}
+
+std::int64_t Signed(std::uint64_t bits) { return static_cast<std::int64_t>(bits); }
+
+// [sequences, tokens, heads, dim] rotated by position; the table's first `tokens` rows are used.
 at::Tensor Rotate(const at::Tensor& x, const AttentionShape& shape) {
   if (!shape.cosine.defined()) return x;
-  const std::int64_t tokens = x.size(0);
+  const std::int64_t tokens = x.size(1);
   const std::int64_t half = shape.head_dim / 2;
   const at::Tensor cosine = shape.cosine.narrow(0, 0, tokens).unsqueeze(1);
   const at::Tensor sine = shape.sine.narrow(0, 0, tokens).unsqueeze(1);
@@ -27,8 +59,9 @@ at::Tensor Rotate(const at::Tensor& x, const AttentionShape& shape) {
   return at::cat({a * cosine - b * sine, b * cosine + a * sine}, -1);
 }
 
-// What is added to the scores of one sequence: -inf where a query must not look, and ALiBi.
-at::Tensor Bias(const AttentionShape& shape, std::int64_t tokens,
+// What is added to scores [sequences, heads, tokens, tokens]: -inf where a query must not look, and
+// ALiBi. Queries of the padding see its keys, so that every query sees something.
+at::Tensor Bias(const AttentionShape& shape, const at::Tensor& lengths, std::int64_t tokens,
                 const at::TensorOptions& options) {
   const at::Tensor position = at::arange(tokens, options.dtype(at::kLong));
   const at::Tensor distance = position.unsqueeze(0) - position.unsqueeze(1);  // key - query
@@ -38,26 +71,75 @@ at::Tensor Bias(const AttentionShape& shape, std::int64_t tokens,
     hidden = hidden.logical_or(distance.le(-shape.window));
     hidden = hidden.logical_or(distance.ge(shape.window));
   }
-  at::Tensor bias = at::zeros({tokens, tokens}, options).masked_fill_(hidden, -INFINITY);
-  if (!shape.slopes.defined()) return bias.unsqueeze(0);
-  return bias.unsqueeze(0) + shape.slopes.view({-1, 1, 1}) * distance.to(options.dtype());
+  hidden = hidden.unsqueeze(0);
+  if (lengths.defined()) {
+    const at::Tensor padding =
+        position.unsqueeze(0).ge(lengths.unsqueeze(1));  // [sequences, tokens]
+    hidden =
+        hidden.logical_or(padding.unsqueeze(1).logical_and(padding.logical_not().unsqueeze(2)));
+  }
+  const at::Tensor bias =
+      at::zeros(hidden.sizes(), options).masked_fill_(hidden, -INFINITY).unsqueeze(1);
+  if (!shape.slopes.defined()) return bias;
+  return bias + shape.slopes.view({-1, 1, 1}) * distance.to(options.dtype());
 }
 
-at::Tensor OneSequence(const at::Tensor& qkv, const AttentionShape& shape, at::ScalarType real) {
-  const std::int64_t tokens = qkv.size(0);
+// qkv: [sequences tokens, row], sequences of `tokens` each.
+at::Tensor AttentionOfGroup(const at::Tensor& qkv, const AttentionShape& shape, std::int64_t tokens,
+                            const at::Tensor& lengths, at::ScalarType real) {
   const at::Tensor wide =
-      qkv.to(real).view({tokens, shape.heads + 2 * shape.kv_heads, shape.head_dim});
+      qkv.to(real).view({-1, tokens, shape.heads + 2 * shape.kv_heads, shape.head_dim});
   const std::int64_t group = shape.heads / shape.kv_heads;
   const auto spread = [&](const at::Tensor& kv) {
-    return kv.repeat_interleave(group, 1).transpose(0, 1);
+    return (group == 1 ? kv : kv.repeat_interleave(group, 2)).transpose(1, 2);
   };
-  const at::Tensor q = Rotate(wide.narrow(1, 0, shape.heads), shape).transpose(0, 1) * shape.scale;
-  const at::Tensor k = spread(Rotate(wide.narrow(1, shape.heads, shape.kv_heads), shape));
-  const at::Tensor v = spread(wide.narrow(1, shape.heads + shape.kv_heads, shape.kv_heads));
-  const at::Tensor scores = at::matmul(q, k.transpose(1, 2)) + Bias(shape, tokens, q.options());
+  const at::Tensor q = Rotate(wide.narrow(2, 0, shape.heads), shape).transpose(1, 2) * shape.scale;
+  const at::Tensor k = spread(Rotate(wide.narrow(2, shape.heads, shape.kv_heads), shape));
+  const at::Tensor v = spread(wide.narrow(2, shape.heads + shape.kv_heads, shape.kv_heads));
+  at::Tensor scores = at::matmul(q, k.transpose(2, 3));
+  scores.add_(Bias(shape, lengths, tokens, q.options()));
   return at::matmul(at::softmax(scores, -1), v)
-      .transpose(0, 1)
-      .reshape({tokens, shape.heads * shape.head_dim});
+      .transpose(1, 2)
+      .reshape({-1, shape.heads * shape.head_dim})
+      .to(qkv.scalar_type());
+}
+
+// Lengths in (2^(n - 1), 2^n] go together, the shortest in one: at most half of a group is padding.
+std::shared_ptr<const PaddedLayout> Pad(const Layout& layout, const at::Device& device) {
+  constexpr std::uint64_t kShort = 16;
+  std::map<int, std::vector<std::size_t>> classes;
+  const auto length_of = [&](std::size_t s) { return layout.starts[s + 1] - layout.starts[s]; };
+  for (std::size_t s = 0; s + 1 < layout.starts.size(); ++s) {
+    const auto length = static_cast<std::uint64_t>(length_of(s));
+    const auto size = static_cast<int>(std::bit_width(std::max(length, kShort) - 1));
+    if (length > 0) classes[size].push_back(s);
+  }
+  auto padded = std::make_shared<PaddedLayout>();
+  std::vector<std::int64_t> order;
+  std::vector<std::int64_t> place(static_cast<std::size_t>(layout.tokens()));
+  for (const auto& [size, sequences] : classes) {
+    PaddedLayout::Group group;
+    group.first = static_cast<std::int64_t>(order.size());
+    std::vector<std::int64_t> lengths;
+    for (const std::size_t s : sequences) lengths.push_back(length_of(s));
+    group.tokens = *std::max_element(lengths.begin(), lengths.end());
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+      const std::int64_t start = layout.starts[sequences[i]];
+      for (std::int64_t t = 0; t < group.tokens; ++t) {
+        if (t < lengths[i])
+          place[static_cast<std::size_t>(start + t)] = static_cast<std::int64_t>(order.size());
+        order.push_back(start + std::min(t, lengths[i] - 1));
+      }
+    }
+    group.rows = static_cast<std::int64_t>(order.size()) - group.first;
+    const auto [least, most] = std::minmax_element(lengths.begin(), lengths.end());
+    if (*least != *most) group.lengths = torch::tensor(lengths, at::kLong).to(device);
+    padded->groups.push_back(std::move(group));
+  }
+  padded->same = std::ranges::is_sorted(place) && place.size() == order.size();
+  padded->order = torch::tensor(order, at::kLong).to(device);
+  padded->place = torch::tensor(place, at::kLong).to(device);
+  return padded;
 }
 
 }  // namespace
@@ -79,16 +161,36 @@ at::Tensor Gate(const at::Tensor& in, model::Activation activation, bool gated) 
   return Activate(in.narrow(-1, 0, hidden), activation) * in.narrow(-1, hidden, hidden);
 }
 
+at::Tensor Dropout(const at::Tensor& in, double p, std::uint64_t key) {
+  const torch::NoGradGuard no_grad;
+  const auto options = in.options().dtype(at::kLong).requires_grad(false);
+  at::Tensor z = at::arange(1, in.numel() + 1, options);
+  z.mul_(Signed(0x9e3779b97f4a7c15ULL)).add_(Signed(key));
+  z = z.bitwise_xor_(ShiftRight(z, 30)).mul_(Signed(0xbf58476d1ce4e5b9ULL));
+  z = z.bitwise_xor_(ShiftRight(z, 27)).mul_(Signed(0x94d049bb133111ebULL));
+  z = z.bitwise_xor_(ShiftRight(z, 31));
+  // Less as unsigned numbers: both with the highest bit turned.
+  constexpr std::uint64_t kHighest = 1ULL << 63;
+  const auto limit = static_cast<std::uint64_t>(p * 0x1.0p64);
+  const at::Tensor dropped = z.bitwise_xor_(Signed(kHighest)).lt(Signed(limit ^ kHighest));
+  const at::Tensor kept = in.to(RealOf(in.scalar_type())).mul(1 / (1 - p)).to(in.scalar_type());
+  return kept.masked_fill_(dropped.view(in.sizes()), 0);
+}
+
 at::Tensor Attention(const at::Tensor& qkv, const AttentionShape& shape, const Layout& layout) {
-  const at::ScalarType real = qkv.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  if (layout.tokens() == 0) return qkv.narrow(1, 0, shape.heads * shape.head_dim);
+  if (!layout.padded || layout.padded->order.device() != qkv.device())
+    layout.padded = Pad(layout, qkv.device());
+  const PaddedLayout& padded = *layout.padded;
+  const at::ScalarType real = RealOf(qkv.scalar_type());
+  const at::Tensor rows = padded.same ? qkv : SpreadRows(qkv, padded.order, padded.place, 1);
   std::vector<at::Tensor> parts;
-  for (std::int64_t s = 0; s < layout.sequences(); ++s) {
-    const std::int64_t start = layout.starts[static_cast<std::size_t>(s)];
-    const std::int64_t length = layout.starts[static_cast<std::size_t>(s) + 1] - start;
-    if (length > 0) parts.push_back(OneSequence(qkv.narrow(0, start, length), shape, real));
+  for (const PaddedLayout::Group& group : padded.groups) {
+    parts.push_back(AttentionOfGroup(rows.narrow(0, group.first, group.rows), shape, group.tokens,
+                                     group.lengths, real));
   }
-  if (parts.empty()) return qkv.narrow(1, 0, shape.heads * shape.head_dim);
-  return at::cat(parts).to(qkv.scalar_type());
+  const at::Tensor all = parts.size() == 1 ? parts.front() : at::cat(parts);
+  return padded.same ? all : PickRows(all, padded.place);
 }
 
 void AdamUpdate(const at::Tensor& parameter, const at::Tensor& gradient, const at::Tensor& first,
@@ -105,4 +207,5 @@ void AdamUpdate(const at::Tensor& parameter, const at::Tensor& gradient, const a
   if (act.defined()) act.copy_(parameter);
 }
 
-}  // namespace metier::train::reference
+}  // namespace reference
+}  // namespace metier::train

@@ -152,6 +152,7 @@ Status Run::PrepareModel() {
   }
   NetworkOptions options;
   options.precision.act = config_.bf16 ? at::kBFloat16 : at::kFloat;
+  SetProducts(options.precision);
   options.device = device;
   options.training = config_.lora ? Training::kFrozen : Training::kAll;
   options.longest = config_.max_seq_len;
@@ -305,8 +306,8 @@ Result<double> Run::OneStep(const StepPlan& plan, double learning_rate, double& 
     const std::uint64_t key =
         Rng(static_cast<std::uint64_t>(config_.seed) ^ kDropoutSeed, draw).Next() | 1;
     const at::Tensor part = network_->Loss(batch, weight, key);
-    loss += part.item<double>();
     part.backward();
+    loss += part.item<double>();  // waits for a GPU, so last
     tokens_ += batch.read;
   }
   norm = optimizer_->GradientNorm();

@@ -104,6 +104,7 @@ Result<Json> Logits(const Json& document) {
   for (const auto& sequence : request.tokens)
     options.longest = std::max(options.longest, static_cast<std::int64_t>(sequence.size()));
   if (request.dtype == "bfloat16") options.precision.act = at::kBFloat16;
+  SetProducts(options.precision);
   METIER_ASSIGN(Network network, Network::Create(source.spec, options, source.read));
   if (!request.adapter.empty()) {
     METIER_ASSIGN(LoraSet lora, LoraSet::Load(source.spec, request.adapter, at::kFloat, device));

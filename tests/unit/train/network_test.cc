@@ -9,6 +9,7 @@
 #include "model/model_files.h"
 #include "support/fixtures.h"
 #include "train/optimizer.h"
+#include "unit/train/device.h"
 
 namespace metier::train {
 namespace {
@@ -21,8 +22,10 @@ model::ParameterReader Random(const ModelSpec& spec, double scale = 0.1) {
   };
 }
 
-Result<Network> TinyNetwork(const ModelSpec& spec, Training training = Training::kAll) {
+Result<Network> TinyNetwork(const ModelSpec& spec, Training training = Training::kAll,
+                            at::Device device = TestDevice()) {
   NetworkOptions options;
+  options.device = device;
   options.precision = {at::kDouble, at::kDouble};
   options.training = training;
   return Network::Create(spec, options, Random(spec));
@@ -101,10 +104,11 @@ void CheckGradients(const Network& network, const Batch& batch) {
     ASSERT_TRUE(gradient.defined()) << trainable.name;
     const torch::NoGradGuard no_grad;
     const at::Tensor value = trainable.value.detach();
-    at::Tensor direction = at::empty_like(value);
+    at::Tensor direction = at::empty(value.sizes(), at::kDouble);
     Rng rng(static_cast<std::uint64_t>(value.numel()));
     for (std::int64_t i = 0; i < value.numel(); ++i)
       direction.data_ptr<double>()[i] = rng.Uniform() - 0.5;
+    direction = direction.to(value.device());
     constexpr double kStep = 1e-5;
     value.add_(direction, kStep);
     const double above = Objective(network, batch).item<double>();
@@ -121,7 +125,7 @@ void CheckGradients(const Network& network, const Batch& batch) {
 TEST_P(EveryFamily, GradientsAreThoseOfTheFunction) {
   ASSERT_OK_AND_ASSIGN(const Network network, TinyNetwork(spec_));
   const Batch batch =
-      MakeBatch({Tokens(9, spec_.vocab, 1), Tokens(14, spec_.vocab, 2)}, {}, at::kCPU);
+      MakeBatch({Tokens(9, spec_.vocab, 1), Tokens(14, spec_.vocab, 2)}, {}, TestDevice());
   CheckGradients(network, batch);
 }
 
@@ -132,7 +136,7 @@ TEST_P(EveryFamily, AdapterGradientsAreThoseOfTheFunctionAndTheBaseGetsNone) {
   config.rslora = true;
   config.modules_to_save = WholePaths(spec_);
   ASSERT_OK_AND_ASSIGN(LoraSet lora,
-                       LoraSet::Create(spec_, config, 5, at::kDouble, at::kCPU, Random(spec_)));
+                       LoraSet::Create(spec_, config, 5, at::kDouble, TestDevice(), Random(spec_)));
   for (const LoraModule& module : lora.modules()) {  // B starts at zero, which hides A's gradient
     const torch::NoGradGuard no_grad;
     module.b.copy_(at::arange(module.b.numel(), module.b.options().requires_grad(false))
@@ -142,7 +146,7 @@ TEST_P(EveryFamily, AdapterGradientsAreThoseOfTheFunctionAndTheBaseGetsNone) {
                        .view(module.b.sizes()));
   }
   network.SetLora(std::move(lora));
-  const Batch batch = MakeBatch({Tokens(12, spec_.vocab, 1)}, {}, at::kCPU);
+  const Batch batch = MakeBatch({Tokens(12, spec_.vocab, 1)}, {}, TestDevice());
   CheckGradients(network, batch);
 }
 
@@ -150,10 +154,10 @@ TEST_P(EveryFamily, PackedSequencesDoNotSeeEachOther) {
   ASSERT_OK_AND_ASSIGN(const Network network, TinyNetwork(spec_));
   const std::vector<std::vector<std::int32_t>> sequences = {
       Tokens(7, spec_.vocab, 1), Tokens(40, spec_.vocab, 2), Tokens(1, spec_.vocab, 3)};
-  const at::Tensor packed = network.Hidden(MakeBatch(sequences, {}, at::kCPU));
+  const at::Tensor packed = network.Hidden(MakeBatch(sequences, {}, TestDevice()));
   std::int64_t first = 0;
   for (const auto& sequence : sequences) {
-    const at::Tensor alone = network.Hidden(MakeBatch({sequence}, {}, at::kCPU));
+    const at::Tensor alone = network.Hidden(MakeBatch({sequence}, {}, TestDevice()));
     const auto length = static_cast<std::int64_t>(sequence.size());
     EXPECT_LT((packed.narrow(0, first, length) - alone).abs().max().item<double>(), 1e-12);
     first += length;
@@ -163,8 +167,8 @@ TEST_P(EveryFamily, PackedSequencesDoNotSeeEachOther) {
 TEST_P(EveryFamily, SomeRowsAreTheRowsOfAll) {
   ASSERT_OK_AND_ASSIGN(const Network network, TinyNetwork(spec_));
   const Batch batch =
-      MakeBatch({Tokens(9, spec_.vocab, 1), Tokens(14, spec_.vocab, 2)}, {}, at::kCPU);
-  const at::Tensor rows = torch::tensor({20, 3, 4, 9}, at::kLong);
+      MakeBatch({Tokens(9, spec_.vocab, 1), Tokens(14, spec_.vocab, 2)}, {}, TestDevice());
+  const at::Tensor rows = torch::tensor({20, 3, 4, 9}, at::kLong).to(TestDevice());
   const at::Tensor some = network.Hidden(batch, /*dropout_key=*/0, rows);
   // The same sums, in products of other sizes.
   const at::Tensor all = network.Hidden(batch).index_select(0, rows);
@@ -172,22 +176,42 @@ TEST_P(EveryFamily, SomeRowsAreTheRowsOfAll) {
   EXPECT_LT((some - all).abs().max().item<double>(), 1e-12);
 }
 
+// The fused operations of the CPU, the others where the tests compute.
 TEST_P(EveryFamily, FusedAndReferenceOperationsAgree) {
-  ASSERT_OK_AND_ASSIGN(const Network network, TinyNetwork(spec_));
-  const Batch batch = MakeBatch(
-      {Tokens(spec_.max_positions, spec_.vocab, 1), Tokens(5, spec_.vocab, 2)}, {}, at::kCPU);
+  std::vector<std::vector<std::int32_t>> sequences;  // alone in their class of lengths, and padded
+  for (const std::int64_t length : {spec_.max_positions, std::int64_t{5}, spec_.max_positions - 7,
+                                    std::int64_t{12}, std::int64_t{1}})
+    sequences.push_back(Tokens(length, spec_.vocab, static_cast<std::uint64_t>(length)));
+  ASSERT_OK_AND_ASSIGN(const Network network, TinyNetwork(spec_, Training::kAll, at::kCPU));
+  const Batch batch = MakeBatch(sequences, {}, at::kCPU);
   const at::Tensor fused = network.Hidden(batch).detach();
   const std::map<std::string, at::Tensor> fused_gradients = Gradients(network, batch);
+  ASSERT_OK_AND_ASSIGN(const Network other_network, TinyNetwork(spec_));
+  const Batch other_batch = MakeBatch(sequences, {}, TestDevice());
   const ReferenceOps guard;
-  const at::Tensor reference = network.Hidden(batch).detach();
+  const at::Tensor reference = other_network.Hidden(other_batch).detach().to(at::kCPU);
   // Two orders of summation in double over at most a few thousand terms of size 1.
   EXPECT_LT((fused - reference).abs().max().item<double>(), 1e-10);
-  for (const auto& [name, gradient] : Gradients(network, batch)) {
+  for (const auto& [name, found] : Gradients(other_network, other_batch)) {
     const at::Tensor& other = fused_gradients.at(name);
-    ASSERT_EQ(gradient.defined(), other.defined()) << name;
-    if (!gradient.defined()) continue;
+    ASSERT_EQ(found.defined(), other.defined()) << name;
+    if (!found.defined()) continue;
+    const at::Tensor gradient = found.to(at::kCPU);
     const double size = std::max(1.0, gradient.abs().max().item<double>());
     EXPECT_LT((gradient - other).abs().max().item<double>(), 1e-10 * size) << name;
+  }
+}
+
+// A run goes on elsewhere with the masks it had.
+TEST(Dropout, DrawsTheSameMasksInFusedAndReferenceOperations) {
+  for (const at::ScalarType type : {at::kDouble, at::kFloat, at::kBFloat16}) {
+    const at::Tensor in = at::arange(1, 50001, at::kDouble).sin().view({-1, 100}).to(type);
+    for (const std::uint64_t key : {std::uint64_t{1}, ~std::uint64_t{2}}) {
+      const at::Tensor fused = Dropout(in, 0.3, key);
+      const ReferenceOps guard;
+      const at::Tensor reference = Dropout(in.to(TestDevice()), 0.3, key);
+      EXPECT_TRUE(fused.equal(reference.to(at::kCPU))) << at::toString(type) << " " << key;
+    }
   }
 }
 
@@ -203,7 +227,7 @@ TEST_P(EveryFamily, FillingChangesNeitherLossNorGradients) {
                   i % 3 == 1 ? BatchBuilder::Role::kPredicted : BatchBuilder::Role::kRead);
     }
     builder.EndSequence();
-    return std::move(builder).Build(at::kCPU, multiple);
+    return std::move(builder).Build(TestDevice(), multiple);
   };
   const Batch plain = build(1);
   const Batch filled = build(8);
@@ -228,14 +252,15 @@ TEST_P(EveryFamily, FillingChangesNeitherLossNorGradients) {
 
 TEST_P(EveryFamily, OptimiserMovesEveryAdapterAndNotOneBitOfTheBase) {
   NetworkOptions options;
+  options.device = TestDevice();
   options.training = Training::kFrozen;
   ASSERT_OK_AND_ASSIGN(Network network, Network::Create(spec_, options, Random(spec_)));
   recipe::TrainConfig config;
   config.lora = recipe::LoraConfig{};
   config.lora->rank = 2;
   config.lora->modules_to_save = WholePaths(spec_);
-  ASSERT_OK_AND_ASSIGN(
-      LoraSet lora, LoraSet::Create(spec_, *config.lora, 5, at::kFloat, at::kCPU, Random(spec_)));
+  ASSERT_OK_AND_ASSIGN(LoraSet lora, LoraSet::Create(spec_, *config.lora, 5, at::kFloat,
+                                                     TestDevice(), Random(spec_)));
   EXPECT_EQ(lora.modules().size(), LinearsOf(spec_));
   network.SetLora(std::move(lora));
   Optimizer optimizer(network.Trainables(), config);
@@ -248,7 +273,7 @@ TEST_P(EveryFamily, OptimiserMovesEveryAdapterAndNotOneBitOfTheBase) {
   // Long enough that every expert gets a token.
   const Batch batch = MakeBatch(
       {Tokens(spec_.max_positions, spec_.vocab, 1), Tokens(spec_.max_positions, spec_.vocab, 2)},
-      {}, at::kCPU);
+      {}, TestDevice());
   for (int step = 1; step <= 3; ++step) {  // A moves once B has left zero
     Objective(network, batch).backward();
     optimizer.Step(step, 1e-2, 1);
@@ -272,7 +297,7 @@ TEST(Lora, SavesAndLoadsAsPeft) {
   config.target_modules = {"c_attn", "c_fc"};
   config.rank_pattern = {{"c_fc", 2}};
   config.alpha_pattern = {{"c_fc", 5}};
-  ASSERT_OK_AND_ASSIGN(LoraSet lora, LoraSet::Create(spec, config, 5, at::kDouble, at::kCPU));
+  ASSERT_OK_AND_ASSIGN(LoraSet lora, LoraSet::Create(spec, config, 5, at::kDouble, TestDevice()));
   for (const LoraModule& module : lora.modules()) {
     const torch::NoGradGuard no_grad;
     module.b.fill_(0.25);  // exact in F32
@@ -280,8 +305,8 @@ TEST(Lora, SavesAndLoadsAsPeft) {
   const test::TempFolder folder;
   ASSERT_OK(lora.Save(folder / "adapter", "base"));
   ASSERT_OK_AND_ASSIGN(LoraSet loaded,
-                       LoraSet::Load(spec, folder / "adapter", at::kDouble, at::kCPU));
-  const Batch batch = MakeBatch({Tokens(12, spec.vocab, 1)}, {}, at::kCPU);
+                       LoraSet::Load(spec, folder / "adapter", at::kDouble, TestDevice()));
+  const Batch batch = MakeBatch({Tokens(12, spec.vocab, 1)}, {}, TestDevice());
   ASSERT_OK_AND_ASSIGN(Network network, TinyNetwork(spec, Training::kFrozen));
   const at::Tensor base = network.Logits(batch);
   network.SetLora(std::move(lora));
@@ -300,7 +325,7 @@ TEST(Lora, SavesAndLoadsAWeightThatIsTiedAsOne) {
     recipe::LoraConfig config;
     config.modules_to_save = {"lm_head"};
     ASSERT_OK_AND_ASSIGN(LoraSet lora,
-                         LoraSet::Create(spec, config, 5, at::kFloat, at::kCPU, Random(spec)));
+                         LoraSet::Create(spec, config, 5, at::kFloat, TestDevice(), Random(spec)));
     ASSERT_EQ(lora.saved().size(), 1U);
     EXPECT_EQ(lora.saved()[0].modules.size(), tied ? 2U : 1U);
     {
@@ -312,7 +337,8 @@ TEST(Lora, SavesAndLoadsAWeightThatIsTiedAsOne) {
     ASSERT_OK_AND_ASSIGN(const format::PeftAdapter peft, format::OpenPeftAdapter(adapter));
     EXPECT_EQ(peft.saved.size(), tied ? 2U : 1U);
     EXPECT_EQ(peft.config.ensure_weight_tying, tied);
-    ASSERT_OK_AND_ASSIGN(const LoraSet loaded, LoraSet::Load(spec, adapter, at::kFloat, at::kCPU));
+    ASSERT_OK_AND_ASSIGN(const LoraSet loaded,
+                         LoraSet::Load(spec, adapter, at::kFloat, TestDevice()));
     ASSERT_EQ(loaded.saved().size(), 1U);
     EXPECT_EQ(loaded.saved()[0].modules.size(), tied ? 2U : 1U);
     EXPECT_TRUE(loaded.saved()[0].value.equal(lora.saved()[0].value));
@@ -327,10 +353,10 @@ TEST(Lora, ContinuesWhatTheConfigurationDescribes) {
   config.modules_to_save = {"lm_head"};
   const test::TempFolder folder;
   ASSERT_OK_AND_ASSIGN(const LoraSet first,
-                       LoraSet::Create(spec, config, 5, at::kFloat, at::kCPU, Random(spec)));
+                       LoraSet::Create(spec, config, 5, at::kFloat, TestDevice(), Random(spec)));
   ASSERT_OK(first.Save(folder.path(), "base"));
   const auto again = [&](const recipe::LoraConfig& asked) {
-    return LoraSet::Continue(spec, asked, folder.path(), at::kFloat, at::kCPU);
+    return LoraSet::Continue(spec, asked, folder.path(), at::kFloat, TestDevice());
   };
   recipe::LoraConfig other = config;
   other.dropout = 0.25;
@@ -367,6 +393,7 @@ TEST_P(Fixture, EqualsTheReference) {
   test::UnpackTarZstd(fixture + "/model.tar.zst", folder.path());
   ASSERT_OK_AND_ASSIGN(const model::ModelFiles files, model::ModelFiles::Open(folder / "hf"));
   NetworkOptions options;
+  options.device = TestDevice();
   options.training = Training::kFrozen;
   ASSERT_OK_AND_ASSIGN(const Network network,
                        Network::Create(files.spec(), options, [&](const std::string& name) {
@@ -375,9 +402,9 @@ TEST_P(Fixture, EqualsTheReference) {
   ASSERT_OK_AND_ASSIGN(const Json tokens, ReadJsonFile(fixture + "/tokens.json"));
   for (const std::string name : {"seq17", "seq64"}) {
     const auto ids = tokens[name].get<std::vector<std::int32_t>>();
-    const Batch batch = MakeBatch({ids}, {}, at::kCPU);
+    const Batch batch = MakeBatch({ids}, {}, TestDevice());
     const bool decoder = files.spec().head;
-    const at::Tensor ours = decoder ? network.Logits(batch) : network.Hidden(batch);
+    const at::Tensor ours = (decoder ? network.Logits(batch) : network.Hidden(batch)).to(at::kCPU);
     const std::vector<float> expected =
         test::ReadF32(fixture + "/" + name + (decoder ? ".ref_f32.bin" : ".ref_none_f32.bin"));
     ASSERT_EQ(static_cast<std::int64_t>(expected.size()), ours.numel());

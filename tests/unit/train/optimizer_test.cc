@@ -3,14 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include "unit/train/device.h"
+
 namespace metier::train {
 namespace {
 
 Trainable Ones(const char* name, Rate rate) {
   Trainable trainable;
   trainable.name = name;
-  trainable.value = at::ones({2, 3});
-  trainable.value.mutable_grad() = at::ones({2, 3});
+  trainable.value = at::ones({2, 3}, TestDevice());
+  trainable.value.mutable_grad() = at::ones({2, 3}, TestDevice());
   trainable.rate = rate;
   return trainable;
 }
@@ -18,8 +20,9 @@ Trainable Ones(const char* name, Rate rate) {
 TEST(Optimizer, LoraBAndEmbeddingsHaveRatesOfTheirOwn) {
   recipe::TrainConfig config;
   config.weight_decay = 0.5;
-  config.lora.emplace();
-  config.lora->loraplus_lr_ratio = 4;
+  recipe::LoraConfig lora;
+  lora.loraplus_lr_ratio = 4;
+  config.lora = lora;
   config.learning_rate = 0.02;
   config.embedding_learning_rate = 0.01;
   Optimizer optimizer(

@@ -10,6 +10,7 @@
 #include "train/lora.h"
 #include "train/plugin.h"
 #include "unit/engine/tiny_models.h"
+#include "unit/train/device.h"
 #include "unit/train/training.h"
 
 namespace metier::train {
@@ -53,7 +54,10 @@ class NativeAndTorch : public ::testing::TestWithParam<const model::Family*> {
 
   // Of each sequence, all of them in one call.
   Result<std::vector<std::vector<float>>> Torch(const std::string& adapter) {
-    Json request = {{"model", folder_ / "model"}, {"threads", 1}, {"out", folder_ / "torch"}};
+    Json request = {{"model", folder_ / "model"},
+                    {"device", TestDeviceName()},
+                    {"threads", 1},
+                    {"out", folder_ / "torch"}};
     for (const Sequence& sequence : sequences_) {
       request["tokens"].push_back(sequence.tokens);
       if (spec_.types > 0) request["types"].push_back(sequence.types);

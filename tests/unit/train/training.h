@@ -11,6 +11,7 @@
 #include "format/token_file.h"
 #include "support/fixtures.h"
 #include "train/trainer.h"
+#include "unit/train/device.h"
 
 namespace metier::train {
 
@@ -51,6 +52,7 @@ inline Json TinyRun(const TempFolder& folder, const std::string& out) {
           {"per_device_train_batch_size", 1},
           {"learning_rate", 3e-3},
           {"warmup_ratio", 0},
+          {"device", TestDeviceName()},
           {"threads", 1},
           {"bf16", false},
           {"dtype", "float32"},
