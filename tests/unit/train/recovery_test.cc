@@ -54,18 +54,55 @@ std::map<std::string, std::string> StateOf(const std::string& folder) {
   return state;
 }
 
-// A child that trains and says by its exit status whether that went well.
-pid_t StartTraining(const Json& config) {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(RunTraining(config).ok() ? 0 : 1);
-  return child;
-}
+// A process that trains (train_once.cc).
+class Child {
+ public:
+  // Returns when the training begins. `bytes`: no file may become larger.
+  Child(const std::string& folder, const Json& config, const std::string& bytes = "") {
+    const char* bin = std::getenv("METIER_BIN");
+    EXPECT_NE(bin, nullptr) << "METIER_BIN names the folder of train_once";
+    if (bin == nullptr) return;
+    const std::string program = std::string(bin) + "/train_once";
+    const std::string file = folder + "/child.json";
+    WriteAll(file, DumpCompact(config));
+    int ends[2] = {-1, -1};
+    EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    id_ = ::fork();
+    if (id_ == 0) {
+      ::dup2(ends[1], STDOUT_FILENO);
+      ::execl(program.c_str(), program.c_str(), file.c_str(),
+              bytes.empty() ? nullptr : bytes.c_str(), nullptr);
+      ::_exit(127);
+    }
+    ::close(ends[1]);
+    said_ = ends[0];
+    EXPECT_EQ(ReadLine(), "begins") << program;
+  }
+  ~Child() {
+    if (said_ >= 0) ::close(said_);
+  }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
 
-int WaitFor(pid_t child) {
-  int status = 0;
-  EXPECT_EQ(::waitpid(child, &status, 0), child);
-  return status;
-}
+  void Kill() const { ::kill(id_, SIGKILL); }
+
+  // What it says next; empty at its end.
+  std::string ReadLine() const {
+    std::string line;
+    for (char c = 0; ::read(said_, &c, 1) == 1 && c != '\n';) line += c;
+    return line;
+  }
+
+  int Wait() const {
+    int status = -1;
+    EXPECT_EQ(::waitpid(id_, &status, 0), id_);
+    return status;
+  }
+
+ private:
+  pid_t id_ = -1;
+  int said_ = -1;
+};
 
 bool Succeeded(int status) { return WIFEXITED(status) && WEXITSTATUS(status) == 0; }
 
@@ -85,8 +122,9 @@ TEST_P(Killed, AtRandomMomentsEndsWithTheBitsOfAnUndisturbedRun) {
   config["save_steps"] = 1;  // half of the time goes into checkpoints: kills shall hit them too
   config["gradient_accumulation_steps"] = 2;
   config["weight_decay"] = 0.1;
+  const Child undisturbed(folder_.path(), config);
   const Clock::time_point start = Clock::now();
-  ASSERT_TRUE(Succeeded(WaitFor(StartTraining(config))));
+  ASSERT_TRUE(Succeeded(undisturbed.Wait()));
   const auto whole_us = static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count());
   const auto expected = StateOf(folder_ / "whole");
@@ -105,13 +143,12 @@ TEST_P(Killed, AtRandomMomentsEndsWithTheBitsOfAnUndisturbedRun) {
     killed_here = 0;
     // Killed until it comes through before the next kill, or there have been enough.
     for (bool done = false; !done;) {
-      const pid_t child = StartTraining(config);
-      ASSERT_GE(child, 0);
+      const Child child(folder_.path(), config);
       if (killed < kills) {
         std::this_thread::sleep_for(std::chrono::microseconds(rng.Below(whole_us * 3 / 4)));
-        ::kill(child, SIGKILL);
+        child.Kill();
       }
-      const int status = WaitFor(child);
+      const int status = child.Wait();
       done = Succeeded(status);
       const bool hit = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
       ASSERT_TRUE(done || hit) << "a resumed run failed with status " << status;
@@ -128,23 +165,11 @@ class Disk : public Trainer, public ::testing::WithParamInterface<rlim_t> {
  protected:
   // The error of a run whose files may have `bytes` each.
   std::string ErrorWith(const Json& config, rlim_t bytes) {
-    const std::string report = folder_ / "report";
-    WriteAll(report, "");
-    const pid_t child = ::fork();
-    if (child == 0) {
-      const int out = ::open(report.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
-      std::signal(SIGXFSZ, SIG_IGN);  // the write fails, as on a full disk
-      const rlimit limit = {bytes, bytes};
-      ::setrlimit(RLIMIT_FSIZE, &limit);
-      const Result<Json> failed = RunTraining(config);
-      const std::string text = failed.ok() ? "no error"
-                                           : std::string(ErrorCodeName(failed.error().code())) +
-                                                 ": " + failed.error().message();
-      const auto shown = std::min<std::size_t>(text.size(), bytes);
-      ::_exit(::write(out, text.data(), shown) == static_cast<ssize_t>(shown) ? 0 : 1);
-    }
-    EXPECT_TRUE(Succeeded(WaitFor(child)));
-    return ReadAll(report);
+    const Child child(folder_.path(), config, std::to_string(bytes));
+    const std::string error = child.ReadLine();
+    const int status = child.Wait();
+    EXPECT_TRUE(WIFEXITED(status));
+    return Succeeded(status) ? "no error" : error;
   }
 
   std::set<std::string> Names() const {
