@@ -130,31 +130,32 @@ Compute::PackedInput Compute::RowsOf(const PackedInput& input, std::size_t row, 
   return part;
 }
 
-Compute::PackedInput Compute::Prepare(std::span<const Product> products, const float* x,
-                                      std::size_t rows) {
+void Compute::AddForm(const Matrix& w, Forms& forms) const {
+  forms.bytes = forms.bytes || InBytes(w);
+  forms.pairs = forms.pairs || InPairs(w);
+}
+
+Compute::PackedInput Compute::Prepare(Forms forms, const float* x, std::size_t rows,
+                                      std::size_t inner) {
   PackedInput input{.x = x,
                     .rows = rows,
-                    .inner = static_cast<std::size_t>(products.front().w->columns),
+                    .inner = inner,
                     .quantised = {},
                     .rounded = nullptr,
                     .rounded_stride = 0};
-  const bool pairs = std::any_of(products.begin(), products.end(),
-                                 [this](const Product& product) { return InPairs(*product.w); });
-  if (pairs) {
-    input.rounded_stride = (input.inner + 1) / 2 * 2;
+  if (forms.pairs) {
+    input.rounded_stride = (inner + 1) / 2 * 2;
     rounded_.resize(rows * input.rounded_stride);
-    For(rows, 4 * input.inner, [&](std::size_t begin, std::size_t end) {
+    For(rows, 4 * inner, [&](std::size_t begin, std::size_t end) {
       for (std::size_t r = begin; r < end; ++r) {
         std::uint16_t* row = rounded_.data() + r * input.rounded_stride;
         row[input.rounded_stride - 1] = 0;
-        kernels_.round_bf16(x + r * input.inner, input.inner, row);
+        kernels_.round_bf16(x + r * inner, inner, row);
       }
     });
     input.rounded = rounded_.data();
   }
-  const bool bytes = std::any_of(products.begin(), products.end(),
-                                 [this](const Product& product) { return InBytes(*product.w); });
-  if (bytes) input.quantised = Quantise(x, rows, input.inner);
+  if (forms.bytes) input.quantised = Quantise(x, rows, inner);
   return input;
 }
 
@@ -186,9 +187,14 @@ void Compute::MultiplyPanels(const Product& product, const PackedInput& input, s
 
 // The panels of all products, one behind the other, are what the crew shares out.
 void Compute::MultiplyPacked(std::span<const Product> products, const float* x, std::size_t rows) {
-  const PackedInput input = Prepare(products, x, rows);
+  Forms forms;
   std::size_t panels = 0;
-  for (const Product& product : products) panels += PanelCount(product.w->rows);
+  for (const Product& product : products) {
+    AddForm(*product.w, forms);
+    panels += PanelCount(product.w->rows);
+  }
+  const PackedInput input =
+      Prepare(forms, x, rows, static_cast<std::size_t>(products.front().w->columns));
   For(panels, kernels::kPanelOutputs * input.inner * rows, [&](std::size_t begin, std::size_t end) {
     std::size_t first = 0;  // panel of the product at hand
     for (const Product& product : products) {
@@ -203,41 +209,86 @@ void Compute::MultiplyPacked(std::span<const Product> products, const float* x, 
   });
 }
 
-void Compute::MultiplyGated(model::Activation activation, const Linear& gate, const Linear& up,
-                            const float* x, std::size_t rows, float* out,
-                            std::vector<float>& space) {
-  const auto outputs = static_cast<std::size_t>(gate.w.rows);
-  std::array<Product, 2> products = {
-      {{.w = &gate.w, .bias = gate.bias}, {.w = &up.w, .bias = up.bias}}};
-  if (!gate.w.packing || !up.w.packing) {
-    space.resize(rows * outputs);
-    products[0].out = space.data();
-    products[1].out = out;
-    Multiply(products, x, rows);
-    return Activate(activation, space.data(), out, rows * outputs, out);
+void Compute::MultiplyGated(model::Activation activation, const FeedForward& ffn, const float* x,
+                            std::size_t rows, float* out, std::vector<float>& space) {
+  if (ffn.gate.w.packing && ffn.up.w.packing) {
+    const RowGroup all{.ffn = &ffn, .begin = 0, .end = rows};
+    return MultiplyGated(activation, {&all, 1}, x, out);
   }
+  space.resize(rows * static_cast<std::size_t>(ffn.gate.w.rows));
+  const std::array<Product, 2> products = {
+      {{.w = &ffn.gate.w, .bias = ffn.gate.bias, .out = space.data()},
+       {.w = &ffn.up.w, .bias = ffn.up.bias, .out = out}}};
+  Multiply(products, x, rows);
+  Activate(activation, space.data(), out, space.size(), out);
+}
+
+void Compute::MultiplyGatedPanel(kernels::ActivationKernel act, const FeedForward& ffn,
+                                 const PackedInput& input, std::size_t panel, float* out) const {
   // Rows whose two panels the second-level cache holds.
   constexpr std::size_t kRows = 256;
   constexpr std::size_t kWidth = kernels::kPanelOutputs;
-  const PackedInput input = Prepare(products, x, rows);
+  alignas(64) std::array<float, kRows * kWidth> gates;
+  alignas(64) std::array<float, kRows * kWidth> ups;
+  const auto hidden = static_cast<std::size_t>(ffn.gate.w.rows);
+  const std::size_t width = std::min(kWidth, hidden - panel * kWidth);
+  const Product gate{.w = &ffn.gate.w, .bias = ffn.gate.bias};
+  const Product up{.w = &ffn.up.w, .bias = ffn.up.bias};
+  for (std::size_t row = 0; row < input.rows; row += kRows) {
+    const PackedInput part = RowsOf(input, row, std::min(kRows, input.rows - row));
+    MultiplyPanels(gate, part, panel, panel + 1, gates.data(), kWidth);
+    MultiplyPanels(up, part, panel, panel + 1, ups.data(), kWidth);
+    for (std::size_t r = 0; r < part.rows; ++r) {
+      act(gates.data() + r * kWidth, ups.data() + r * kWidth,
+          out + (row + r) * hidden + panel * kWidth, width);
+    }
+  }
+}
+
+void Compute::MultiplyGated(model::Activation activation, std::span<const RowGroup> groups,
+                            const float* x, float* out) {
+  const Matrix& shape = groups.front().ffn->gate.w;
+  const auto inner = static_cast<std::size_t>(shape.columns);
+  const auto hidden = static_cast<std::size_t>(shape.rows);
+  const std::size_t rows = groups.back().end;
+  Forms forms;
+  for (const RowGroup& group : groups) {
+    AddForm(group.ffn->gate.w, forms);
+    AddForm(group.ffn->up.w, forms);
+  }
+  const PackedInput input = Prepare(forms, x, rows, inner);
   const kernels::ActivationKernel act = ActivationKernelOf(kernels_, activation);
-  For(PanelCount(gate.w.rows), 2 * kWidth * input.inner * rows,
-      [&](std::size_t begin, std::size_t end) {
-        alignas(64) std::array<float, kRows * kWidth> gates;
-        alignas(64) std::array<float, kRows * kWidth> ups;
-        for (std::size_t panel = begin; panel < end; ++panel) {
-          const std::size_t width = std::min(kWidth, outputs - panel * kWidth);
-          for (std::size_t row = 0; row < rows; row += kRows) {
-            const PackedInput part = RowsOf(input, row, std::min(kRows, rows - row));
-            MultiplyPanels(products[0], part, panel, panel + 1, gates.data(), kWidth);
-            MultiplyPanels(products[1], part, panel, panel + 1, ups.data(), kWidth);
-            for (std::size_t r = 0; r < part.rows; ++r) {
-              act(gates.data() + r * kWidth, ups.data() + r * kWidth,
-                  out + (row + r) * outputs + panel * kWidth, width);
-            }
-          }
-        }
-      });
+  const std::size_t panels = PanelCount(shape.rows);
+  const std::size_t cost = 2 * kernels::kPanelOutputs * inner * rows / groups.size();
+  For(groups.size() * panels, cost, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      const RowGroup& group = groups[i / panels];
+      MultiplyGatedPanel(act, *group.ffn, RowsOf(input, group.begin, group.end - group.begin),
+                         i % panels, out + group.begin * hidden);
+    }
+  });
+}
+
+void Compute::MultiplyDown(std::span<const RowGroup> groups, const float* x, float* out) {
+  const Matrix& shape = groups.front().ffn->down.w;
+  const auto inner = static_cast<std::size_t>(shape.columns);
+  const auto width = static_cast<std::size_t>(shape.rows);
+  const std::size_t rows = groups.back().end;
+  Forms forms;
+  for (const RowGroup& group : groups) AddForm(group.ffn->down.w, forms);
+  const PackedInput input = Prepare(forms, x, rows, inner);
+  const std::size_t panels = PanelCount(shape.rows);
+  const std::size_t cost = kernels::kPanelOutputs * inner * rows / groups.size();
+  For(groups.size() * panels, cost, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      const RowGroup& group = groups[i / panels];
+      const Linear& down = group.ffn->down;
+      const std::size_t panel = i % panels;
+      MultiplyPanels({.w = &down.w, .bias = down.bias},
+                     RowsOf(input, group.begin, group.end - group.begin), panel, panel + 1,
+                     out + group.begin * width + panel * kernels::kPanelOutputs, width);
+    }
+  });
 }
 
 void Compute::MultiplyStored(const Product& product, const float* x, std::size_t rows) {

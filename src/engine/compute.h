@@ -44,6 +44,14 @@ struct Product {
   bool add = false;             // to what is in out
 };
 
+// Rows [begin, end) of a pass, which go through a feed-forward of their own: those that chose an
+// expert.
+struct RowGroup {
+  const FeedForward* ffn = nullptr;
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
 class Compute {
  public:
   Compute(const kernels::KernelTable& kernels, int threads, Arithmetic arithmetic,
@@ -66,11 +74,17 @@ class Compute {
     Multiply({&product, 1}, x, rows);
   }
 
-  // out[r] = act(gate x[r]) * (up x[r]), [rows, gate.w.rows]. Where both are packed the products
-  // stay in the cache, a panel at a time; the bits are those of Multiply and Activate. `space`:
-  // scratch.
-  void MultiplyGated(model::Activation activation, const Linear& gate, const Linear& up,
-                     const float* x, std::size_t rows, float* out, std::vector<float>& space);
+  // out[r] = act(gate x[r]) * (up x[r]), [rows, hidden]. Where both are packed the products stay in
+  // the cache, a panel at a time; the bits are those of Multiply and Activate. `space`: scratch.
+  void MultiplyGated(model::Activation activation, const FeedForward& ffn, const float* x,
+                     std::size_t rows, float* out, std::vector<float>& space);
+
+  // The same, and out[r] = down x[r], for several groups of rows, each with its own weights: one
+  // pass over the crew for all of them. Groups follow each other from row 0 on, their weights are
+  // packed and of one shape.
+  void MultiplyGated(model::Activation activation, std::span<const RowGroup> groups, const float* x,
+                     float* out);
+  void MultiplyDown(std::span<const RowGroup> groups, const float* x, float* out);
 
   // Adds what adapters change, each to its rows, in two rounds of the crew. `out` of no two
   // products overlap.
@@ -98,11 +112,20 @@ class Compute {
   };
   bool InBytes(const Matrix& w) const;
   bool InPairs(const Matrix& w) const;
-  PackedInput Prepare(std::span<const Product> products, const float* x, std::size_t rows);
+  // Forms of the activations that a product reads beside the floats.
+  struct Forms {
+    bool bytes = false;
+    bool pairs = false;
+  };
+  void AddForm(const Matrix& w, Forms& forms) const;
+  PackedInput Prepare(Forms forms, const float* x, std::size_t rows, std::size_t inner);
   static PackedInput RowsOf(const PackedInput& input, std::size_t row, std::size_t rows);
   // Panels [from, to) of the product, whose out points at the first of them.
   void MultiplyPanels(const Product& product, const PackedInput& input, std::size_t from,
                       std::size_t to, float* out, std::size_t out_stride) const;
+  // Outputs of one panel of gate and up, [input.rows] rows of `out`, whose hidden values they are.
+  void MultiplyGatedPanel(kernels::ActivationKernel act, const FeedForward& ffn,
+                          const PackedInput& input, std::size_t panel, float* out) const;
   void MultiplyPacked(std::span<const Product> products, const float* x, std::size_t rows);
   void MultiplyStored(const Product& product, const float* x, std::size_t rows);
   kernels::QuantisedRows Quantise(const float* x, std::size_t rows, std::size_t inner);

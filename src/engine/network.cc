@@ -4,7 +4,7 @@
 #include <array>
 #include <cmath>
 
-#include "engine/router.h"
+#include "engine/feed_forward.h"
 
 namespace metier::engine {
 
@@ -41,7 +41,8 @@ Network::Network(std::shared_ptr<const NativeModel> model, KvCache& cache, Compu
       spec_(model_->spec()),
       weights_(model_->weights()),
       cache_(cache),
-      compute_(compute) {
+      compute_(compute),
+      experts_(spec_, weights_, compute_) {
   if (spec_.position == PositionKind::kAlibi) slopes_ = model::AlibiSlopes(spec_.heads);
   if (spec_.position == PositionKind::kRope) frequencies_ = model::RopeFrequencies(spec_);
 }
@@ -118,18 +119,20 @@ std::span<const Segment> Network::Layer(std::span<const Segment> segments, std::
   if (before) norm(layer.attn_norm, x_, normed_);
   segments = ProjectHeads(segments, n, input);
   if (rows_ == 0) return segments;
-  if (experts && spec_.moe.router_input == RouterInput::kBlockInput) Route(layer, x_.data());
+  if (experts && spec_.moe.router_input == RouterInput::kBlockInput)
+    experts_.Route(n, runs_, x_.data());
   Attend(segments, n);
   AddProduct(layer.o, attended_.data());
   if (!before) norm(layer.attn_norm, x_, x_);
 
   if (before) norm(layer.ffn_norm, x_, normed_);
   if (experts) {
-    if (spec_.moe.router_input == RouterInput::kFfnNorm) Route(layer, input);
-    ExpertsBlock(layer, input, block_.data());
+    if (spec_.moe.router_input == RouterInput::kFfnNorm) experts_.Route(n, runs_, input);
+    experts_.Run(n, runs_, input, block_.data());
     compute_.AddScaled(x_.data(), block_.data(), 1.0F, rows_ * S(spec_.width));
   } else {
-    FeedForwardRows(layer.ffn, runs_, input, rows_);
+    Size(up_, rows_, spec_.hidden);
+    MultiplyHidden(compute_, spec_, layer.ffn, runs_, input, rows_, up_.data(), gate_);
     AddProduct(layer.ffn.down, up_.data());
   }
   if (!before) norm(layer.ffn_norm, x_, x_);
@@ -277,81 +280,6 @@ void Network::Attend(std::span<const Segment> segments, std::size_t n) {
                                     .scale = static_cast<float>(spec_.score_scale())});
     }
   });
-}
-
-void Network::FeedForwardRows(const FeedForward& ffn, std::span<const AdapterRun> runs,
-                              const float* input, std::size_t rows) {
-  Size(up_, rows, spec_.hidden);
-  if (!spec_.gated) {
-    MultiplyAdapted(compute_, ffn.up, runs, input, rows, up_.data());
-    return compute_.Activate(spec_.activation, up_.data(), nullptr, up_.size(), up_.data());
-  }
-  const bool adapted = std::any_of(runs.begin(), runs.end(), [&](const AdapterRun& run) {
-    return run.adapter != nullptr &&
-           (run.adapter->Changes(ffn.gate) || run.adapter->Changes(ffn.up));
-  });
-  if (!adapted) {
-    return compute_.MultiplyGated(spec_.activation, ffn.gate, ffn.up, input, rows, up_.data(),
-                                  gate_);
-  }
-  Size(gate_, rows, spec_.hidden);
-  const std::array<LinearOutput, 2> both = {
-      {{.linear = &ffn.gate, .out = gate_.data()}, {.linear = &ffn.up, .out = up_.data()}}};
-  MultiplyAdapted(compute_, both, runs, input, rows);
-  compute_.Activate(spec_.activation, gate_.data(), up_.data(), up_.size(), up_.data());
-}
-
-void Network::Route(const LayerWeights& layer, const float* input) {
-  const std::size_t experts = S(spec_.moe.experts);
-  const std::size_t top_k = S(spec_.moe.top_k);
-  scores_.resize(rows_ * experts);
-  chosen_.resize(rows_ * top_k);
-  expert_weights_.resize(rows_ * top_k);
-  MultiplyAdapted(compute_, layer.router, runs_, input, rows_, scores_.data());
-  for (std::size_t r = 0; r < rows_; ++r) {
-    ChooseExperts(spec_.moe, {scores_.data() + r * experts, experts},
-                  {chosen_.data() + r * top_k, top_k}, {expert_weights_.data() + r * top_k, top_k});
-  }
-}
-
-// Expert by expert over the rows that chose it. A row adds its experts in ascending order, whatever
-// the other rows chose.
-void Network::ExpertsBlock(const LayerWeights& layer, const float* input, float* output) {
-  const std::size_t width = S(spec_.width);
-  const std::size_t top_k = S(spec_.moe.top_k);
-  std::fill_n(output, rows_ * width, 0.0F);
-  std::vector<std::size_t> rows;
-  std::vector<float> factors;
-  std::vector<AdapterRun> runs;
-  std::vector<float> gathered;
-  std::vector<float> results;
-  for (std::size_t expert = 0; expert < layer.experts.size(); ++expert) {
-    rows.clear();
-    factors.clear();
-    runs.clear();
-    for (const AdapterRun& run : runs_) {
-      for (std::size_t r = run.begin; r < run.end; ++r) {
-        for (std::size_t k = 0; k < top_k; ++k) {
-          if (S(chosen_[r * top_k + k]) != expert) continue;
-          rows.push_back(r);
-          factors.push_back(expert_weights_[r * top_k + k]);
-        }
-      }
-      AddRun(run.adapter, rows.size(), runs);
-    }
-    if (rows.empty()) continue;
-    gathered.resize(rows.size() * width);
-    results.resize(rows.size() * width);
-    for (std::size_t i = 0; i < rows.size(); ++i)
-      std::copy_n(input + rows[i] * width, width, gathered.data() + i * width);
-    FeedForwardRows(layer.experts[expert], runs, gathered.data(), rows.size());
-    MultiplyAdapted(compute_, layer.experts[expert].down, runs, up_.data(), rows.size(),
-                    results.data());
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      compute_.kernels().add_scaled(output + rows[i] * width, results.data() + i * width,
-                                    factors[i], width);
-    }
-  }
 }
 
 void Network::Finish(std::span<const Segment> segments, float* out) {

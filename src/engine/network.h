@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/compute.h"
+#include "engine/experts_block.h"
 #include "engine/kv_cache.h"
 #include "engine/lora.h"
 #include "engine/native_model.h"
@@ -62,12 +63,6 @@ class Network {
   void StoreKeysAndValues(std::span<const Segment> segments, std::size_t n);
   void Attend(std::span<const Segment> segments, std::size_t n);
   void RotateHeads(float* heads, std::int64_t count, const float* norm, bool rope);
-  // The hidden activations of a feed-forward for input [rows, width], into up_.
-  void FeedForwardRows(const FeedForward& ffn, std::span<const AdapterRun> runs, const float* input,
-                       std::size_t rows);
-  // Scores of the layer's router for input [rows, width], into the buffers.
-  void Route(const LayerWeights& layer, const float* input);
-  void ExpertsBlock(const LayerWeights& layer, const float* input, float* output);
   void Finish(std::span<const Segment> segments, float* out);
 
   std::shared_ptr<const NativeModel> model_;
@@ -75,6 +70,7 @@ class Network {
   const Weights& weights_;
   KvCache& cache_;
   Compute& compute_;
+  ExpertsBlock experts_;
   std::vector<float> slopes_;       // ALiBi, [heads]
   std::vector<float> frequencies_;  // RoPE, [head_dim / 2]
 
@@ -83,13 +79,11 @@ class Network {
   std::vector<AdapterRun> runs_;
   std::vector<AttentionTask> tasks_;
   std::vector<Segment> narrowed_;
-  std::vector<float> x_, normed_, block_;       // [rows, width]
-  std::vector<float> q_, attended_;             // [rows, q_width]
-  std::vector<float> k_, v_;                    // [rows, kv_width]
-  std::vector<float> gate_, up_;                // [rows, hidden]
-  std::vector<float> cosine_, sine_;            // [rows, head_dim / 2]
-  std::vector<float> scores_, expert_weights_;  // [rows, experts], [rows, top_k]
-  std::vector<std::int32_t> chosen_;            // [rows, top_k]
+  std::vector<float> x_, normed_, block_;  // [rows, width]
+  std::vector<float> q_, attended_;        // [rows, q_width]
+  std::vector<float> k_, v_;               // [rows, kv_width]
+  std::vector<float> gate_, up_;           // [rows, hidden]
+  std::vector<float> cosine_, sine_;       // [rows, head_dim / 2]
 };
 
 }  // namespace metier::engine

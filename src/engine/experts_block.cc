@@ -1,0 +1,146 @@
+#include "engine/experts_block.h"
+
+#include <algorithm>
+
+#include "engine/feed_forward.h"
+#include "engine/router.h"
+
+namespace metier::engine {
+namespace {
+
+std::size_t Size(std::int64_t n) { return static_cast<std::size_t>(n); }
+
+bool IsPacked(const FeedForward& ffn) {
+  return ffn.gate.w.packing && ffn.up.w.packing && ffn.down.w.packing;
+}
+
+bool Changes(const AdapterRun& run, const FeedForward& ffn) {
+  return run.adapter != nullptr && (run.adapter->Changes(ffn.gate) ||
+                                    run.adapter->Changes(ffn.up) || run.adapter->Changes(ffn.down));
+}
+
+}  // namespace
+
+void ExpertsBlock::Route(std::size_t layer, std::span<const AdapterRun> runs, const float* input) {
+  const std::size_t experts = Size(spec_.moe.experts);
+  const std::size_t top_k = Size(spec_.moe.top_k);
+  rows_ = runs.back().end;
+  scores_.resize(rows_ * experts);
+  chosen_.resize(rows_ * top_k);
+  weights_of_row_.resize(rows_ * top_k);
+  MultiplyAdapted(compute_, weights_.layers[layer].router, runs, input, rows_, scores_.data());
+  for (std::size_t r = 0; r < rows_; ++r) {
+    ChooseExperts(spec_.moe, {scores_.data() + r * experts, experts},
+                  {chosen_.data() + r * top_k, top_k}, {weights_of_row_.data() + r * top_k, top_k});
+  }
+  SortByExpert();
+}
+
+void ExpertsBlock::SortByExpert() {
+  const std::size_t top_k = Size(spec_.moe.top_k);
+  starts_.assign(Size(spec_.moe.experts) + 1, 0);
+  for (const std::int32_t expert : chosen_) ++starts_[Size(expert) + 1];
+  wanted_.clear();
+  for (std::size_t expert = 0; expert + 1 < starts_.size(); ++expert) {
+    if (starts_[expert + 1] > 0) wanted_.push_back(static_cast<std::int32_t>(expert));
+    starts_[expert + 1] += starts_[expert];
+  }
+  pair_row_.resize(chosen_.size());
+  pair_weight_.resize(chosen_.size());
+  // Each expert's start moves to its end, which is where the next one's was.
+  for (std::size_t i = 0; i < chosen_.size(); ++i) {
+    const std::size_t at = starts_[Size(chosen_[i])]++;
+    pair_row_[at] = i / top_k;
+    pair_weight_[at] = weights_of_row_[i];
+  }
+  std::copy_backward(starts_.begin(), starts_.end() - 1, starts_.end());
+  starts_.front() = 0;
+}
+
+std::size_t ExpertsBlock::BatchEnd(std::size_t begin) const {
+  // Rows whose intermediate values stay small, and enough panels for a crew.
+  constexpr std::size_t kRows = 256;
+  const std::size_t first = starts_[Size(wanted_[begin])];
+  std::size_t end = begin + 1;
+  while (end < wanted_.size() && starts_[Size(wanted_[end]) + 1] - first <= kRows) ++end;
+  return end;
+}
+
+void ExpertsBlock::Run(std::size_t layer, std::span<const AdapterRun> runs, const float* input,
+                       float* out) {
+  std::fill_n(out, rows_ * Size(spec_.width), 0.0F);
+  for (std::size_t begin = 0; begin < wanted_.size(); begin += ffns_.size()) {
+    ffns_.clear();
+    for (std::size_t i = begin; i < BatchEnd(begin); ++i)
+      ffns_.push_back(&weights_.layers[layer].experts[Size(wanted_[i])]);
+    RunBatch(ffns_, begin, runs, input, out);
+  }
+}
+
+void ExpertsBlock::CollectRuns(std::span<const AdapterRun> runs, std::size_t begin,
+                               std::size_t end) {
+  expert_runs_.clear();
+  std::size_t at = begin;
+  for (const AdapterRun& run : runs) {
+    while (at < end && pair_row_[at] < run.end) ++at;
+    AddRun(run.adapter, at - begin, expert_runs_);
+  }
+}
+
+bool ExpertsBlock::Together(std::span<const FeedForward* const> ffns,
+                            std::span<const AdapterRun> runs) const {
+  return spec_.gated && std::all_of(ffns.begin(), ffns.end(), [&](const FeedForward* ffn) {
+           return IsPacked(*ffn) && std::none_of(runs.begin(), runs.end(), [&](const auto& run) {
+                    return Changes(run, *ffn);
+                  });
+         });
+}
+
+void ExpertsBlock::RunBatch(std::span<const FeedForward* const> ffns, std::size_t begin,
+                            std::span<const AdapterRun> runs, const float* input, float* out) {
+  const std::size_t width = Size(spec_.width);
+  const std::size_t hidden = Size(spec_.hidden);
+  const std::size_t first = starts_[Size(wanted_[begin])];
+  groups_.clear();
+  for (std::size_t i = 0; i < ffns.size(); ++i) {
+    const std::size_t expert = Size(wanted_[begin + i]);
+    groups_.push_back(
+        {.ffn = ffns[i], .begin = starts_[expert] - first, .end = starts_[expert + 1] - first});
+  }
+  const std::size_t rows = groups_.back().end;
+  gathered_.resize(rows * width);
+  hidden_.resize(rows * hidden);
+  results_.resize(rows * width);
+  compute_.For(rows, width, [&](std::size_t from, std::size_t to) {
+    for (std::size_t i = from; i < to; ++i)
+      std::copy_n(input + pair_row_[first + i] * width, width, gathered_.data() + i * width);
+  });
+  if (Together(ffns, runs)) {
+    compute_.MultiplyGated(spec_.activation, groups_, gathered_.data(), hidden_.data());
+    compute_.MultiplyDown(groups_, hidden_.data(), results_.data());
+  } else {
+    for (const RowGroup& group : groups_) {
+      const std::size_t count = group.end - group.begin;
+      float* values = hidden_.data() + group.begin * hidden;
+      CollectRuns(runs, first + group.begin, first + group.end);
+      MultiplyHidden(compute_, spec_, *group.ffn, expert_runs_,
+                     gathered_.data() + group.begin * width, count, values, space_);
+      MultiplyAdapted(compute_, group.ffn->down, expert_runs_, values, count,
+                      results_.data() + group.begin * width);
+    }
+  }
+  // Split by columns: a row may have several experts here.
+  constexpr std::size_t kColumns = 256;
+  compute_.For((width + kColumns - 1) / kColumns, kColumns * rows,
+               [&](std::size_t from, std::size_t to) {
+                 const std::size_t column = from * kColumns;
+                 const std::size_t count = std::min(width, to * kColumns) - column;
+                 for (std::size_t i = 0; i < rows; ++i) {
+                   compute_.kernels().add_scaled(out + pair_row_[first + i] * width + column,
+                                                 results_.data() + i * width + column,
+                                                 pair_weight_[first + i], count);
+                 }
+               });
+}
+
+}  // namespace metier::engine
