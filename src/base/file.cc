@@ -106,6 +106,15 @@ void DropMappedPages(std::span<const std::byte> bytes) {
   if (from < to) ::madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
 }
 
+void ReadMappedPagesAhead(std::span<const std::byte> bytes) {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());
+  const std::uintptr_t from = begin / page * page;
+  // A kernel that cannot is no error: the pages are read when they are used.
+  if (!bytes.empty())
+    ::madvise(reinterpret_cast<void*>(from), begin + bytes.size() - from, MADV_WILLNEED);
+}
+
 Result<MappedFile> MappedFile::Open(const std::string& path) {
   METIER_ASSIGN(const auto opened, OpenRegular(path));
   const auto [descriptor, size] = opened;

@@ -41,6 +41,8 @@ class MappedFile {
 // Takes pages of a MappedFile out of this process's memory; they come back when they are read
 // again. `bytes` lie inside one map; pages that are only partly theirs stay.
 void DropMappedPages(std::span<const std::byte> bytes);
+// Has the system read pages of a MappedFile that are going to be used; returns at once.
+void ReadMappedPagesAhead(std::span<const std::byte> bytes);
 
 // Writes beside the target and renames on Commit, after fsync: a crash or a full disk leaves the
 // old file or none. Without Commit the temporary file is removed.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <vector>
 
 #include "engine/packing.h"
@@ -17,6 +18,16 @@ constexpr std::size_t kWorthAThread = std::size_t{1} << 17;
 
 // Weights decoded at once: a multiple of every table's tile, and small enough for the cache.
 constexpr std::size_t kPanelRows = 12;
+
+// Zeros of a row from which on skipping them is faster than multiplying (bench/zeros_bench.cc).
+constexpr std::size_t kWorthSkippingPercent = 50;
+
+// Bit i is set where x[i] is not zero; n <= 32.
+std::uint32_t NonzeroMask(const float* x, std::size_t n) {
+  std::uint32_t mask = 0;
+  for (std::size_t i = 0; i < n; ++i) mask |= static_cast<std::uint32_t>(x[i] != 0) << i;
+  return mask;
+}
 
 struct PlainProduct {
   tensor::DType dtype;
@@ -127,12 +138,34 @@ Compute::PackedInput Compute::RowsOf(const PackedInput& input, std::size_t row, 
     part.quantised.scale += row;
     part.quantised.sums += row * kernels::kBlockSums;
   }
+  if (part.nonzero != nullptr) part.nonzero += row;
   return part;
+}
+
+const std::uint32_t* const* Compute::MarkZeros(const float* x, std::size_t rows,
+                                               std::size_t inner) {
+  const std::size_t groups = (inner + kernels::kGroupInner - 1) / kernels::kGroupInner;
+  marks_.resize(rows * groups);
+  nonzero_.assign(rows, nullptr);
+  for (std::size_t r = 0; r < rows; ++r) {
+    std::uint32_t* marks = marks_.data() + r * groups;
+    std::size_t zeros = 0;
+    // A row that begins without a zero is taken for one that has few.
+    for (std::size_t g = 0; g < groups && (g == 0 || zeros > 0); ++g) {
+      const std::size_t begin = g * kernels::kGroupInner;
+      const std::size_t n = std::min(kernels::kGroupInner, inner - begin);
+      marks[g] = NonzeroMask(x + r * inner + begin, n);
+      zeros += n - static_cast<std::size_t>(std::popcount(marks[g]));
+    }
+    if (zeros * 100 >= kWorthSkippingPercent * inner) nonzero_[r] = marks;
+  }
+  return nonzero_.data();
 }
 
 void Compute::AddForm(const Matrix& w, Forms& forms) const {
   forms.bytes = forms.bytes || InBytes(w);
   forms.pairs = forms.pairs || InPairs(w);
+  forms.floats = forms.floats || !(InBytes(w) || InPairs(w));
 }
 
 Compute::PackedInput Compute::Prepare(Forms forms, const float* x, std::size_t rows,
@@ -142,7 +175,8 @@ Compute::PackedInput Compute::Prepare(Forms forms, const float* x, std::size_t r
                     .inner = inner,
                     .quantised = {},
                     .rounded = nullptr,
-                    .rounded_stride = 0};
+                    .rounded_stride = 0,
+                    .nonzero = forms.nonzero ? MarkZeros(x, rows, inner) : nullptr};
   if (forms.pairs) {
     input.rounded_stride = (inner + 1) / 2 * 2;
     rounded_.resize(rows * input.rounded_stride);
@@ -174,6 +208,7 @@ void Compute::MultiplyPanels(const Product& product, const PackedInput& input, s
       .quantised = input.quantised,
       .x_bf16 = input.rounded,
       .x_bf16_stride = input.rounded_stride,
+      .nonzero = input.nonzero == nullptr ? nullptr : *input.nonzero,
       .bias = product.bias == nullptr ? nullptr : product.bias + output,
       .out = out,
       .out_stride = out_stride,
@@ -182,6 +217,7 @@ void Compute::MultiplyPanels(const Product& product, const PackedInput& input, s
   const kernels::PackedKernels& kernels = KernelsOf(kernels_, w);
   if (InBytes(w)) return kernels.multiply_int8(call);
   if (InPairs(w)) return kernels.multiply_bf16(call);
+  if (input.rows == 1 && call.nonzero != nullptr) return kernels.multiply_nonzero(call);
   kernels.multiply(call);
 }
 
@@ -193,6 +229,7 @@ void Compute::MultiplyPacked(std::span<const Product> products, const float* x, 
     AddForm(*product.w, forms);
     panels += PanelCount(product.w->rows);
   }
+  forms.nonzero = forms.floats && rows == 1;
   const PackedInput input =
       Prepare(forms, x, rows, static_cast<std::size_t>(products.front().w->columns));
   For(panels, kernels::kPanelOutputs * input.inner * rows, [&](std::size_t begin, std::size_t end) {
@@ -275,7 +312,10 @@ void Compute::MultiplyDown(std::span<const RowGroup> groups, const float* x, flo
   const auto width = static_cast<std::size_t>(shape.rows);
   const std::size_t rows = groups.back().end;
   Forms forms;
-  for (const RowGroup& group : groups) AddForm(group.ffn->down.w, forms);
+  for (const RowGroup& group : groups) {
+    AddForm(group.ffn->down.w, forms);
+    forms.nonzero = forms.nonzero || (forms.floats && group.end - group.begin == 1);
+  }
   const PackedInput input = Prepare(forms, x, rows, inner);
   const std::size_t panels = PanelCount(shape.rows);
   const std::size_t cost = kernels::kPanelOutputs * inner * rows / groups.size();

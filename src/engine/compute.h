@@ -109,13 +109,16 @@ class Compute {
     kernels::QuantisedRows quantised;
     const std::uint16_t* rounded;  // bfloat16, rows rounded_stride apart
     std::size_t rounded_stride;
+    const std::uint32_t* const* nonzero;  // [rows], nullptr of rows with few zeros; or nullptr
   };
   bool InBytes(const Matrix& w) const;
   bool InPairs(const Matrix& w) const;
-  // Forms of the activations that a product reads beside the floats.
+  // Forms of the activations that products read beside the floats.
   struct Forms {
     bool bytes = false;
     bool pairs = false;
+    bool floats = false;
+    bool nonzero = false;  // where the zeros are: single rows of floats
   };
   void AddForm(const Matrix& w, Forms& forms) const;
   PackedInput Prepare(Forms forms, const float* x, std::size_t rows, std::size_t inner);
@@ -129,6 +132,7 @@ class Compute {
   void MultiplyPacked(std::span<const Product> products, const float* x, std::size_t rows);
   void MultiplyStored(const Product& product, const float* x, std::size_t rows);
   kernels::QuantisedRows Quantise(const float* x, std::size_t rows, std::size_t inner);
+  const std::uint32_t* const* MarkZeros(const float* x, std::size_t rows, std::size_t inner);
 
   // Some rows of a change, for one strip of ranks or some panels of outputs.
   struct LowRankTask {
@@ -152,8 +156,10 @@ class Compute {
   std::vector<float> scales_;
   std::vector<std::int32_t> sums_;
   std::vector<std::uint16_t> rounded_;  // activations as bfloat16
-  std::vector<float> scratch_;          // of a product that is added
-  std::vector<float> low_;              // activations between an adapter's factors
+  std::vector<std::uint32_t> marks_;    // of zeros, [rows, groups]
+  std::vector<const std::uint32_t*> nonzero_;
+  std::vector<float> scratch_;  // of a product that is added
+  std::vector<float> low_;      // activations between an adapter's factors
   std::vector<LowRankTask> shrinks_, expands_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/expert_cache.h"
 #include "engine/feed_forward.h"
 #include "engine/router.h"
 
@@ -34,6 +35,11 @@ void ExpertsBlock::Route(std::size_t layer, std::span<const AdapterRun> runs, co
                   {chosen_.data() + r * top_k, top_k}, {weights_of_row_.data() + r * top_k, top_k});
   }
   SortByExpert();
+  if (ExpertCache* cache = weights_.expert_cache()) {
+    const bool early = spec_.moe.router_input == model::RouterInput::kBlockInput;
+    cache->Expect(layer, wanted_,
+                  early ? ExpertCache::Fetch::kInBackground : ExpertCache::Fetch::kWhenPinned);
+  }
 }
 
 void ExpertsBlock::SortByExpert() {
@@ -70,11 +76,29 @@ void ExpertsBlock::Run(std::size_t layer, std::span<const AdapterRun> runs, cons
                        float* out) {
   std::fill_n(out, rows_ * Size(spec_.width), 0.0F);
   for (std::size_t begin = 0; begin < wanted_.size(); begin += ffns_.size()) {
-    ffns_.clear();
-    for (std::size_t i = begin; i < BatchEnd(begin); ++i)
-      ffns_.push_back(&weights_.layers[layer].experts[Size(wanted_[i])]);
+    Fetch(layer, begin, BatchEnd(begin));
     RunBatch(ffns_, begin, runs, input, out);
+    LetGo(layer, begin);
   }
+}
+
+void ExpertsBlock::Fetch(std::size_t layer, std::size_t begin, std::size_t end) {
+  ffns_.clear();
+  if (ExpertCache* cache = weights_.expert_cache()) {
+    const auto crew = [this](std::size_t count, std::size_t cost,
+                             FunctionRef<void(std::size_t, std::size_t)> body) {
+      compute_.For(count, cost, body);
+    };
+    cache->Pin(layer, std::span(wanted_).subspan(begin, end - begin), crew, ffns_);
+    return;
+  }
+  for (std::size_t i = begin; i < end; ++i)
+    ffns_.push_back(&weights_.layers[layer].experts[Size(wanted_[i])]);
+}
+
+void ExpertsBlock::LetGo(std::size_t layer, std::size_t begin) {
+  if (ExpertCache* cache = weights_.expert_cache())
+    cache->Unpin(layer, std::span(wanted_).subspan(begin, ffns_.size()));
 }
 
 void ExpertsBlock::CollectRuns(std::span<const AdapterRun> runs, std::size_t begin,

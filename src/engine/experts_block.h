@@ -1,7 +1,8 @@
 // engine/experts_block.h - the feed-forward of a layer with experts: which of them each row goes
 // to, and the sum of what these give.
 //
-// Only chosen experts are touched. Rows are gathered by expert, the experts multiplied together a
+// Only chosen experts are touched, and fetched where a cache holds some of them (expert_cache.h).
+// Rows are gathered by expert, the experts multiplied together a
 // batch at a time, and a row adds its experts in ascending order, so its bits depend on neither the
 // other rows nor the batches.
 #pragma once
@@ -24,8 +25,9 @@ class ExpertsBlock {
   ExpertsBlock(const model::ModelSpec& spec, const Weights& weights, Compute& compute)
       : spec_(spec), weights_(weights), compute_(compute) {}
 
-  // Chooses the experts of each row of input [rows, width], what the layer's router reads. `runs`
-  // cover the rows.
+  // Chooses the experts of each row of input [rows, width], what the layer's router reads, and has
+  // them fetched in the background where the model knows its choice before attention. `runs` cover
+  // the rows.
   void Route(std::size_t layer, std::span<const AdapterRun> runs, const float* input);
 
   // out[r] = the weighted sum of the experts chosen by Route, of input [rows, width]. The same
@@ -37,6 +39,10 @@ class ExpertsBlock {
   void SortByExpert();
   // The end of the experts wanted_[begin, end) that are multiplied together.
   std::size_t BatchEnd(std::size_t begin) const;
+  // Into ffns_: the experts wanted_[begin, end), or the first of them where a cache has no room for
+  // all; LetGo before the next.
+  void Fetch(std::size_t layer, std::size_t begin, std::size_t end);
+  void LetGo(std::size_t layer, std::size_t begin);
   void RunBatch(std::span<const FeedForward* const> ffns, std::size_t begin,
                 std::span<const AdapterRun> runs, const float* input, float* out);
   // The runs of an expert's rows, counted from its first.

@@ -229,7 +229,9 @@ Result<ModelSpeed> MeasureModel(const SpeedOptions& options, const SpeedProgress
   METIER_TRY(CheckOptions(options));
   const Stopwatch load;
   METIER_ASSIGN(const model::ModelFiles files, model::ModelFiles::Open(options.model));
-  METIER_ASSIGN(auto weights, NativeModel::FromFiles(files));
+  METIER_ASSIGN(auto weights,
+                NativeModel::FromFiles(files, {.max_expert_bytes = options.max_expert_bytes}));
+  const ExpertCache* experts = weights->expert_cache();
   const int threads = options.threads > 0 ? options.threads : ThreadPool::DefaultThreads();
   NativeBackend backend(std::move(weights), {.threads = threads, .arithmetic = options.arithmetic});
   ModelSpeed speed{.isa = kernels::Kernels().name, .threads = threads};
@@ -278,6 +280,7 @@ Result<ModelSpeed> MeasureModel(const SpeedOptions& options, const SpeedProgress
   }
   for (std::size_t i = 0; i < wanted.size(); ++i) *wanted[i].result = SpreadOf(values[i]);
   speed.cache_bytes = measure.cache_bytes();
+  if (experts != nullptr) speed.experts = experts->stats();
   speed.peak_bytes = PeakBytes();
   return speed;
 }

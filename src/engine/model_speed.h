@@ -6,11 +6,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "engine/compute.h"
+#include "engine/expert_cache.h"
 #include "kernels/kernel_table.h"
 #include "model/model_files.h"
 
@@ -21,6 +23,7 @@ struct SpeedOptions {
   std::string adapter;  // PEFT directory that all sequences use; "": none
   int threads = 0;      // 0: ThreadPool::DefaultThreads()
   Arithmetic arithmetic = Arithmetic::kFast;
+  std::optional<std::uint64_t> max_expert_bytes = {};  // ModelOptions
   std::int64_t prompt_tokens = 512;         // of one sequence, in one step; 0: not measured
   std::int64_t new_tokens = 64;             // decoded by each sequence; 0: not measured
   std::int64_t past_tokens = 0;             // in a sequence's cache before its decoding is timed
@@ -57,7 +60,8 @@ struct ModelSpeed {
   std::uint64_t weight_bytes = 0;   // of all parameters as stored in the file
   std::uint64_t token_bytes = 0;    // of those that one token of one sequence multiplies with
   std::uint64_t cache_bytes = 0;    // keys and values, at most over all measurements
-  std::uint64_t peak_bytes = 0;     // resident memory of the process at most, its start included
+  std::optional<ExpertCacheStats> experts;  // with max_expert_bytes: over all measurements
+  std::uint64_t peak_bytes = 0;  // resident memory of the process at most, its start included
 };
 
 // `progress`: told how many of how many measurements are done. An encoder has no decoding.

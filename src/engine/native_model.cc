@@ -10,9 +10,11 @@
 namespace metier::engine {
 namespace {
 
-WeightOptions OptionsFor(WeightLayout layout) {
-  return {
-      .layout = layout, .max_bytes = MachineMemoryBytes(), .threads = ThreadPool::DefaultThreads()};
+WeightOptions OptionsFor(const ModelOptions& options) {
+  return {.layout = options.layout,
+          .max_bytes = MachineMemoryBytes(),
+          .threads = ThreadPool::DefaultThreads(),
+          .max_expert_bytes = options.max_expert_bytes};
 }
 
 Status CheckSpec(const model::ModelSpec& spec) {
@@ -36,17 +38,17 @@ std::uint64_t MachineMemoryBytes() {
 
 Result<std::shared_ptr<const NativeModel>> NativeModel::Open(const std::string& path,
                                                              const Limits& limits,
-                                                             WeightLayout layout) {
+                                                             const ModelOptions& options) {
   METIER_ASSIGN(const model::ModelFiles files, model::ModelFiles::Open(path, limits));
-  auto opened = FromFiles(files, layout);
+  auto opened = FromFiles(files, options);
   if (!opened.ok()) return std::move(opened).error().With("load '" + path + "'");
   return opened;
 }
 
 Result<std::shared_ptr<const NativeModel>> NativeModel::FromFiles(const model::ModelFiles& files,
-                                                                  WeightLayout layout) {
+                                                                  const ModelOptions& options) {
   METIER_TRY(CheckSpec(files.spec()));
-  METIER_ASSIGN(Weights weights, Weights::FromFiles(files, OptionsFor(layout)));
+  METIER_ASSIGN(Weights weights, Weights::FromFiles(files, OptionsFor(options)));
   return std::shared_ptr<const NativeModel>(new NativeModel(files.spec(), std::move(weights)));
 }
 
@@ -54,7 +56,7 @@ Result<std::shared_ptr<const NativeModel>> NativeModel::FromReader(
     const model::ModelSpec& spec, const model::ParameterReader& read, WeightLayout layout) {
   METIER_TRY(model::Validate(spec));
   METIER_TRY(CheckSpec(spec));
-  METIER_ASSIGN(Weights weights, Weights::FromReader(spec, read, OptionsFor(layout)));
+  METIER_ASSIGN(Weights weights, Weights::FromReader(spec, read, OptionsFor({.layout = layout})));
   return std::shared_ptr<const NativeModel>(new NativeModel(spec, std::move(weights)));
 }
 

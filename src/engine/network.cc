@@ -116,18 +116,21 @@ std::span<const Segment> Network::Layer(std::span<const Segment> segments, std::
   };
   const float* input = before ? normed_.data() : x_.data();
 
+  // Before anything else, for experts to be fetched meanwhile; but only for rows that go on.
+  const bool early = experts && spec_.moe.router_input == RouterInput::kBlockInput;
+  const bool narrow = Narrows(segments, n);
+  if (early && !narrow) experts_.Route(n, runs_, x_.data());
   if (before) norm(layer.attn_norm, x_, normed_);
   segments = ProjectHeads(segments, n, input);
   if (rows_ == 0) return segments;
-  if (experts && spec_.moe.router_input == RouterInput::kBlockInput)
-    experts_.Route(n, runs_, x_.data());
+  if (early && narrow) experts_.Route(n, runs_, x_.data());
   Attend(segments, n);
   AddProduct(layer.o, attended_.data());
   if (!before) norm(layer.attn_norm, x_, x_);
 
   if (before) norm(layer.ffn_norm, x_, normed_);
   if (experts) {
-    if (spec_.moe.router_input == RouterInput::kFfnNorm) experts_.Route(n, runs_, input);
+    if (!early) experts_.Route(n, runs_, input);
     experts_.Run(n, runs_, input, block_.data());
     compute_.AddScaled(x_.data(), block_.data(), 1.0F, rows_ * S(spec_.width));
   } else {
@@ -144,13 +147,17 @@ void Network::AddProduct(const Linear& linear, const float* input) {
   MultiplyAdapted(compute_, {&output, 1}, runs_, input, rows_);
 }
 
+bool Network::Narrows(std::span<const Segment> segments, std::size_t n) const {
+  return n + 1 == weights_.layers.size() && WantedRows(segments) < rows_;
+}
+
 std::span<const Segment> Network::ProjectHeads(std::span<const Segment> segments, std::size_t n,
                                                const float* input) {
   const LayerWeights& layer = weights_.layers[n];
   const std::array<LinearOutput, 3> outputs = {{{.linear = &layer.k, .out = k_.data()},
                                                 {.linear = &layer.v, .out = v_.data()},
                                                 {.linear = &layer.q, .out = q_.data()}}};
-  const bool narrow = n + 1 == weights_.layers.size() && WantedRows(segments) < rows_;
+  const bool narrow = Narrows(segments, n);
   const std::size_t together = narrow ? 2 : 3;
   MultiplyAdapted(compute_, std::span(outputs).first(together), runs_, input, rows_);
   const bool rope = spec_.position == PositionKind::kRope && spec_.layer[n].rope;

@@ -52,8 +52,10 @@ class Network {
   void PrepareRope(std::span<const Segment> segments);
   // One layer over all rows; returns the segments whose rows go on.
   std::span<const Segment> Layer(std::span<const Segment> segments, std::size_t n);
-  // Queries, keys and values of input [rows, width], turned; the last two into the cache. In the
-  // last layer only wanted rows go on from there: what others would add is read by nobody.
+  // In the last layer only wanted rows go on from their keys and values: what others would add is
+  // read by nobody.
+  bool Narrows(std::span<const Segment> segments, std::size_t n) const;
+  // Queries, keys and values of input [rows, width], turned; the last two into the cache.
   std::span<const Segment> ProjectHeads(std::span<const Segment> segments, std::size_t n,
                                         const float* input);
   // Keeps the wanted rows of the pass, one behind the other.

@@ -156,6 +156,23 @@ std::size_t PanelBytes(Packing packing, std::int64_t inner) {
   return groups * (layout.code_bytes + layout.scale_bytes) + headers * layout.header_bytes;
 }
 
+bool IsWorthPacking(const Matrix& stored) {
+  constexpr std::int64_t kFewOutputs = 16;
+  return PackingOf(stored.dtype) && stored.rows >= kFewOutputs;
+}
+
+Matrix PackedFormOf(const Matrix& stored) {
+  Matrix packed = stored;
+  packed.packing = PackingOf(stored.dtype).value();
+  packed.panel_bytes = PanelBytes(*packed.packing, stored.columns);
+  packed.data = nullptr;
+  return packed;
+}
+
+std::size_t PackedBytes(const Matrix& packed) {
+  return PanelCount(packed.rows) * packed.panel_bytes;
+}
+
 void PackPanel(const Matrix& stored, std::size_t panel, std::byte* out) {
   const Packing packing = PackingOf(stored.dtype).value();
   std::memset(out, 0, PanelBytes(packing, stored.columns));

@@ -32,6 +32,13 @@ std::size_t PanelCount(std::int64_t outputs);
 // Of one panel.
 std::size_t PanelBytes(kernels::Packing packing, std::int64_t inner);
 
+// A type that can be packed, and enough outputs that panels are not mostly padding.
+bool IsWorthPacking(const Matrix& stored);
+// What a stored matrix is once it is packed, still without data, and the bytes of its panels.
+// Requires PackingOf(stored.dtype).
+Matrix PackedFormOf(const Matrix& stored);
+std::size_t PackedBytes(const Matrix& packed);
+
 // Packs rows [64 * panel, 64 * panel + 64) of a stored matrix, zeros where it has no row left. out:
 // [PanelBytes]. Requires PackingOf(stored.dtype).
 void PackPanel(const Matrix& stored, std::size_t panel, std::byte* out);

@@ -6,6 +6,9 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/file.h"
+#include "base/function_ref.h"
+#include "engine/expert_cache.h"
 #include "engine/packing.h"
 #include "format/decode.h"
 #include "kernels/dispatch.h"
@@ -27,6 +30,17 @@ bool Aligned(const TensorView& view) {
          reinterpret_cast<std::uintptr_t>(view.bytes.data()) % info.block_bytes == 0;
 }
 
+Matrix MatrixOver(const TensorView& view) {
+  METIER_CHECK(view.shape.size() == 2, "a matrix of another rank");
+  const tensor::DTypeInfo& info = tensor::InfoOf(view.dtype);
+  return {.dtype = view.dtype,
+          .rows = view.shape[0],
+          .columns = view.shape[1],
+          .data = view.bytes.data(),
+          .row_bytes =
+              static_cast<std::size_t>(view.shape[1]) / info.block_elements * info.block_bytes};
+}
+
 }  // namespace
 
 // Walks the names of a spec and places each parameter.
@@ -38,6 +52,7 @@ class WeightLoader {
   Result<Weights> Load(const model::ModelFiles* files, const model::ParameterReader* read) {
     files_ = files;
     read_ = read;
+    METIER_TRY(CheckOptions());
     METIER_TRY(LoadEmbeddings());
     for (std::int64_t n = 0; n < spec_.layers; ++n) METIER_TRY(LoadLayer(n));
     if (spec_.final_norm) {
@@ -48,10 +63,30 @@ class WeightLoader {
       METIER_ASSIGN(weights_.head, LoadLinear("head", false));
     }
     if (files_ != nullptr) weights_.files_ = std::make_shared<const model::ModelFiles>(*files_);
+    if (options_.max_expert_bytes) METIER_TRY(MakeExpertCache());
     return std::move(weights_);
   }
 
  private:
+  Status CheckOptions() const {
+    if (!options_.max_expert_bytes) return Ok();
+    std::string wrong;
+    if (spec_.moe.experts == 0) wrong = "the model has no experts";
+    if (options_.layout == WeightLayout::kStored) wrong = "weights as stored are in the file's map";
+    if (files_ == nullptr) wrong = "experts can be fetched from files only";
+    if (wrong.empty()) return Ok();
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("a limit of {} bytes for experts: {}; leave the limit out",
+                             *options_.max_expert_bytes, wrong));
+  }
+
+  Status MakeExpertCache() {
+    std::vector<std::vector<FeedForward>> experts;
+    for (const LayerWeights& layer : weights_.layers) experts.push_back(layer.experts);
+    METIER_ASSIGN(weights_.expert_cache_, ExpertCache::Create(experts, *options_.max_expert_bytes));
+    return Ok();
+  }
+
   Status LoadEmbeddings() {
     METIER_ASSIGN(weights_.tokens, LoadMatrix("embed.tokens"));
     // Rows of a table are read one by one; only as the head are they multiplied.
@@ -84,12 +119,17 @@ class WeightLoader {
     METIER_ASSIGN(layer.o, LoadLinear(prefix + "attn.o", spec_.o_bias));
     METIER_ASSIGN(layer.ffn_norm, LoadNorm(prefix + "ffn_norm"));
     if (spec_.moe.experts == 0) {
-      METIER_ASSIGN(layer.ffn, LoadFeedForward(prefix + "ffn.", spec_.ffn_bias));
+      METIER_ASSIGN(layer.ffn, LoadFeedForward(prefix + "ffn.", [&](const std::string& name) {
+                      return LoadLinear(name, spec_.ffn_bias);
+                    }));
     } else {
       METIER_ASSIGN(layer.router, LoadLinear(prefix + "router", false));
       for (std::int64_t e = 0; e < spec_.moe.experts; ++e) {
-        METIER_ASSIGN(FeedForward expert,
-                      LoadFeedForward(fmt::format("{}experts.{}.", prefix, e), false));
+        METIER_ASSIGN(
+            FeedForward expert,
+            LoadFeedForward(fmt::format("{}experts.{}.", prefix, e), [&](const std::string& name) {
+              return options_.max_expert_bytes ? PlaceLinear(name) : LoadLinear(name, false);
+            }));
         layer.experts.push_back(expert);
       }
     }
@@ -97,13 +137,14 @@ class WeightLoader {
     return Ok();
   }
 
-  Result<FeedForward> LoadFeedForward(const std::string& prefix, bool bias) {
+  using LinearLoader = FunctionRef<Result<Linear>(const std::string& name)>;
+  Result<FeedForward> LoadFeedForward(const std::string& prefix, LinearLoader load) {
     FeedForward ffn;
     if (spec_.gated) {
-      METIER_ASSIGN(ffn.gate, LoadLinear(prefix + "gate", bias));
+      METIER_ASSIGN(ffn.gate, load(prefix + "gate"));
     }
-    METIER_ASSIGN(ffn.up, LoadLinear(prefix + "up", bias));
-    METIER_ASSIGN(ffn.down, LoadLinear(prefix + "down", bias));
+    METIER_ASSIGN(ffn.up, load(prefix + "up"));
+    METIER_ASSIGN(ffn.down, load(prefix + "down"));
     return ffn;
   }
 
@@ -115,6 +156,21 @@ class WeightLoader {
       METIER_ASSIGN(bias, LoadF32(name + ".bias", 0));
     }
     return Register(name, w, bias);
+  }
+
+  // One that is packed when it is wanted: not a byte of it is read now. What is not packed is
+  // loaded like any other.
+  Result<Linear> PlaceLinear(const std::string& name) {
+    const auto stored = files_->Borrow(name + ".weight");
+    if (!stored) {
+      return Error(
+          ErrorCode::kUnsupported,
+          fmt::format("'{}' cannot be fetched from the file, which has its rows in another "
+                      "order; leave the limit for experts out",
+                      name));
+    }
+    const Matrix w = MatrixOver(*stored);
+    return IsWorthPacking(w) ? Register(name, w, nullptr) : LoadLinear(name, false);
   }
 
   Linear Register(const std::string& name, const Matrix& w, const float* bias) {
@@ -144,14 +200,7 @@ class WeightLoader {
   Result<Matrix> LoadMatrix(const std::string& name) {
     const std::string full = name.rfind("embed.", 0) == 0 ? name : name + ".weight";
     METIER_ASSIGN(const TensorView view, View(full));
-    const tensor::DTypeInfo& info = tensor::InfoOf(view.dtype);
-    METIER_CHECK(view.shape.size() == 2, "a matrix of another rank");
-    Matrix matrix{.dtype = view.dtype,
-                  .rows = view.shape[0],
-                  .columns = view.shape[1],
-                  .data = view.bytes.data()};
-    matrix.row_bytes =
-        static_cast<std::size_t>(matrix.columns) / info.block_elements * info.block_bytes;
+    const Matrix matrix = MatrixOver(view);
     std::vector<float> row(static_cast<std::size_t>(matrix.columns));
     if (auto decoded = format::DecodeToF32(matrix.dtype, matrix.Row(0), row); !decoded.ok())
       return std::move(decoded).error().With(full);
@@ -161,23 +210,16 @@ class WeightLoader {
   // The matrix as panels, its stored form given back; or as it is, where that is asked for, its
   // type is not packed, panels would mostly be padding, or memory is short.
   Result<Matrix> Pack(const std::string& name, const Matrix& stored) {
-    constexpr std::int64_t kFewOutputs = 16;
-    const std::optional<kernels::Packing> packing = PackingOf(stored.dtype);
-    if (options_.layout == WeightLayout::kStored || !packing || stored.rows < kFewOutputs)
-      return stored;
-    const std::size_t panel_bytes = PanelBytes(*packing, stored.columns);
-    const std::size_t panels = PanelCount(stored.rows);
-    const auto bytes = CheckedMul(panels, panel_bytes);
-    if (!bytes || *bytes > options_.max_bytes - weights_.owned_bytes_) return stored;
-    Matrix packed = stored;
-    Tensor space = Tensor::Uninitialised(DType::kU8, {static_cast<std::int64_t>(*bytes)});
-    pool_.ParallelFor(panels, 1, [&](std::size_t begin, std::size_t end) {
+    if (options_.layout == WeightLayout::kStored || !IsWorthPacking(stored)) return stored;
+    Matrix packed = PackedFormOf(stored);
+    const std::size_t bytes = PackedBytes(packed);
+    if (bytes > options_.max_bytes - weights_.owned_bytes_) return stored;
+    Tensor space = Tensor::Uninitialised(DType::kU8, {static_cast<std::int64_t>(bytes)});
+    pool_.ParallelFor(PanelCount(stored.rows), 1, [&](std::size_t begin, std::size_t end) {
       for (std::size_t panel = begin; panel < end; ++panel)
-        PackPanel(stored, panel, space.bytes().data() + panel * panel_bytes);
+        PackPanel(stored, panel, space.bytes().data() + panel * packed.panel_bytes);
     });
     GiveBack(stored);
-    packed.packing = packing;
-    packed.panel_bytes = panel_bytes;
     METIER_ASSIGN(const TensorView kept, Keep(name, std::move(space)));
     packed.data = kept.bytes.data();
     return packed;

@@ -75,12 +75,18 @@ struct WeightOptions {
   WeightLayout layout = WeightLayout::kPacked;
   std::uint64_t max_bytes = 0;  // of memory beside the map
   int threads = 1;              // that pack
+  // Of packed experts in memory at once (engine/expert_cache.h). Nothing: all are.
+  std::optional<std::uint64_t> max_expert_bytes = {};
 };
+
+class ExpertCache;
 
 class Weights {
  public:
-  // Shares the file's map. kResourceExhausted: what must be copied exceeds max_bytes, with both
-  // numbers. kUnsupported: a stored type that nothing decodes.
+  // Shares the file's map. kResourceExhausted: what must be copied exceeds max_bytes, or an expert
+  // max_expert_bytes, with both numbers. kUnsupported: a stored type that nothing decodes; experts
+  // that are to be fetched and lie in the file in another order. kInvalidArgument: max_expert_bytes
+  // for a model without experts, or beside kStored.
   static Result<Weights> FromFiles(const model::ModelFiles& files, const WeightOptions& options);
   // Every parameter from a function, as F32.
   static Result<Weights> FromReader(const model::ModelSpec& spec,
@@ -95,6 +101,10 @@ class Weights {
   Linear head;  // over `tokens` when tied
   std::vector<LayerWeights> layers;
 
+  // Where a layer's experts are to be had if max_expert_bytes limits them; those in `layers` are as
+  // stored then. nullptr: in `layers`.
+  ExpertCache* expert_cache() const { return expert_cache_.get(); }
+
   // Every linear by its name without ".weight" ("layers.0.attn.q", "head").
   const std::map<std::string, Linear>& linears() const { return linears_; }
   // Memory of our own, beside the map.
@@ -106,6 +116,7 @@ class Weights {
   std::map<std::string, Linear> linears_;
   std::vector<tensor::Tensor> owned_;
   std::shared_ptr<const model::ModelFiles> files_;
+  std::shared_ptr<ExpertCache> expert_cache_;  // reads the files' map until it goes
   std::uint64_t owned_bytes_ = 0;
 };
 

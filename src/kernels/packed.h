@@ -91,6 +91,8 @@ struct PackedProduct {
   QuantisedRows quantised;
   const std::uint16_t* x_bf16 = nullptr;  // [rows, inner], an odd inner's last pair ends with 0
   std::size_t x_bf16_stride = 0;
+  // multiply_nonzero: bit i of word g is set where x[32 g + i] is not zero. [groups], one row.
+  const std::uint32_t* nonzero = nullptr;
   const float* bias = nullptr;  // [outputs], or nullptr
   float* out = nullptr;         // [rows, outputs], rows out_stride floats apart
   std::size_t out_stride = 0;
@@ -103,6 +105,9 @@ using PackedKernel = void (*)(const PackedProduct& product);
 // What an instruction set offers for one packing.
 struct PackedKernels {
   PackedKernel multiply = nullptr;
+  // The same bits for one row whose zeros are known, which it skips: weights are finite, so that
+  // they would have added 0 (an infinite one would have made the sum NaN).
+  PackedKernel multiply_nonzero = nullptr;
   // The weights of one output of a panel as floats, out[inner].
   void (*decode)(const std::byte* panel, std::size_t output, std::size_t inner,
                  float* out) = nullptr;

@@ -8,12 +8,14 @@
 
 namespace metier::specialist {
 
-Result<LoadedModel> LoadModel(const Runnable& runnable, int threads,
-                              engine::Arithmetic arithmetic) {
-  METIER_ASSIGN(auto weights, engine::NativeModel::FromFiles(runnable.files));
+Result<LoadedModel> LoadModel(const Runnable& runnable, const LoadOptions& options) {
+  METIER_ASSIGN(auto weights, engine::NativeModel::FromFiles(
+                                  runnable.files, {.max_expert_bytes = options.max_expert_bytes}));
   LoadedModel loaded;
+  loaded.experts = weights->expert_cache();
   loaded.backend = std::make_unique<engine::NativeBackend>(
-      std::move(weights), engine::NativeOptions{.threads = threads, .arithmetic = arithmetic});
+      std::move(weights),
+      engine::NativeOptions{.threads = options.threads, .arithmetic = options.arithmetic});
   if (runnable.adapter) {
     METIER_ASSIGN(loaded.adapter, loaded.backend->AddAdapter(*runnable.adapter));
   }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -15,15 +16,25 @@
 #include "model/backend.h"
 #include "specialist/runnable.h"
 
+namespace metier::engine {
+class ExpertCache;
+}
+
 namespace metier::specialist {
 
 // A Runnable's weights on the native engine, its adapter added.
 struct LoadedModel {
   std::unique_ptr<model::Backend> backend;
   model::AdapterId adapter = model::AdapterId::kNone;
+  // The backend's; nullptr: all experts are in memory, or there are none.
+  const engine::ExpertCache* experts = nullptr;
 };
-Result<LoadedModel> LoadModel(const Runnable& runnable, int threads,
-                              engine::Arithmetic arithmetic = engine::Arithmetic::kFast);
+struct LoadOptions {
+  int threads = 0;  // 0: all cores
+  engine::Arithmetic arithmetic = engine::Arithmetic::kFast;
+  std::optional<std::uint64_t> max_expert_bytes = {};  // engine::ModelOptions
+};
+Result<LoadedModel> LoadModel(const Runnable& runnable, const LoadOptions& options = {});
 
 // Callable as evaluate::ReplyFunction. Borrows both arguments.
 class ChatReply {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/progress.h"
+#include "cli/expert_cache_flag.h"
 #include "cli/model_path.h"
 #include "cli/verbs/verbs.h"
 #include "engine/machine_speed.h"
@@ -29,6 +30,7 @@ struct BenchOptions {
   std::int64_t seed = 1;
   std::int64_t threads = 0;
   std::string arithmetic = "fast";
+  ExpertCacheFlag experts;
 
   template <class Visitor>
   void Visit(Visitor&& field) {
@@ -55,6 +57,7 @@ struct BenchOptions {
     field("arithmetic", arithmetic,
           "products of quantised weights: fast rounds activations to 8 bits, exact does not")
         .OneOf({"fast", "exact"});
+    experts.Visit(field);
   }
 };
 
@@ -125,6 +128,7 @@ Json ToJson(const BenchOptions& options, const engine::ModelSpeed& speed) {
     }
     document["decode"].push_back(std::move(row));
   }
+  if (speed.experts) document["expert_cache"] = ToJson(*speed.experts);
   return document;
 }
 
@@ -157,6 +161,7 @@ std::string ToText(const BenchOptions& options, const engine::ModelSpeed& speed)
                               static_cast<double>(speed.weight_bytes) / kGiB,
                               static_cast<double>(speed.token_bytes) / kGiB));
   line("cache at most", fmt::format("{:9.3f} GiB", static_cast<double>(speed.cache_bytes) / kGiB));
+  if (speed.experts) line("experts", "    " + ToText(*speed.experts));
   line("memory at most",
        fmt::format("{:9.3f} GiB, {:.2f} of weights and cache",
                    static_cast<double>(speed.peak_bytes) / kGiB, MemoryRatio(speed)));
@@ -201,6 +206,7 @@ Result<Outcome> Bench(const BenchOptions& options, Console& console) {
                                       .adapter = place.adapter,
                                       .threads = static_cast<int>(options.threads),
                                       .arithmetic = *engine::ArithmeticFromName(options.arithmetic),
+                                      .max_expert_bytes = options.experts.Bytes(),
                                       .prompt_tokens = options.prompt_tokens,
                                       .new_tokens = options.new_tokens,
                                       .past_tokens = options.past_tokens,

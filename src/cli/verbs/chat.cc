@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cli/conversation.h"
+#include "cli/expert_cache_flag.h"
 #include "cli/interrupt.h"
 #include "cli/sampling.h"
 #include "cli/speculation.h"
@@ -29,6 +30,7 @@ struct ChatOptions {
   SpeculationFlags speculation;
   std::int64_t threads = 0;
   std::string arithmetic = "fast";
+  ExpertCacheFlag experts;
 
   template <class Visitor>
   void Visit(Visitor&& field) {
@@ -45,6 +47,7 @@ struct ChatOptions {
     field("arithmetic", arithmetic,
           "products of quantised weights: fast rounds activations to 8 bits, exact does not")
         .OneOf({"fast", "exact"});
+    experts.Visit(field);
   }
 };
 
@@ -157,7 +160,9 @@ Result<Outcome> Chat(const ChatOptions& options, Console& console) {
   const auto threads = static_cast<int>(options.threads);
   const engine::Arithmetic arithmetic = *engine::ArithmeticFromName(options.arithmetic);
   METIER_ASSIGN(const specialist::LoadedModel loaded,
-                specialist::LoadModel(runnable, threads, arithmetic));
+                specialist::LoadModel(runnable, {.threads = threads,
+                                                 .arithmetic = arithmetic,
+                                                 .max_expert_bytes = options.experts.Bytes()}));
   METIER_ASSIGN(
       OpenedProposer proposer,
       OpenedProposer::Open(options.speculation, loaded.backend->spec(), threads, arithmetic));
@@ -173,6 +178,8 @@ Result<Outcome> Chat(const ChatOptions& options, Console& console) {
   const InterruptGuard guard;
   if (console.input_is_terminal()) std::fputs("/help lists the commands\n", stderr);
   METIER_TRY(Talk(conversation, console));
+  if (loaded.experts != nullptr)
+    std::fputs(fmt::format("experts: {}\n", ToText(loaded.experts->stats())).c_str(), stderr);
   proposer.Report();
   return Outcome::kSuccess;
 }

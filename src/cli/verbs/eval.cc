@@ -118,8 +118,9 @@ Result<Outcome> Eval(const EvalOptions& options, Console& console) {
   METIER_ASSIGN(const specialist::Runnable runnable,
                 specialist::OpenRunnable({.path = options.model, .adapter = options.adapter}));
   METIER_ASSIGN(const specialist::LoadedModel loaded,
-                specialist::LoadModel(runnable, static_cast<int>(options.threads),
-                                      *engine::ArithmeticFromName(options.arithmetic)));
+                specialist::LoadModel(
+                    runnable, {.threads = static_cast<int>(options.threads),
+                               .arithmetic = *engine::ArithmeticFromName(options.arithmetic)}));
   METIER_ASSIGN(const auto model, evaluate::BackendModel::Create(*loaded.backend, loaded.adapter));
   METIER_ASSIGN(const Json figures, Measure(options, runnable, *model));
   Json document = {{"model", options.model}, {"suite", options.suite}};

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "cli/expert_cache_flag.h"
 #include "cli/interrupt.h"
 #include "cli/sampling.h"
 #include "cli/speculation.h"
@@ -33,6 +34,7 @@ struct GenerateVerbOptions {
   SpeculationFlags speculation;
   std::int64_t threads = 0;
   std::string arithmetic = "fast";
+  ExpertCacheFlag experts;
 
   template <class Visitor>
   void Visit(Visitor&& field) {
@@ -55,6 +57,7 @@ struct GenerateVerbOptions {
     field("arithmetic", arithmetic,
           "products of quantised weights: fast rounds activations to 8 bits, exact does not")
         .OneOf({"fast", "exact"});
+    experts.Visit(field);
   }
 };
 
@@ -100,7 +103,9 @@ Result<Outcome> Generate(const GenerateVerbOptions& options, Console& console) {
   const auto threads = static_cast<int>(options.threads);
   const engine::Arithmetic arithmetic = *engine::ArithmeticFromName(options.arithmetic);
   METIER_ASSIGN(const specialist::LoadedModel loaded,
-                specialist::LoadModel(runnable, threads, arithmetic));
+                specialist::LoadModel(runnable, {.threads = threads,
+                                                 .arithmetic = arithmetic,
+                                                 .max_expert_bytes = options.experts.Bytes()}));
   METIER_ASSIGN(
       OpenedProposer proposer,
       OpenedProposer::Open(options.speculation, loaded.backend->spec(), threads, arithmetic));
@@ -130,9 +135,13 @@ Result<Outcome> Generate(const GenerateVerbOptions& options, Console& console) {
                 engine::Generate(session, runnable.tokenizer, prompt, how_to));
   METIER_TRY(shown);
   if (console.json()) {
-    console.PrintJson(GenerationJson(prompt, answer));
+    Json document = GenerationJson(prompt, answer);
+    if (loaded.experts != nullptr) document["expert_cache"] = ToJson(loaded.experts->stats());
+    console.PrintJson(document);
   } else {
     console.Print("\n");
+    if (loaded.experts != nullptr)
+      std::fputs(fmt::format("experts: {}\n", ToText(loaded.experts->stats())).c_str(), stderr);
   }
   METIER_TRY(console.Flush());
   proposer.Count(answer);

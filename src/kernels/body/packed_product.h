@@ -219,7 +219,8 @@ void FinishPanel(const PackedProduct& p, std::size_t row, std::size_t rows, std:
     float* out = p.out + (row + r) * p.out_stride + output;
     for (std::size_t o = 0; o < outputs; o += V::kLanes) {
       const std::size_t n = outputs - o < V::kLanes ? outputs - o : V::kLanes;
-      V sum = V::Load(parked + o);
+      // A sum of products that underflow may be -0; + 0 makes it what it is with zeros in between.
+      V sum = V::Load(parked + o) + V::Zero();
       if (p.bias != nullptr) sum = sum + LoadUpTo<V>(p.bias + output + o, n);
       if (p.add) sum = LoadUpTo<V>(out + o, n) + sum;
       StoreUpTo(sum, out + o, n);

@@ -8,16 +8,18 @@
 
 namespace metier::kernels::body {
 
+// The weights of the lanes' outputs at byte kByte of a quad.
+template <class V, class F, int kByte>
+METIER_INLINE V WeightsOf(typename V::Ints quad, V scale, V offset) {
+  const V code = V::FromInts(quad.template ByteOfLane<kByte>());
+  if constexpr (F::Scales::kOffset) return code * scale + offset;
+  return (code - V::Set(static_cast<float>(F::Scales::kZero))) * scale;
+}
+
 // Inner index 4 kQuad + kByte of the lanes' outputs into to[stride * index].
 template <class V, class F, int kQuad, int kByte>
 void UnpackByte(typename V::Ints quad, V scale, V offset, float* to, std::size_t stride) {
-  V code = V::FromInts(quad.template ByteOfLane<kByte>());
-  if constexpr (F::Scales::kOffset) {
-    code = code * scale + offset;
-  } else {
-    code = (code - V::Set(static_cast<float>(F::Scales::kZero))) * scale;
-  }
-  code.Store(to + (4 * kQuad + kByte) * stride);
+  WeightsOf<V, F, kByte>(quad, scale, offset).Store(to + (4 * kQuad + kByte) * stride);
 }
 
 template <class V, class F, int kQuad>

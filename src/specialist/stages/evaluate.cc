@@ -48,7 +48,7 @@ constexpr char kBeginsAnew[] = "the evaluation begins anew next time";
 Result<Json> EvaluateOne(const std::string& name, const EvaluatedModel& entry,
                          const EvaluateSettings& settings, const StageContext& context) {
   METIER_ASSIGN(Runnable runnable, OpenRunnable({.path = entry.path, .adapter = entry.adapter}));
-  METIER_ASSIGN(const LoadedModel loaded, LoadModel(runnable, context.threads));
+  METIER_ASSIGN(const LoadedModel loaded, LoadModel(runnable, {.threads = context.threads}));
   METIER_ASSIGN(const auto model, evaluate::BackendModel::Create(*loaded.backend, loaded.adapter));
   Json suites = Json::object();
   for (const auto& [suite, options] : settings.tool_calls) {

@@ -295,6 +295,81 @@ TEST_P(PackedProducts, ARowGivesTheSameBitsAloneAndAmongOthers) {
   }
 }
 
+// One row, of which `percent` are +0 or -0; where the others are.
+struct RowWithZeros {
+  RowWithZeros(std::size_t inner, std::uint64_t percent, std::uint64_t seed)
+      : x(Normal(inner, seed)), marks((inner + kernels::kGroupInner - 1) / kernels::kGroupInner) {
+    Rng rng(seed + 1);
+    for (std::size_t i = 0; i < inner; ++i) {
+      if (rng.Below(100) < percent) {
+        x[i] = rng.Below(2) == 0 ? 0.0F : -0.0F;
+      } else {
+        marks[i / kernels::kGroupInner] |= 1U << (i % kernels::kGroupInner);
+      }
+    }
+  }
+  std::vector<float> x;
+  std::vector<std::uint32_t> marks;
+};
+
+TEST_P(PackedProducts, SkippingZerosChangesNoBit) {
+  for (const Type& type : Types()) {
+    for (const std::int64_t inner : InnerSizes(type.dtype)) {
+      const Weights w(type, 70, inner, 17);
+      const std::vector<float> bias = Normal(w.outputs, 18);
+      const std::vector<float> before = Normal(w.outputs, 19);
+      for (const std::uint64_t percent : {0U, 50U, 90U, 100U}) {
+        const RowWithZeros row(w.inner, percent, 20 + percent);
+        for (const bool add : {false, true}) {
+          const std::vector<float> whole =
+              Multiply(w, row.x, 1, nullptr, bias, add ? before : std::vector<float>());
+          std::vector<float> skipped = add ? before : std::vector<float>(w.outputs);
+          w.Kernels(table()).multiply_nonzero({.w = w.panels.data(),
+                                               .panel_bytes = w.panel_bytes,
+                                               .outputs = w.outputs,
+                                               .inner = w.inner,
+                                               .x = row.x.data(),
+                                               .x_stride = w.inner,
+                                               .quantised = {},
+                                               .nonzero = row.marks.data(),
+                                               .bias = bias.data(),
+                                               .out = skipped.data(),
+                                               .out_stride = w.outputs,
+                                               .rows = 1,
+                                               .add = add});
+          ASSERT_EQ(std::memcmp(whole.data(), skipped.data(), 4 * w.outputs), 0)
+              << tensor::InfoOf(type.dtype).name << " inner=" << inner << " zeros=" << percent;
+        }
+      }
+    }
+  }
+}
+
+// A product that underflows leaves -0, which the next zero would turn into +0.
+TEST_P(PackedProducts, SkippingZerosKeepsTheSignOfAZeroSum) {
+  Weights w(Types()[0], 64, 33, 21);
+  std::vector<float> x(w.inner);
+  x[3] = -1e-30F;
+  for (float* weight = reinterpret_cast<float*>(w.panels.data());
+       weight != reinterpret_cast<float*>(w.panels.data() + w.panels.size()); ++weight)
+    *weight = 1e-30F;
+  const std::vector<std::uint32_t> marks = {8U, 0U};
+  const std::vector<float> whole = Multiply(w, x, 1);
+  std::vector<float> skipped(w.outputs);
+  w.Kernels(table()).multiply_nonzero({.w = w.panels.data(),
+                                       .panel_bytes = w.panel_bytes,
+                                       .outputs = w.outputs,
+                                       .inner = w.inner,
+                                       .x = x.data(),
+                                       .x_stride = w.inner,
+                                       .quantised = {},
+                                       .nonzero = marks.data(),
+                                       .out = skipped.data(),
+                                       .out_stride = w.outputs,
+                                       .rows = 1});
+  EXPECT_EQ(std::memcmp(whole.data(), skipped.data(), 4 * w.outputs), 0);
+}
+
 TEST_P(PackedProducts, PairsAreMultipliedWithinTheErrorOfTheirSums) {
   for (const std::int64_t inner : InnerSizes(DType::kBF16)) {
     const Weights w(Types()[2], 70, inner, 14);
