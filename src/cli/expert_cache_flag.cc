@@ -6,7 +6,7 @@
 
 namespace metier::cli {
 
-std::string ToText(const engine::ExpertCacheStats& stats) {
+std::string ExpertCacheText(const engine::ExpertCacheStats& stats) {
   constexpr double kBytesOfGiB = 1024.0 * 1024.0 * 1024.0;
   const std::int64_t all = stats.hits + stats.prefetched + stats.misses;
   const auto percent = [&](std::int64_t part) {
@@ -21,7 +21,7 @@ std::string ToText(const engine::ExpertCacheStats& stats) {
       static_cast<double>(stats.max_bytes) / kBytesOfGiB);
 }
 
-Json ToJson(const engine::ExpertCacheStats& stats) {
+Json ExpertCacheJson(const engine::ExpertCacheStats& stats) {
   return {{"hits", stats.hits},
           {"prefetched", stats.prefetched},
           {"misses", stats.misses},

@@ -32,7 +32,7 @@ struct ExpertCacheFlag {
 };
 
 // "70.1 % of 1200 there, 20.0 % fetched ahead, 9.9 % fetched when needed; 0.120 of 0.125 GiB"
-std::string ToText(const engine::ExpertCacheStats& stats);
-Json ToJson(const engine::ExpertCacheStats& stats);
+std::string ExpertCacheText(const engine::ExpertCacheStats& stats);
+Json ExpertCacheJson(const engine::ExpertCacheStats& stats);
 
 }  // namespace metier::cli

@@ -128,7 +128,7 @@ Json ToJson(const BenchOptions& options, const engine::ModelSpeed& speed) {
     }
     document["decode"].push_back(std::move(row));
   }
-  if (speed.experts) document["expert_cache"] = ToJson(*speed.experts);
+  if (speed.experts) document["expert_cache"] = ExpertCacheJson(*speed.experts);
   return document;
 }
 
@@ -161,7 +161,7 @@ std::string ToText(const BenchOptions& options, const engine::ModelSpeed& speed)
                               static_cast<double>(speed.weight_bytes) / kGiB,
                               static_cast<double>(speed.token_bytes) / kGiB));
   line("cache at most", fmt::format("{:9.3f} GiB", static_cast<double>(speed.cache_bytes) / kGiB));
-  if (speed.experts) line("experts", "    " + ToText(*speed.experts));
+  if (speed.experts) line("experts", "    " + ExpertCacheText(*speed.experts));
   line("memory at most",
        fmt::format("{:9.3f} GiB, {:.2f} of weights and cache",
                    static_cast<double>(speed.peak_bytes) / kGiB, MemoryRatio(speed)));

@@ -179,7 +179,8 @@ Result<Outcome> Chat(const ChatOptions& options, Console& console) {
   if (console.input_is_terminal()) std::fputs("/help lists the commands\n", stderr);
   METIER_TRY(Talk(conversation, console));
   if (loaded.experts != nullptr)
-    std::fputs(fmt::format("experts: {}\n", ToText(loaded.experts->stats())).c_str(), stderr);
+    std::fputs(fmt::format("experts: {}\n", ExpertCacheText(loaded.experts->stats())).c_str(),
+               stderr);
   proposer.Report();
   return Outcome::kSuccess;
 }

@@ -136,12 +136,14 @@ Result<Outcome> Generate(const GenerateVerbOptions& options, Console& console) {
   METIER_TRY(shown);
   if (console.json()) {
     Json document = GenerationJson(prompt, answer);
-    if (loaded.experts != nullptr) document["expert_cache"] = ToJson(loaded.experts->stats());
+    if (loaded.experts != nullptr)
+      document["expert_cache"] = ExpertCacheJson(loaded.experts->stats());
     console.PrintJson(document);
   } else {
     console.Print("\n");
     if (loaded.experts != nullptr)
-      std::fputs(fmt::format("experts: {}\n", ToText(loaded.experts->stats())).c_str(), stderr);
+      std::fputs(fmt::format("experts: {}\n", ExpertCacheText(loaded.experts->stats())).c_str(),
+                 stderr);
   }
   METIER_TRY(console.Flush());
   proposer.Count(answer);
