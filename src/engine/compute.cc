@@ -217,7 +217,8 @@ void Compute::MultiplyPanels(const Product& product, const PackedInput& input, s
   const kernels::PackedKernels& kernels = KernelsOf(kernels_, w);
   if (InBytes(w)) return kernels.multiply_int8(call);
   if (InPairs(w)) return kernels.multiply_bf16(call);
-  if (input.rows == 1 && call.nonzero != nullptr) return kernels.multiply_nonzero(call);
+  if (input.rows == 1 && call.nonzero != nullptr && kernels.multiply_nonzero != nullptr)
+    return kernels.multiply_nonzero(call);
   kernels.multiply(call);
 }
 

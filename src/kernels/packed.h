@@ -105,8 +105,8 @@ using PackedKernel = void (*)(const PackedProduct& product);
 // What an instruction set offers for one packing.
 struct PackedKernels {
   PackedKernel multiply = nullptr;
-  // The same bits for one row whose zeros are known, which it skips: weights are finite, so that
-  // they would have added 0 (an infinite one would have made the sum NaN).
+  // nullptr for F16 and BF16. The same bits for one row whose zeros are known, which it skips, as
+  // long as weights are finite (an infinite one times 0 would have made the sum NaN).
   PackedKernel multiply_nonzero = nullptr;
   // The weights of one output of a panel as floats, out[inner].
   void (*decode)(const std::byte* panel, std::size_t output, std::size_t inner,

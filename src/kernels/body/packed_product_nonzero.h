@@ -3,18 +3,21 @@
 //
 // Each lane sums for one output, over the inner dimension from start to end, as in
 // packed_product_f32.h but without the terms that are 0: the same bits, since a sum that began with
-// +0 does not change when +0 or -0 is added.
+// +0 does not change when +0 or -0 is added. F32 gains by what it need not read, quantised types by
+// what they need not decode; F16 and BF16, of which a zero saves two lines of the cache between two
+// that are read, were not faster on every instruction set.
 #pragma once
 
 #include "kernels/body/packed_product_f32.h"
 
 namespace metier::kernels::body {
 
-// How a packing's marked inner indices join the sums of C vectors of outputs, from output o on. x
-// and `mask` belong to group g. Ahead: asks for what the mask of a later group will need.
+// How the marked inner indices of groups [g, g + groups), at most kGroups, join the sums of C
+// vectors of outputs, from output o on.
 template <class F>
 struct QuantisedMarked {
   static constexpr int kMostVectors = 4;  // beside as many scales, offsets and quads
+  static constexpr std::size_t kGroups = 1;
 
   template <class V, int kQuad, int kByte, int C>
   static METIER_INLINE void AddByte(const typename V::Ints (&quads)[C], const V (&scale)[C],
@@ -28,112 +31,97 @@ struct QuantisedMarked {
       sums[c] = MulAdd(value, WeightsOf<V, F, kByte>(quads[c], scale[c], offset[c]), sums[c]);
   }
 
-  template <class V, int kQuad, int C>
-  static METIER_INLINE void AddQuads(const StoredBlock<F>& block, std::size_t o, std::uint32_t mask,
+  // Quads [kQuad, kEnd), which share their scales.
+  template <class V, int kQuad, int kEnd, int C>
+  static METIER_INLINE void AddQuads(const StoredBlock<F>& block, std::size_t o,
+                                     const V (&scale)[C], const V (&offset)[C], std::uint32_t mask,
                                      const float* x, V (&sums)[C]) {
     if ((mask >> (4 * kQuad) & 15U) != 0) {
-      constexpr int kHalf = F::Scales::kHalves == 2 ? kQuad / 4 : 0;
       typename V::Ints quads[C];
-      V scale[C];
-      V offset[C];
       METIER_UNROLL
       for (int c = 0; c < C; ++c) {
-        const std::size_t lanes = o + static_cast<std::size_t>(c) * V::kLanes;
-        quads[c] = V::Ints::Of(block.template Quad<V, kQuad>(0, lanes));
-        scale[c] = block.template Scale<V>(0, kHalf, lanes);
-        offset[c] = block.template Offset<V>(0, kHalf, lanes);
+        quads[c] = V::Ints::Of(
+            block.template Quad<V, kQuad>(0, o + static_cast<std::size_t>(c) * V::kLanes));
       }
       AddByte<V, kQuad, 0, C>(quads, scale, offset, mask, x, sums);
       AddByte<V, kQuad, 1, C>(quads, scale, offset, mask, x, sums);
       AddByte<V, kQuad, 2, C>(quads, scale, offset, mask, x, sums);
       AddByte<V, kQuad, 3, C>(quads, scale, offset, mask, x, sums);
     }
-    if constexpr (kQuad + 1 < kQuads) AddQuads<V, kQuad + 1, C>(block, o, mask, x, sums);
+    if constexpr (kQuad + 1 < kEnd)
+      AddQuads<V, kQuad + 1, kEnd, C>(block, o, scale, offset, mask, x, sums);
+  }
+
+  template <class V, int kHalf, int C>
+  static METIER_INLINE void AddHalves(const StoredBlock<F>& block, std::size_t o,
+                                      std::uint32_t mask, const float* x, V (&sums)[C]) {
+    constexpr int kCount = kQuads / F::Scales::kHalves;
+    constexpr std::uint32_t kMarks = kCount == kQuads ? ~0U : 0xffffU << (16 * kHalf);
+    if ((mask & kMarks) != 0) {
+      V scale[C];
+      V offset[C];
+      METIER_UNROLL
+      for (int c = 0; c < C; ++c) {
+        const std::size_t lanes = o + static_cast<std::size_t>(c) * V::kLanes;
+        scale[c] = block.template Scale<V>(0, kHalf, lanes);
+        offset[c] = block.template Offset<V>(0, kHalf, lanes);
+      }
+      AddQuads<V, kCount * kHalf, kCount*(kHalf + 1), C>(block, o, scale, offset, mask, x, sums);
+    }
+    if constexpr (kHalf + 1 < F::Scales::kHalves)
+      AddHalves<V, kHalf + 1, C>(block, o, mask, x, sums);
   }
 
   template <class V, int C>
-  static METIER_INLINE void Add(const std::byte* panel, std::size_t g, std::size_t o,
-                                std::uint32_t mask, const float* x, V (&sums)[C]) {
-    AddQuads<V, 0, C>({F::Header(panel, g), F::Record(panel, g)}, o, mask, x, sums);
+  static METIER_INLINE void Add(const std::byte* panel, std::size_t g, std::size_t /*groups*/,
+                                std::size_t o, const PackedProduct& p, V (&sums)[C]) {
+    AddHalves<V, 0, C>({F::Header(panel, g), F::Record(panel, g)}, o, p.nonzero[g],
+                       p.x + g * kGroupInner, sums);
   }
-  static void Ahead(const std::byte*, std::size_t, std::uint32_t) {}
 };
 
-// kBytes of the marked rows, which lie kStride apart.
-template <std::size_t kStride, std::size_t kBytes>
-METIER_INLINE void PrefetchMarked(const std::byte* rows, std::uint32_t mask) {
-  constexpr std::size_t kLine = 64;
-  for (; mask != 0; mask &= mask - 1) {
-    const std::byte* row = rows + static_cast<std::size_t>(__builtin_ctz(mask)) * kStride;
-    for (std::size_t at = 0; at < kBytes; at += kLine) __builtin_prefetch(row + at);
-  }
-}
+// A stretch of marked indices as a list: a loop without an end for each group, in which what comes
+// later is known and asked for.
+struct MarkedList {
+  static constexpr std::size_t kGroups = 16;
+  static constexpr std::size_t kAhead = 32;  // rows of 256 bytes
+  std::uint16_t index[kGroups * kGroupInner + kAhead];
+  std::size_t count = 0;
 
-// Load<V>(panel, index, o): the weights of inner index `index` of the panel.
-template <class Load, std::size_t kBytes>
-struct PlainMarked {
+  // Of groups [0, groups); the end is repeated, so that what is asked for exists.
+  METIER_INLINE MarkedList(const std::uint32_t* masks, std::size_t groups) {
+    for (std::size_t g = 0; g < groups; ++g) {
+      for (std::uint32_t mask = masks[g]; mask != 0; mask &= mask - 1)
+        index[count++] = static_cast<std::uint16_t>(g * kGroupInner +
+                                                    static_cast<std::size_t>(__builtin_ctz(mask)));
+    }
+    const std::uint16_t last = count == 0 ? std::uint16_t{0} : index[count - 1];
+    for (std::size_t i = 0; i < kAhead; ++i) index[count + i] = last;
+  }
+};
+
+struct F32Marked {
   static constexpr int kMostVectors = 8;
+  static constexpr std::size_t kGroups = MarkedList::kGroups;
 
   template <class V, int C>
-  static METIER_INLINE void Add(const std::byte* panel, std::size_t g, std::size_t o,
-                                std::uint32_t mask, const float* x, V (&sums)[C]) {
-    for (; mask != 0; mask &= mask - 1) {
-      const auto i = static_cast<std::size_t>(__builtin_ctz(mask));
+  static METIER_INLINE void Add(const std::byte* panel, std::size_t g, std::size_t groups,
+                                std::size_t o, const PackedProduct& p, V (&sums)[C]) {
+    const MarkedList marked(p.nonzero + g, groups);
+    const float* rows = reinterpret_cast<const float*>(panel) + g * kGroupInner * kPanelOutputs;
+    const float* x = p.x + g * kGroupInner;
+    constexpr std::size_t kLineFloats = 16;
+    for (std::size_t j = 0; j < marked.count; ++j) {
+      const float* later = rows + marked.index[j + MarkedList::kAhead] * kPanelOutputs;
+      METIER_UNROLL
+      for (std::size_t at = 0; at < C * V::kLanes; at += kLineFloats)
+        __builtin_prefetch(later + o + at);
+      const std::size_t i = marked.index[j];
       const V value = V::Set(x[i]);
-      const std::byte* row = panel + (g * kGroupInner + i) * kBytes;
+      const float* row = rows + i * kPanelOutputs + o;
       METIER_UNROLL
-      for (int c = 0; c < C; ++c) {
-        const V weights = Load::template Of<V>(row, o + static_cast<std::size_t>(c) * V::kLanes);
-        sums[c] = MulAdd(value, weights, sums[c]);
-      }
+      for (int c = 0; c < C; ++c) sums[c] = MulAdd(value, V::Load(row + c * V::kLanes), sums[c]);
     }
-  }
-  static void Ahead(const std::byte* panel, std::size_t g, std::uint32_t mask) {
-    PrefetchMarked<kBytes, kBytes>(panel + g * kGroupInner * kBytes, mask);
-  }
-};
-
-struct LoadF32Row {
-  template <class V>
-  static V Of(const std::byte* row, std::size_t o) {
-    return V::Load(reinterpret_cast<const float*>(row) + o);
-  }
-};
-struct LoadF16Row {
-  template <class V>
-  static V Of(const std::byte* row, std::size_t o) {
-    return V::LoadF16(reinterpret_cast<const std::uint16_t*>(row) + o);
-  }
-};
-using F32Marked = PlainMarked<LoadF32Row, 4 * kPanelOutputs>;
-using F16Marked = PlainMarked<LoadF16Row, 2 * kPanelOutputs>;
-
-// Two inner indices share 32 bits: both are added where one is marked.
-struct Bf16Marked {
-  static constexpr int kMostVectors = 8;
-
-  // Bit 2 j: index 2 j or 2 j + 1 is marked.
-  static std::uint32_t Pairs(std::uint32_t mask) { return (mask | mask >> 1) & 0x55555555U; }
-
-  template <class V, int C>
-  static METIER_INLINE void Add(const std::byte* panel, std::size_t g, std::size_t o,
-                                std::uint32_t mask, const float* x, V (&sums)[C]) {
-    const std::byte* rows = panel + g * (kGroupInner / 2) * kCodeRow + 4 * o;
-    for (std::uint32_t pairs = Pairs(mask); pairs != 0; pairs &= pairs - 1) {
-      const auto i = static_cast<std::size_t>(__builtin_ctz(pairs));
-      const V low = V::Set(x[i]);
-      // Behind an odd row's end there is no x; its weight is 0 in the panel.
-      const V high = V::Set((mask >> (i + 1) & 1U) != 0 ? x[i + 1] : 0.0F);
-      METIER_UNROLL
-      for (int c = 0; c < C; ++c) {
-        const auto pair = V::Ints::Of(
-            V::Bytes::Load(rows + i / 2 * kCodeRow + static_cast<std::size_t>(c) * 4 * V::kLanes));
-        sums[c] = MulAdd(high, V::HighBf16(pair), MulAdd(low, V::LowBf16(pair), sums[c]));
-      }
-    }
-  }
-  static void Ahead(const std::byte* panel, std::size_t g, std::uint32_t mask) {
-    PrefetchMarked<kCodeRow / 2, kCodeRow>(panel + g * (kGroupInner / 2) * kCodeRow, Pairs(mask));
   }
 };
 
@@ -149,9 +137,9 @@ void MultiplyNonzero(const PackedProduct& p) {
       V sums[C];
       METIER_UNROLL
       for (int c = 0; c < C; ++c) sums[c] = V::Zero();
-      for (std::size_t g = 0; g < groups; ++g) {
-        if (o == 0 && g + 1 < groups) Marked::Ahead(panel, g + 1, p.nonzero[g + 1]);
-        Marked::template Add<V, C>(panel, g, o, p.nonzero[g], p.x + g * kGroupInner, sums);
+      for (std::size_t g = 0; g < groups; g += Marked::kGroups) {
+        const std::size_t count = groups - g < Marked::kGroups ? groups - g : Marked::kGroups;
+        Marked::template Add<V, C>(panel, g, count, o, p, sums);
       }
       METIER_UNROLL
       for (int c = 0; c < C; ++c) sums[c].Store(parked + o + c * V::kLanes);

@@ -15,52 +15,56 @@
 
 namespace metier::kernels::body {
 
-template <class V, class Floats, class Marked>
+template <class V, class Floats>
 constexpr PackedKernels PlainKernels() {
-  return {.multiply = &MultiplyFloats<V, Floats>,
-          .multiply_nonzero = &MultiplyNonzero<V, Marked>,
-          .decode = &DecodeOutput<V, Floats>};
+  return {.multiply = &MultiplyFloats<V, Floats>, .decode = &DecodeOutput<V, Floats>};
+}
+
+template <class V>
+constexpr PackedKernels F32Kernels() {
+  PackedKernels kernels = PlainKernels<V, F32Floats>();
+  kernels.multiply_nonzero = &MultiplyNonzero<V, F32Marked>;
+  return kernels;
 }
 
 template <class V, class F>
 constexpr PackedKernels QuantisedKernels() {
-  PackedKernels kernels = PlainKernels<V, QuantisedFloats<F>, QuantisedMarked<F>>();
+  PackedKernels kernels = PlainKernels<V, QuantisedFloats<F>>();
+  kernels.multiply_nonzero = &MultiplyNonzero<V, QuantisedMarked<F>>;
   kernels.multiply_int8 = &MultiplyInt8<V, F>;
   return kernels;
 }
 
 template <class V>
 constexpr KernelTable TableOf(const char* name) {
-  return {
-      .name = name,
-      .dot = &Dot<V>,
-      .multiply_f32 = &Multiply<V, F32Weights>,
-      .multiply_bf16 = &Multiply<V, Bf16Weights>,
-      .multiply_f16 = &Multiply<V, F16Weights>,
-      .round_bf16 = &RoundBf16<V>,
-      .packed = {PlainKernels<V, F32Floats, F32Marked>(), PlainKernels<V, F16Floats, F16Marked>(),
-                 PlainKernels<V, Bf16Floats, Bf16Marked>(), QuantisedKernels<V, Q4_0Format>(),
-                 QuantisedKernels<V, Q4_1Format>(), QuantisedKernels<V, Q5_0Format>(),
-                 QuantisedKernels<V, Q5_1Format>(), QuantisedKernels<V, Q8_0Format>(),
-                 QuantisedKernels<V, Q2_KFormat>(), QuantisedKernels<V, Q3_KFormat>(),
-                 QuantisedKernels<V, Q4_KFormat>(), QuantisedKernels<V, Q5_KFormat>(),
-                 QuantisedKernels<V, Q6_KFormat>(), QuantisedKernels<V, IQ4_NLFormat>(),
-                 QuantisedKernels<V, IQ4_XSFormat>()},
-      .quantise_row = &QuantiseRow<V>,
-      .attention = &Attend<V>,
-      .rms_norm = &RmsNorm<V>,
-      .layer_norm = &LayerNorm<V>,
-      .rope = &Rope<V>,
-      .softmax = &Softmax<V>,
-      .silu = &Activate<V, Silu>,
-      .gelu_erf = &Activate<V, GeluErf>,
-      .gelu_tanh = &Activate<V, GeluTanh>,
-      .relu = &Activate<V, Relu>,
-      .add_scaled = &AddScaled<V>,
-      .argmax = &Argmax<V>,
-      .probe_f32 = &ProbeF32<V>,
-      .probe_int8 = &ProbeInt8<V>,
-      .probe_read = &ProbeRead<V>};
+  return {.name = name,
+          .dot = &Dot<V>,
+          .multiply_f32 = &Multiply<V, F32Weights>,
+          .multiply_bf16 = &Multiply<V, Bf16Weights>,
+          .multiply_f16 = &Multiply<V, F16Weights>,
+          .round_bf16 = &RoundBf16<V>,
+          .packed = {F32Kernels<V>(), PlainKernels<V, F16Floats>(), PlainKernels<V, Bf16Floats>(),
+                     QuantisedKernels<V, Q4_0Format>(), QuantisedKernels<V, Q4_1Format>(),
+                     QuantisedKernels<V, Q5_0Format>(), QuantisedKernels<V, Q5_1Format>(),
+                     QuantisedKernels<V, Q8_0Format>(), QuantisedKernels<V, Q2_KFormat>(),
+                     QuantisedKernels<V, Q3_KFormat>(), QuantisedKernels<V, Q4_KFormat>(),
+                     QuantisedKernels<V, Q5_KFormat>(), QuantisedKernels<V, Q6_KFormat>(),
+                     QuantisedKernels<V, IQ4_NLFormat>(), QuantisedKernels<V, IQ4_XSFormat>()},
+          .quantise_row = &QuantiseRow<V>,
+          .attention = &Attend<V>,
+          .rms_norm = &RmsNorm<V>,
+          .layer_norm = &LayerNorm<V>,
+          .rope = &Rope<V>,
+          .softmax = &Softmax<V>,
+          .silu = &Activate<V, Silu>,
+          .gelu_erf = &Activate<V, GeluErf>,
+          .gelu_tanh = &Activate<V, GeluTanh>,
+          .relu = &Activate<V, Relu>,
+          .add_scaled = &AddScaled<V>,
+          .argmax = &Argmax<V>,
+          .probe_f32 = &ProbeF32<V>,
+          .probe_int8 = &ProbeInt8<V>,
+          .probe_read = &ProbeRead<V>};
 }
 
 }  // namespace metier::kernels::body
