@@ -17,8 +17,8 @@ using tensor::Tensor;
 
 namespace {
 
-// Passes after which a use counts half.
-constexpr double kHalfLife = 16;
+// Passes after which a use counts half (docs/adr/0018 has others' hit rates).
+constexpr double kHalfLife = 2;
 
 constexpr std::array<Linear FeedForward::*, 3> kLinearsOfExpert = {
     &FeedForward::gate, &FeedForward::up, &FeedForward::down};
