@@ -51,6 +51,8 @@ constexpr KernelTable TableOf(const char* name) {
                      QuantisedKernels<V, Q5_KFormat>(), QuantisedKernels<V, Q6_KFormat>(),
                      QuantisedKernels<V, IQ4_NLFormat>(), QuantisedKernels<V, IQ4_XSFormat>()},
           .quantise_row = &QuantiseRow<V>,
+          .low_rank_f32 = LowRankKernelsOf<V, F32Weights>(),
+          .low_rank_bf16 = LowRankKernelsOf<V, Bf16Weights>(),
           .attention = &Attend<V>,
           .rms_norm = &RmsNorm<V>,
           .layer_norm = &LayerNorm<V>,
