@@ -125,9 +125,10 @@ TEST_F(ExpertCacheTest, OftenUsedExpertsStay) {
 
 TEST_F(ExpertCacheTest, UsesOfLongAgoCountLess) {
   Make(1, 3, 2);
-  for (int i = 0; i < 3; ++i) Use(0, {0});
-  for (int i = 0; i < 60; ++i) Use(0, {1});
-  Use(0, {2});  // three uses 60 passes ago are less than those of 1
+  for (int i = 0; i < 9; ++i) Use(0, {0});
+  for (int i = 0; i < 60; ++i) cache_->Expect(0, {}, Fetch::kWhenPinned);  // passes of the layer
+  Use(0, {1});
+  Use(0, {2});  // nine uses 60 passes ago are less than one just now
   EXPECT_TRUE(IsThere(0, 1));
   EXPECT_TRUE(IsThere(0, 2));
   EXPECT_FALSE(IsThere(0, 0));

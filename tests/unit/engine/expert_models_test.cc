@@ -194,7 +194,7 @@ std::atomic<std::uint64_t> needed_bytes{0};
 std::atomic<bool> came_in_time{true};
 
 void WaitThenAttend(const kernels::Attention& attention) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   while (watched.load()->stats().resident_bytes < needed_bytes.load()) {
     if (std::chrono::steady_clock::now() > end) {
       came_in_time = false;
