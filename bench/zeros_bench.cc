@@ -4,9 +4,9 @@
 //   cmake --preset release -DMETIER_BENCH=ON && cmake --build --preset release --target bench_zeros
 //   build/release/bin/bench_zeros
 //
-// All cores share the panels of an expert of SmallThinker 21B, [2560, 768], and walk through as many
-// experts as no cache holds. The fastest of many rounds in which both take turns; `ratio`: time of the whole product
-// over that of the other.
+// All cores share the panels of an expert of SmallThinker 21B, [2560, 768], and walk through as
+// many experts as no cache holds. The fastest of many rounds in which both take turns; `ratio`:
+// time of the whole product over that of the other.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>

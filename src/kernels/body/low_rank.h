@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/body/lanes.h"
-#include "kernels/low_rank.h"
+#include "kernels/kernel_table.h"
 
 namespace metier::kernels::body {
 
