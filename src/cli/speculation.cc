@@ -11,8 +11,8 @@
 namespace metier::cli {
 
 Result<OpenedProposer> OpenedProposer::Open(const SpeculationFlags& flags,
-                                            const model::ModelSpec& spec, int threads,
-                                            engine::Arithmetic arithmetic) {
+                                            const model::ModelSpec& spec,
+                                            const specialist::LoadOptions& load) {
   OpenedProposer opened;
   opened.most_ = flags.max_proposals;
   if (flags.lookup && !flags.draft.empty())
@@ -20,7 +20,7 @@ Result<OpenedProposer> OpenedProposer::Open(const SpeculationFlags& flags,
   if (flags.lookup) opened.proposer_ = std::make_unique<engine::PromptLookup>();
   if (flags.draft.empty()) return opened;
   METIER_ASSIGN(const ModelPath place, ResolveModelPath(flags.draft, ""));
-  METIER_ASSIGN(opened.draft_, LoadModel(place.base, place.adapter, threads, arithmetic));
+  METIER_ASSIGN(opened.draft_, LoadModel(place.base, place.adapter, load.threads, load.arithmetic));
   auto proposer =
       engine::DraftModel::Create(*opened.draft_.backend, spec.vocab, {}, opened.draft_.adapter);
   if (!proposer.ok()) return std::move(proposer).error().With("--draft '" + flags.draft + "'");

@@ -8,7 +8,6 @@
 
 #include "base/result.h"
 #include "engine/answer.h"
-#include "engine/compute.h"
 #include "engine/proposer.h"
 #include "model/model_spec.h"
 #include "specialist/chat_reply.h"
@@ -41,7 +40,7 @@ class OpenedProposer {
   // For a model of this spec. Nothing proposes where no flag asks for it. kInvalidArgument: both
   // --draft and --lookup, a vocabulary of another size (with both). Otherwise as opening a model.
   static Result<OpenedProposer> Open(const SpeculationFlags& flags, const model::ModelSpec& spec,
-                                     int threads, engine::Arithmetic arithmetic);
+                                     const specialist::LoadOptions& load);
 
   // The options borrow the proposer.
   void AddTo(engine::GenerateOptions& options) const;

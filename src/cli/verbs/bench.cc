@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/progress.h"
-#include "cli/expert_cache_flag.h"
+#include "cli/engine_flags.h"
 #include "cli/model_path.h"
 #include "cli/verbs/verbs.h"
 #include "engine/machine_speed.h"
@@ -28,9 +28,7 @@ struct BenchOptions {
   std::int64_t rank = 16;
   std::int64_t repeats = 5;
   std::int64_t seed = 1;
-  std::int64_t threads = 0;
-  std::string arithmetic = "fast";
-  ExpertCacheFlag experts;
+  EngineFlags engine;
 
   template <class Visitor>
   void Visit(Visitor&& field) {
@@ -53,11 +51,7 @@ struct BenchOptions {
         .AtLeast(1)
         .AtMost(1000);
     field("seed", seed, "of the random tokens and adapters").AtLeast(0);
-    field("threads", threads, "CPU threads; 0: all cores").AtLeast(0).AtMost(1024);
-    field("arithmetic", arithmetic,
-          "products of quantised weights: fast rounds activations to 8 bits, exact does not")
-        .OneOf({"fast", "exact"});
-    experts.Visit(field);
+    engine.Visit(field);
   }
 };
 
@@ -170,7 +164,7 @@ std::string ToText(const BenchOptions& options, const engine::ModelSpeed& speed)
 
 void PrintMachine(const BenchOptions& options, Console& console) {
   const engine::MachineSpeed speed =
-      engine::MeasureMachine({.threads = static_cast<int>(options.threads)});
+      engine::MeasureMachine({.threads = options.engine.Resolve().threads});
   if (console.json()) {
     console.PrintJson({{"isa", speed.isa},
                        {"threads", speed.threads},
@@ -200,13 +194,14 @@ Result<Outcome> Bench(const BenchOptions& options, Console& console) {
   }
   METIER_ASSIGN(const std::vector<std::int64_t> streams, ParseStreams(options.streams));
   METIER_ASSIGN(const ModelPath place, ResolveModelPath(options.model, options.adapter));
+  const specialist::LoadOptions load = options.engine.Resolve();
   std::optional<Progress> progress;
   METIER_ASSIGN(const engine::ModelSpeed speed,
                 engine::MeasureModel({.model = place.base,
                                       .adapter = place.adapter,
-                                      .threads = static_cast<int>(options.threads),
-                                      .arithmetic = *engine::ArithmeticFromName(options.arithmetic),
-                                      .max_expert_bytes = options.experts.Bytes(),
+                                      .threads = load.threads,
+                                      .arithmetic = load.arithmetic,
+                                      .max_expert_bytes = load.max_expert_bytes,
                                       .prompt_tokens = options.prompt_tokens,
                                       .new_tokens = options.new_tokens,
                                       .past_tokens = options.past_tokens,

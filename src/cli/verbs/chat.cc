@@ -7,7 +7,7 @@
 #include <string>
 
 #include "cli/conversation.h"
-#include "cli/expert_cache_flag.h"
+#include "cli/engine_flags.h"
 #include "cli/interrupt.h"
 #include "cli/sampling.h"
 #include "cli/speculation.h"
@@ -28,9 +28,7 @@ struct ChatOptions {
   std::string tool_program;
   SamplingFlags sampling;
   SpeculationFlags speculation;
-  std::int64_t threads = 0;
-  std::string arithmetic = "fast";
-  ExpertCacheFlag experts;
+  EngineFlags engine;
 
   template <class Visitor>
   void Visit(Visitor&& field) {
@@ -43,11 +41,7 @@ struct ChatOptions {
           "result one line out; it runs with your rights");
     sampling.Visit(field);
     speculation.Visit(field);
-    field("threads", threads, "CPU threads; 0: all cores").AtLeast(0).AtMost(1024);
-    field("arithmetic", arithmetic,
-          "products of quantised weights: fast rounds activations to 8 bits, exact does not")
-        .OneOf({"fast", "exact"});
-    experts.Visit(field);
+    engine.Visit(field);
   }
 };
 
@@ -157,15 +151,10 @@ Result<Outcome> Chat(const ChatOptions& options, Console& console) {
                              "`metier generate` continues a text",
                              options.model));
   }
-  const auto threads = static_cast<int>(options.threads);
-  const engine::Arithmetic arithmetic = *engine::ArithmeticFromName(options.arithmetic);
-  METIER_ASSIGN(const specialist::LoadedModel loaded,
-                specialist::LoadModel(runnable, {.threads = threads,
-                                                 .arithmetic = arithmetic,
-                                                 .max_expert_bytes = options.experts.Bytes()}));
-  METIER_ASSIGN(
-      OpenedProposer proposer,
-      OpenedProposer::Open(options.speculation, loaded.backend->spec(), threads, arithmetic));
+  const specialist::LoadOptions load = options.engine.Resolve();
+  METIER_ASSIGN(const specialist::LoadedModel loaded, specialist::LoadModel(runnable, load));
+  METIER_ASSIGN(OpenedProposer proposer,
+                OpenedProposer::Open(options.speculation, loaded.backend->spec(), load));
   METIER_ASSIGN(engine::Session session, engine::Session::Open(*loaded.backend, loaded.adapter));
   StreamedModel model(runnable, std::move(session), options.sampling.Resolve(runnable.generation),
                       proposer, console);
@@ -178,9 +167,7 @@ Result<Outcome> Chat(const ChatOptions& options, Console& console) {
   const InterruptGuard guard;
   if (console.input_is_terminal()) std::fputs("/help lists the commands\n", stderr);
   METIER_TRY(Talk(conversation, console));
-  if (loaded.experts != nullptr)
-    std::fputs(fmt::format("experts: {}\n", ExpertCacheText(loaded.experts->stats())).c_str(),
-               stderr);
+  ReportExpertCache(loaded.experts);
   proposer.Report();
   return Outcome::kSuccess;
 }

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/engine_flags.h"
 #include "cli/verbs/verbs.h"
 #include "evaluate/backend_model.h"
 #include "evaluate/perplexity.h"
@@ -46,8 +47,7 @@ struct EvalOptions {
   std::string suite;
   std::string file;
   std::string adapter;
-  std::int64_t threads = 0;
-  std::string arithmetic = "fast";
+  EngineFlags engine;
   evaluate::PerplexityOptions perplexity;  // without their files
   evaluate::ToolCallOptions tool_calls;
 
@@ -60,10 +60,7 @@ struct EvalOptions {
           "tool_calls: dialogues, JSONL with \"messages\" and \"tools\"")
         .Required();
     field("adapter", adapter, "PEFT adapter directory to put on top");
-    field("threads", threads, "CPU threads; 0: all cores").AtLeast(0).AtMost(1024);
-    field("arithmetic", arithmetic,
-          "products of quantised weights: fast rounds activations to 8 bits, exact does not")
-        .OneOf({"fast", "exact"});
+    engine.Visit(field);
     OfSuite of_perplexity(kPerplexity, field);
     perplexity.Visit(of_perplexity);
     OfSuite of_tool_calls(kToolCalls, field);
@@ -118,9 +115,7 @@ Result<Outcome> Eval(const EvalOptions& options, Console& console) {
   METIER_ASSIGN(const specialist::Runnable runnable,
                 specialist::OpenRunnable({.path = options.model, .adapter = options.adapter}));
   METIER_ASSIGN(const specialist::LoadedModel loaded,
-                specialist::LoadModel(
-                    runnable, {.threads = static_cast<int>(options.threads),
-                               .arithmetic = *engine::ArithmeticFromName(options.arithmetic)}));
+                specialist::LoadModel(runnable, options.engine.Resolve()));
   METIER_ASSIGN(const auto model, evaluate::BackendModel::Create(*loaded.backend, loaded.adapter));
   METIER_ASSIGN(const Json figures, Measure(options, runnable, *model));
   Json document = {{"model", options.model}, {"suite", options.suite}};
@@ -128,6 +123,7 @@ Result<Outcome> Eval(const EvalOptions& options, Console& console) {
     if (console.json() || value.is_primitive()) document[key] = value;
   }
   console.PrintFacts(document);
+  ReportExpertCache(loaded.experts);
   return Outcome::kSuccess;
 }
 

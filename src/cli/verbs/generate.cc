@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/file.h"
-#include "cli/expert_cache_flag.h"
+#include "cli/engine_flags.h"
 #include "cli/interrupt.h"
 #include "cli/sampling.h"
 #include "cli/speculation.h"
@@ -32,9 +32,7 @@ struct GenerateVerbOptions {
   std::int64_t logprobs = -1;
   SamplingFlags sampling;
   SpeculationFlags speculation;
-  std::int64_t threads = 0;
-  std::string arithmetic = "fast";
-  ExpertCacheFlag experts;
+  EngineFlags engine;
 
   template <class Visitor>
   void Visit(Visitor&& field) {
@@ -53,11 +51,7 @@ struct GenerateVerbOptions {
         .AtMost(100);
     sampling.Visit(field);
     speculation.Visit(field);
-    field("threads", threads, "CPU threads; 0: all cores").AtLeast(0).AtMost(1024);
-    field("arithmetic", arithmetic,
-          "products of quantised weights: fast rounds activations to 8 bits, exact does not")
-        .OneOf({"fast", "exact"});
-    experts.Visit(field);
+    engine.Visit(field);
   }
 };
 
@@ -100,15 +94,10 @@ Result<Outcome> Generate(const GenerateVerbOptions& options, Console& console) {
   METIER_ASSIGN(const std::string input, ReadPrompt(options, console));
   METIER_ASSIGN(const specialist::Runnable runnable,
                 specialist::OpenRunnable({.path = options.model, .adapter = options.adapter}));
-  const auto threads = static_cast<int>(options.threads);
-  const engine::Arithmetic arithmetic = *engine::ArithmeticFromName(options.arithmetic);
-  METIER_ASSIGN(const specialist::LoadedModel loaded,
-                specialist::LoadModel(runnable, {.threads = threads,
-                                                 .arithmetic = arithmetic,
-                                                 .max_expert_bytes = options.experts.Bytes()}));
-  METIER_ASSIGN(
-      OpenedProposer proposer,
-      OpenedProposer::Open(options.speculation, loaded.backend->spec(), threads, arithmetic));
+  const specialist::LoadOptions load = options.engine.Resolve();
+  METIER_ASSIGN(const specialist::LoadedModel loaded, specialist::LoadModel(runnable, load));
+  METIER_ASSIGN(OpenedProposer proposer,
+                OpenedProposer::Open(options.speculation, loaded.backend->spec(), load));
   const text::EncodeOptions how = {
       .add_special = text::AddSpecial::kYes,
       .parse_special = options.parse_special ? text::ParseSpecial::kYes : text::ParseSpecial::kNo};
@@ -141,9 +130,7 @@ Result<Outcome> Generate(const GenerateVerbOptions& options, Console& console) {
     console.PrintJson(document);
   } else {
     console.Print("\n");
-    if (loaded.experts != nullptr)
-      std::fputs(fmt::format("experts: {}\n", ExpertCacheText(loaded.experts->stats())).c_str(),
-                 stderr);
+    ReportExpertCache(loaded.experts);
   }
   METIER_TRY(console.Flush());
   proposer.Count(answer);

@@ -1,8 +1,9 @@
-#include "cli/expert_cache_flag.h"
+#include "cli/engine_flags.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 
 namespace metier::cli {
 
@@ -13,9 +14,8 @@ std::string ExpertCacheText(const engine::ExpertCacheStats& stats) {
     return 100 * static_cast<double>(part) / static_cast<double>(std::max<std::int64_t>(all, 1));
   };
   return fmt::format(
-      "{:.1f} % of {} there, {:.1f} % fetched ahead, {:.1f} % fetched when needed; {:.3f} of "
-      "{:.3f} "
-      "GiB",
+      "{:.1f} % of {} there, {:.1f} % fetched ahead, {:.1f} % fetched when needed; "
+      "{:.3f} of {:.3f} GiB",
       percent(stats.hits), all, percent(stats.prefetched), percent(stats.misses),
       static_cast<double>(stats.peak_bytes) / kBytesOfGiB,
       static_cast<double>(stats.max_bytes) / kBytesOfGiB);
@@ -29,6 +29,11 @@ Json ExpertCacheJson(const engine::ExpertCacheStats& stats) {
           {"max_bytes", stats.max_bytes},
           {"resident_bytes", stats.resident_bytes},
           {"peak_bytes", stats.peak_bytes}};
+}
+
+void ReportExpertCache(const engine::ExpertCache* cache) {
+  if (cache == nullptr) return;
+  std::fputs(fmt::format("experts: {}\n", ExpertCacheText(cache->stats())).c_str(), stderr);
 }
 
 }  // namespace metier::cli
