@@ -30,7 +30,8 @@ inline constexpr std::size_t kManyRows = 16;
 enum class Arithmetic {
   kExact,  // with floats: what the stored weights are worth, to float's rounding
   kFast,  // with activations of 8 bits, one scale for each 128 (kernels/packed.h); bfloat16 weights
-          // with activations rounded alike, where the machine multiplies pairs of them
+          // with activations rounded alike, where the machine multiplies pairs of them; adapters
+          // with factors rounded to bfloat16
 };
 
 // "exact", "fast"; nothing for any other name.

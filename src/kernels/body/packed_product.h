@@ -178,16 +178,20 @@ void BlockTiles(const Block& block, std::size_t groups, const BlockRows& rows, b
   }
 }
 
-// All rows of a block: full tiles, then the rest with smaller ones. ahead: `bytes` that are read
-// soon.
+// Lines to fetch with each group, for a block's `bytes` to be there after its first tiles.
+template <class V>
+std::size_t LinesOfGroup(std::size_t rows, std::size_t bytes) {
+  constexpr std::size_t kMostTiles = 4;  // that share the fetch: a line's worth each at least
+  const std::size_t tiles = (rows + V::kTilePackedRows - 1) / V::kTilePackedRows;
+  const std::size_t shares = (tiles < kMostTiles ? tiles : kMostTiles) * kBlockGroups *
+                             (kPanelOutputs / kTileOutputsOf<V>);
+  return (bytes / Fetch::kLine + shares - 1) / shares;
+}
+
+// All rows of a block: full tiles, then the rest with smaller ones. What is fetched ends at `end`.
 template <class V, class Block>
 void BlockAllRows(const Block& block, std::size_t groups, BlockRows rows, std::size_t count,
-                  bool first, const std::byte* ahead, std::size_t bytes, float* parked) {
-  constexpr std::size_t kMostTiles = 4;  // that share the fetch: a line's worth each at least
-  const std::size_t tiles = (count + V::kTilePackedRows - 1) / V::kTilePackedRows;
-  const std::size_t shares =
-      (tiles < kMostTiles ? tiles : kMostTiles) * groups * (kPanelOutputs / kTileOutputsOf<V>);
-  Fetch fetch{ahead, (bytes / Fetch::kLine + shares - 1) / shares};
+                  bool first, Fetch fetch, const std::byte* end, float* parked) {
   const auto skip = [&](std::size_t done) {
     count -= done;
     rows.q += done * kBlockInner;
@@ -199,7 +203,7 @@ void BlockAllRows(const Block& block, std::size_t groups, BlockRows rows, std::s
     while (count >= rows_of_tile) {
       compute(block, groups, rows, first, fetch, parked);
       fetch = fetch.After(groups * (kPanelOutputs / kTileOutputsOf<V>));
-      if (fetch.at >= ahead + bytes) fetch.lines = 0;
+      if (fetch.at >= end) fetch.lines = 0;
       skip(rows_of_tile);
     }
   };
@@ -231,9 +235,11 @@ void FinishPanel(const PackedProduct& p, std::size_t row, std::size_t rows, std:
 template <class V, class F>
 void MultiplyInt8(const PackedProduct& p) {
   alignas(64) float parked[kPackedRows * kPanelOutputs];
+  constexpr std::size_t kBytes = kBlockGroups * F::kRecord;
   const std::size_t groups = (p.inner + kGroupInner - 1) / kGroupInner;
   for (std::size_t row = 0; row < p.rows; row += kPackedRows) {
     const std::size_t rows = p.rows - row < kPackedRows ? p.rows - row : kPackedRows;
+    const std::size_t lines = LinesOfGroup<V>(rows, kBytes);
     for (std::size_t output = 0; output < p.outputs; output += kPanelOutputs) {
       const std::byte* panel = p.w + output / kPanelOutputs * p.panel_bytes;
       for (std::size_t g = 0; g < groups; g += kBlockGroups) {
@@ -242,8 +248,8 @@ void MultiplyInt8(const PackedProduct& p) {
         const std::size_t at = g / kBlockGroups * p.quantised.rows + row;
         const BlockRows x{p.quantised.q + at * kBlockInner, p.quantised.sums + at * kBlockSums,
                           p.quantised.scale + at};
-        constexpr std::size_t kBytes = kBlockGroups * F::kRecord;
-        BlockAllRows<V>(stored, count, x, rows, g == 0, stored.record + 2 * kBytes, kBytes, parked);
+        const Fetch next{stored.record + 2 * kBytes, lines};
+        BlockAllRows<V>(stored, count, x, rows, g == 0, next, next.at + kBytes, parked);
       }
       FinishPanel<V>(p, row, rows, output, parked);
     }
