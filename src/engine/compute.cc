@@ -102,22 +102,9 @@ void Compute::Multiply(std::span<const Product> products, const float* x, std::s
       MultiplyPacked({&product, 1}, x, rows);
     } else {
       MultiplyStored(product, x, rows);
+      AddChanges(product, x, rows);
     }
   }
-}
-
-kernels::QuantisedRows Compute::Quantise(const float* x, std::size_t rows, std::size_t inner) {
-  const std::size_t blocks = (inner + kernels::kBlockInner - 1) / kernels::kBlockInner;
-  quantised_.resize(blocks * rows * kernels::kBlockInner);
-  scales_.resize(blocks * rows);
-  sums_.resize(blocks * rows * kernels::kBlockSums);
-  For(rows, 8 * inner, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t r = begin; r < end; ++r) {
-      kernels_.quantise_row(x + r * inner, inner, r, rows, quantised_.data(), scales_.data(),
-                            sums_.data());
-    }
-  });
-  return {.q = quantised_.data(), .scale = scales_.data(), .sums = sums_.data(), .rows = rows};
 }
 
 bool Compute::InBytes(const Matrix& w) const {
@@ -130,6 +117,7 @@ bool Compute::InPairs(const Matrix& w) const {
 
 Compute::PackedInput Compute::RowsOf(const PackedInput& input, std::size_t row, std::size_t rows) {
   PackedInput part = input;
+  part.row += row;
   part.rows = rows;
   part.x += row * input.inner;
   if (part.rounded != nullptr) part.rounded += row * input.rounded_stride;
@@ -171,6 +159,7 @@ void Compute::AddForm(const Matrix& w, Forms& forms) const {
 Compute::PackedInput Compute::Prepare(Forms forms, const float* x, std::size_t rows,
                                       std::size_t inner) {
   PackedInput input{.x = x,
+                    .row = 0,
                     .rows = rows,
                     .inner = inner,
                     .quantised = {},
@@ -180,21 +169,47 @@ Compute::PackedInput Compute::Prepare(Forms forms, const float* x, std::size_t r
   if (forms.pairs) {
     input.rounded_stride = (inner + 1) / 2 * 2;
     rounded_.resize(rows * input.rounded_stride);
-    For(rows, 4 * inner, [&](std::size_t begin, std::size_t end) {
-      for (std::size_t r = begin; r < end; ++r) {
-        std::uint16_t* row = rounded_.data() + r * input.rounded_stride;
-        row[input.rounded_stride - 1] = 0;
-        kernels_.round_bf16(x + r * inner, inner, row);
-      }
-    });
     input.rounded = rounded_.data();
   }
-  if (forms.bytes) input.quantised = Quantise(x, rows, inner);
+  if (forms.bytes) {
+    const std::size_t blocks = (inner + kernels::kBlockInner - 1) / kernels::kBlockInner;
+    quantised_.resize(blocks * rows * kernels::kBlockInner);
+    scales_.resize(blocks * rows);
+    sums_.resize(blocks * rows * kernels::kBlockSums);
+    input.quantised = {
+        .q = quantised_.data(), .scale = scales_.data(), .sums = sums_.data(), .rows = rows};
+  }
+  const std::size_t formed = forms.pairs || forms.bytes ? rows : 0;
+  const std::size_t tasks = formed + shrinks_.size();
+  const std::size_t cost = 8 * inner * formed + shrink_cost_;
+  For(tasks, tasks == 0 ? 0 : cost / tasks, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      if (i < formed) {
+        Form(forms, input, i);
+      } else {
+        RunShrink(shrinks_[i - formed]);
+      }
+    }
+  });
   return input;
 }
 
-void Compute::MultiplyPanels(const Product& product, const PackedInput& input, std::size_t from,
-                             std::size_t to, float* out, std::size_t out_stride) const {
+void Compute::Form(Forms forms, const PackedInput& input, std::size_t r) {
+  const float* x = input.x + r * input.inner;
+  if (forms.pairs) {
+    std::uint16_t* row = rounded_.data() + r * input.rounded_stride;
+    row[input.rounded_stride - 1] = 0;
+    kernels_.round_bf16(x, input.inner, row);
+  }
+  if (forms.bytes) {
+    kernels_.quantise_row(x, input.inner, r, input.rows, quantised_.data(), scales_.data(),
+                          sums_.data());
+  }
+}
+
+void Compute::MultiplyPanels(const Product& product, const float* low, const PackedInput& input,
+                             std::size_t from, std::size_t to, float* out,
+                             std::size_t out_stride) const {
   const Matrix& w = *product.w;
   const std::size_t output = from * kernels::kPanelOutputs;
   const std::size_t end = std::min(static_cast<std::size_t>(w.rows), to * kernels::kPanelOutputs);
@@ -214,12 +229,18 @@ void Compute::MultiplyPanels(const Product& product, const PackedInput& input, s
       .out_stride = out_stride,
       .rows = input.rows,
       .add = product.add};
+  FetchExpand(product.changes, from, to);
+  PackedKernelOf(w, call)(call);
+  Expand(product.changes, low, input.row, input.rows, from, to, out, out_stride);
+}
+
+kernels::PackedKernel Compute::PackedKernelOf(const Matrix& w,
+                                              const kernels::PackedProduct& call) const {
   const kernels::PackedKernels& kernels = KernelsOf(kernels_, w);
-  if (InBytes(w)) return kernels.multiply_int8(call);
-  if (InPairs(w)) return kernels.multiply_bf16(call);
-  if (input.rows == 1 && call.nonzero != nullptr && kernels.multiply_nonzero != nullptr)
-    return kernels.multiply_nonzero(call);
-  kernels.multiply(call);
+  if (InBytes(w)) return kernels.multiply_int8;
+  if (InPairs(w)) return kernels.multiply_bf16;
+  const bool skips = call.rows == 1 && call.nonzero != nullptr;
+  return skips && kernels.multiply_nonzero != nullptr ? kernels.multiply_nonzero : kernels.multiply;
 }
 
 // The panels of all products, one behind the other, are what the crew shares out.
@@ -231,54 +252,61 @@ void Compute::MultiplyPacked(std::span<const Product> products, const float* x, 
     panels += PanelCount(product.w->rows);
   }
   forms.nonzero = forms.floats && rows == 1;
+  PlanChanges(
+      products.size(), [&](std::size_t i) { return products[i].changes; }, x, rows);
   const PackedInput input =
       Prepare(forms, x, rows, static_cast<std::size_t>(products.front().w->columns));
   For(panels, kernels::kPanelOutputs * input.inner * rows, [&](std::size_t begin, std::size_t end) {
     std::size_t first = 0;  // panel of the product at hand
-    for (const Product& product : products) {
+    for (std::size_t i = 0; i < products.size(); ++i) {
+      const Product& product = products[i];
       const std::size_t count = PanelCount(product.w->rows);
       const std::size_t from = std::clamp(begin, first, first + count) - first;
       const std::size_t to = std::clamp(end, first, first + count) - first;
       first += count;
       if (from == to) continue;
-      MultiplyPanels(product, input, from, to, product.out + from * kernels::kPanelOutputs,
+      MultiplyPanels(product, Low(i, rows), input, from, to,
+                     product.out + from * kernels::kPanelOutputs,
                      static_cast<std::size_t>(product.w->rows));
     }
   });
 }
 
-void Compute::MultiplyGated(model::Activation activation, const FeedForward& ffn, const float* x,
-                            std::size_t rows, float* out, std::vector<float>& space) {
-  if (ffn.gate.w.packing && ffn.up.w.packing) {
-    const RowGroup all{.ffn = &ffn, .begin = 0, .end = rows};
-    return MultiplyGated(activation, {&all, 1}, x, out);
-  }
-  space.resize(rows * static_cast<std::size_t>(ffn.gate.w.rows));
+void Compute::MultiplyGated(model::Activation activation, const RowGroup& group, const float* x,
+                            float* out, std::vector<float>& space) {
+  const FeedForward& ffn = *group.ffn;
+  if (ffn.gate.w.packing && ffn.up.w.packing) return MultiplyGated(activation, {&group, 1}, x, out);
+  space.resize(group.end * static_cast<std::size_t>(ffn.gate.w.rows));
   const std::array<Product, 2> products = {
-      {{.w = &ffn.gate.w, .bias = ffn.gate.bias, .out = space.data()},
-       {.w = &ffn.up.w, .bias = ffn.up.bias, .out = out}}};
-  Multiply(products, x, rows);
+      {{.w = &ffn.gate.w,
+        .bias = ffn.gate.bias,
+        .out = space.data(),
+        .changes = group.gate_changes},
+       {.w = &ffn.up.w, .bias = ffn.up.bias, .out = out, .changes = group.up_changes}}};
+  Multiply(products, x, group.end);
   Activate(activation, space.data(), out, space.size(), out);
 }
 
-void Compute::MultiplyGatedPanel(kernels::ActivationKernel act, const FeedForward& ffn,
-                                 const PackedInput& input, std::size_t panel, float* out) const {
+void Compute::MultiplyGatedPanel(kernels::ActivationKernel act, const RowGroup& group,
+                                 std::size_t index, const PackedInput& input, std::size_t panel,
+                                 float* out) const {
   // Rows whose two panels the second-level cache holds.
   constexpr std::size_t kRows = 256;
   constexpr std::size_t kWidth = kernels::kPanelOutputs;
   alignas(64) std::array<float, kRows * kWidth> gates;
   alignas(64) std::array<float, kRows * kWidth> ups;
+  const FeedForward& ffn = *group.ffn;
   const auto hidden = static_cast<std::size_t>(ffn.gate.w.rows);
   const std::size_t width = std::min(kWidth, hidden - panel * kWidth);
-  const Product gate{.w = &ffn.gate.w, .bias = ffn.gate.bias};
-  const Product up{.w = &ffn.up.w, .bias = ffn.up.bias};
-  for (std::size_t row = 0; row < input.rows; row += kRows) {
-    const PackedInput part = RowsOf(input, row, std::min(kRows, input.rows - row));
-    MultiplyPanels(gate, part, panel, panel + 1, gates.data(), kWidth);
-    MultiplyPanels(up, part, panel, panel + 1, ups.data(), kWidth);
+  const Product gate{.w = &ffn.gate.w, .bias = ffn.gate.bias, .changes = group.gate_changes};
+  const Product up{.w = &ffn.up.w, .bias = ffn.up.bias, .changes = group.up_changes};
+  for (std::size_t begin = group.begin; begin < group.end; begin += kRows) {
+    const PackedInput part = RowsOf(input, begin, std::min(kRows, group.end - begin));
+    MultiplyPanels(gate, Low(2 * index, input.rows), part, panel, panel + 1, gates.data(), kWidth);
+    MultiplyPanels(up, Low(2 * index + 1, input.rows), part, panel, panel + 1, ups.data(), kWidth);
     for (std::size_t r = 0; r < part.rows; ++r) {
       act(gates.data() + r * kWidth, ups.data() + r * kWidth,
-          out + (row + r) * hidden + panel * kWidth, width);
+          out + (begin + r) * hidden + panel * kWidth, width);
     }
   }
 }
@@ -287,22 +315,23 @@ void Compute::MultiplyGated(model::Activation activation, std::span<const RowGro
                             const float* x, float* out) {
   const Matrix& shape = groups.front().ffn->gate.w;
   const auto inner = static_cast<std::size_t>(shape.columns);
-  const auto hidden = static_cast<std::size_t>(shape.rows);
   const std::size_t rows = groups.back().end;
   Forms forms;
   for (const RowGroup& group : groups) {
     AddForm(group.ffn->gate.w, forms);
     AddForm(group.ffn->up.w, forms);
   }
+  const auto changes_of = [&](std::size_t i) {
+    return i % 2 == 0 ? groups[i / 2].gate_changes : groups[i / 2].up_changes;
+  };
+  PlanChanges(2 * groups.size(), changes_of, x, rows);
   const PackedInput input = Prepare(forms, x, rows, inner);
   const kernels::ActivationKernel act = ActivationKernelOf(kernels_, activation);
   const std::size_t panels = PanelCount(shape.rows);
   const std::size_t cost = 2 * kernels::kPanelOutputs * inner * rows / groups.size();
   For(groups.size() * panels, cost, [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
-      const RowGroup& group = groups[i / panels];
-      MultiplyGatedPanel(act, *group.ffn, RowsOf(input, group.begin, group.end - group.begin),
-                         i % panels, out + group.begin * hidden);
+      MultiplyGatedPanel(act, groups[i / panels], i / panels, input, i % panels, out);
     }
   });
 }
@@ -317,6 +346,8 @@ void Compute::MultiplyDown(std::span<const RowGroup> groups, const float* x, flo
     AddForm(group.ffn->down.w, forms);
     forms.nonzero = forms.nonzero || (forms.floats && group.end - group.begin == 1);
   }
+  PlanChanges(
+      0, [](std::size_t) { return std::span<const RowChange>(); }, x, rows);
   const PackedInput input = Prepare(forms, x, rows, inner);
   const std::size_t panels = PanelCount(shape.rows);
   const std::size_t cost = kernels::kPanelOutputs * inner * rows / groups.size();
@@ -325,7 +356,7 @@ void Compute::MultiplyDown(std::span<const RowGroup> groups, const float* x, flo
       const RowGroup& group = groups[i / panels];
       const Linear& down = group.ffn->down;
       const std::size_t panel = i % panels;
-      MultiplyPanels({.w = &down.w, .bias = down.bias},
+      MultiplyPanels({.w = &down.w, .bias = down.bias}, nullptr,
                      RowsOf(input, group.begin, group.end - group.begin), panel, panel + 1,
                      out + group.begin * width + panel * kernels::kPanelOutputs, width);
     }

@@ -31,7 +31,7 @@ enum class Arithmetic {
   kExact,  // with floats: what the stored weights are worth, to float's rounding
   kFast,  // with activations of 8 bits, one scale for each 128 (kernels/packed.h); bfloat16 weights
           // with activations rounded alike, where the machine multiplies pairs of them; adapters
-          // with factors rounded to bfloat16
+          // with factors of 8 bits (engine/low_rank.h)
 };
 
 // "exact", "fast"; nothing for any other name.
@@ -43,6 +43,8 @@ struct Product {
   const float* bias = nullptr;  // or nullptr
   float* out = nullptr;         // [rows, w->rows]
   bool add = false;             // to what is in out
+  // Added behind the product: changes of rows that do not overlap.
+  std::span<const RowChange> changes = {};
 };
 
 // Rows [begin, end) of a pass, which go through a feed-forward of their own: those that chose an
@@ -51,6 +53,9 @@ struct RowGroup {
   const FeedForward* ffn = nullptr;
   std::size_t begin = 0;
   std::size_t end = 0;
+  // As Product::changes; rows are those of the pass.
+  std::span<const RowChange> gate_changes = {};
+  std::span<const RowChange> up_changes = {};
 };
 
 class Compute {
@@ -65,9 +70,10 @@ class Compute {
   // thread would not notice is done at once, by the caller.
   void For(std::size_t count, std::size_t cost, FunctionRef<void(std::size_t, std::size_t)> body);
 
-  // out[r] = w x[r] + bias of each product, for contiguous x [rows, in] and out [rows, out]: one
-  // pass over the crew, for which x is quantised once. Matrices of rows are multiplied one by one:
-  // plain types as stored, others decoded some rows at a time, which costs one decode of the
+  // out[r] = w x[r] + bias of each product, and what adapters change of it, for contiguous x [rows,
+  // in] and out [rows, out]: one round of the crew, before it one for what all products of x share,
+  // its quantised form and the adapters' products with A. Matrices of rows are multiplied one by
+  // one: plain types as stored, others decoded some rows at a time, which costs one decode of the
   // weights a call, however many rows of x there are.
   void Multiply(std::span<const Product> products, const float* x, std::size_t rows);
   void Multiply(const Matrix& w, const float* bias, const float* x, std::size_t rows, float* out) {
@@ -75,10 +81,11 @@ class Compute {
     Multiply({&product, 1}, x, rows);
   }
 
-  // out[r] = act(gate x[r]) * (up x[r]), [rows, hidden]. Where both are packed the products stay in
-  // the cache, a panel at a time; the bits are those of Multiply and Activate. `space`: scratch.
-  void MultiplyGated(model::Activation activation, const FeedForward& ffn, const float* x,
-                     std::size_t rows, float* out, std::vector<float>& space);
+  // out[r] = act(gate x[r]) * (up x[r]), [rows, hidden], for the rows of one group, which is the
+  // whole pass. Where both are packed the products stay in the cache, a panel at a time; the bits
+  // are those of Multiply and Activate. `space`: scratch.
+  void MultiplyGated(model::Activation activation, const RowGroup& group, const float* x,
+                     float* out, std::vector<float>& space);
 
   // The same, and out[r] = down x[r], for several groups of rows, each with its own weights: one
   // pass over the crew for all of them. Groups follow each other from row 0 on, their weights are
@@ -86,10 +93,6 @@ class Compute {
   void MultiplyGated(model::Activation activation, std::span<const RowGroup> groups, const float* x,
                      float* out);
   void MultiplyDown(std::span<const RowGroup> groups, const float* x, float* out);
-
-  // Adds what adapters change, each to its rows, in two rounds of the crew. `out` of no two
-  // products overlap.
-  void AddLowRank(std::span<const LowRankProduct> products);
 
   // out[r] = norm(x[r]), rows of `width`. In place is fine.
   void Normalise(const model::NormSpec& spec, const Norm& norm, const float* x, std::size_t rows,
@@ -105,6 +108,7 @@ class Compute {
   // time.
   struct PackedInput {
     const float* x;
+    std::size_t row;  // of the pass
     std::size_t rows;
     std::size_t inner;
     kernels::QuantisedRows quantised;
@@ -122,30 +126,48 @@ class Compute {
     bool nonzero = false;  // where the zeros are: single rows of floats
   };
   void AddForm(const Matrix& w, Forms& forms) const;
+  // Brings x into the forms and shrinks the planned changes, in one round of the crew.
   PackedInput Prepare(Forms forms, const float* x, std::size_t rows, std::size_t inner);
+  void Form(Forms forms, const PackedInput& input, std::size_t row);
   static PackedInput RowsOf(const PackedInput& input, std::size_t row, std::size_t rows);
-  // Panels [from, to) of the product, whose out points at the first of them.
-  void MultiplyPanels(const Product& product, const PackedInput& input, std::size_t from,
-                      std::size_t to, float* out, std::size_t out_stride) const;
-  // Outputs of one panel of gate and up, [input.rows] rows of `out`, whose hidden values they are.
-  void MultiplyGatedPanel(kernels::ActivationKernel act, const FeedForward& ffn,
+  // Panels [from, to) of the product, whose out points at the first of them. `low`: see
+  // PlanChanges.
+  void MultiplyPanels(const Product& product, const float* low, const PackedInput& input,
+                      std::size_t from, std::size_t to, float* out, std::size_t out_stride) const;
+  // One panel of hidden values of the group's rows. `index`: of the group; input and out [rows,
+  // hidden]: of the pass.
+  void MultiplyGatedPanel(kernels::ActivationKernel act, const RowGroup& group, std::size_t index,
                           const PackedInput& input, std::size_t panel, float* out) const;
   void MultiplyPacked(std::span<const Product> products, const float* x, std::size_t rows);
   void MultiplyStored(const Product& product, const float* x, std::size_t rows);
-  kernels::QuantisedRows Quantise(const float* x, std::size_t rows, std::size_t inner);
+  kernels::PackedKernel PackedKernelOf(const Matrix& w, const kernels::PackedProduct& call) const;
   const std::uint32_t* const* MarkZeros(const float* x, std::size_t rows, std::size_t inner);
 
-  // Some rows of a change, for one strip of ranks or some panels of outputs.
-  struct LowRankTask {
-    const LowRankProduct* product;
-    float* low;  // [rows, low_stride]
-    std::size_t low_stride;
+  // Some rows of a change, for one strip of ranks.
+  struct ShrinkTask {
+    const LowRank* change;
+    std::size_t strip;
+    const float* x;
+    float* low;
     std::size_t rows;
-    std::size_t row;  // of the product
-    std::size_t part;
   };
-  void RunShrink(const LowRankTask& task) const;
-  void RunExpand(const LowRankTask& task) const;
+  using ChangesOf = FunctionRef<std::span<const RowChange>(std::size_t)>;
+  // Makes the tasks that shrink the changes of `products` products of x, and room for their
+  // results: those of product i lie at Low(i, rows), [rows, low_stride_].
+  void PlanChanges(std::size_t products, ChangesOf changes_of, const float* x, std::size_t rows);
+  const float* Low(std::size_t product, std::size_t rows) const {
+    return low_.data() + product * rows * low_stride_;
+  }
+  void RunShrink(const ShrinkTask& task) const;
+  // Asks for the weights of Expand ahead of the product before it: they are short stretches, one of
+  // each adapter, that nothing else would fetch in time.
+  void FetchExpand(std::span<const RowChange> changes, std::size_t from, std::size_t to) const;
+  // Adds changes to panels [from, to) of rows [row, row + rows); `out` points at the first of both.
+  void Expand(std::span<const RowChange> changes, const float* low, std::size_t row,
+              std::size_t rows, std::size_t from, std::size_t to, float* out,
+              std::size_t out_stride) const;
+  // The changes of a product whose weights are stored as rows.
+  void AddChanges(const Product& product, const float* x, std::size_t rows);
 
   const kernels::KernelTable& kernels_;
   ThreadPool pool_;
@@ -160,8 +182,10 @@ class Compute {
   std::vector<std::uint32_t> marks_;    // of zeros, [rows, groups]
   std::vector<const std::uint32_t*> nonzero_;
   std::vector<float> scratch_;  // of a product that is added
-  std::vector<float> low_;      // activations between an adapter's factors
-  std::vector<LowRankTask> shrinks_, expands_;
+  std::vector<float> low_;      // activations between the adapters' factors
+  std::size_t low_stride_ = 0;
+  std::vector<ShrinkTask> shrinks_;
+  std::size_t shrink_cost_ = 0;  // multiplications of all of them
 };
 
 }  // namespace metier::engine

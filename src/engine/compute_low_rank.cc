@@ -1,4 +1,6 @@
-// Compute::AddLowRank: what adapters add to linears, many adapters in one pass.
+// What adapters change of Compute's products, many adapters in one pass. A change is two skinny
+// products: the first one shares the round that prepares the activations, the second the round of
+// the weights, where the outputs that it adds to are still in the cache.
 #include <algorithm>
 #include <span>
 
@@ -9,87 +11,108 @@ namespace metier::engine {
 
 namespace {
 
-// Rows and panels of outputs that one task takes.
-constexpr std::size_t kLowRankRows = 32;
-constexpr std::size_t kExpandPanels = 8;
+// Rows that one task shrinks.
+constexpr std::size_t kShrinkRows = 32;
 
 const kernels::LowRankKernels& LowRankKernelsOf(const kernels::KernelTable& kernels,
                                                 const LowRank& change) {
-  return change.a.dtype() == tensor::DType::kF32 ? kernels.low_rank_f32 : kernels.low_rank_bf16;
+  return change.type == kernels::FactorType::kF32 ? kernels.low_rank_f32 : kernels.low_rank_int8;
+}
+
+std::size_t LowStride(const LowRank& change) {
+  return kernels::StripCount(change.rank) * kernels::kStripRanks;
 }
 
 }  // namespace
 
-void Compute::RunShrink(const LowRankTask& task) const {
-  const LowRank& change = *task.product->change;
-  const std::size_t strip_bytes =
-      change.in * kernels::kStripRanks * tensor::InfoOf(change.a.dtype()).block_bytes;
+void Compute::PlanChanges(std::size_t products, ChangesOf changes_of, const float* x,
+                          std::size_t rows) {
+  low_stride_ = 0;
+  for (std::size_t i = 0; i < products; ++i) {
+    for (const RowChange& run : changes_of(i))
+      low_stride_ = std::max(low_stride_, LowStride(*run.change));
+  }
+  low_.resize(products * rows * low_stride_);
+  shrinks_.clear();
+  shrink_cost_ = 0;
+  for (std::size_t i = 0; i < products; ++i) {
+    for (const RowChange& run : changes_of(i)) {
+      const LowRank& change = *run.change;
+      shrink_cost_ += (run.end - run.begin) * LowStride(change) * change.in;
+      for (std::size_t row = run.begin; row < run.end; row += kShrinkRows) {
+        for (std::size_t strip = 0; strip < kernels::StripCount(change.rank); ++strip) {
+          shrinks_.push_back(
+              {.change = &change,
+               .strip = strip,
+               .x = x + row * change.in,
+               .low = low_.data() + (i * rows + row) * low_stride_ + strip * kernels::kStripRanks,
+               .rows = std::min(kShrinkRows, run.end - row)});
+        }
+      }
+    }
+  }
+}
+
+void Compute::RunShrink(const ShrinkTask& task) const {
+  const LowRank& change = *task.change;
+  const std::size_t strip_bytes = kernels::StripBytes(change.type, change.in);
   LowRankKernelsOf(kernels_, change)
-      .shrink({.a = change.a.bytes().data() + task.part * strip_bytes,
-               .x = task.product->x + task.row * change.in,
+      .shrink({.a = change.a.bytes().data() + task.strip * strip_bytes,
+               .x = task.x,
                .x_stride = change.in,
-               .low = task.low + task.part * kernels::kStripRanks,
-               .low_stride = task.low_stride,
+               .low = task.low,
+               .low_stride = low_stride_,
                .rows = task.rows,
                .inner = change.in});
 }
 
-void Compute::RunExpand(const LowRankTask& task) const {
-  const LowRank& change = *task.product->change;
-  const std::size_t panel_bytes =
-      change.rank * kernels::kPanelOutputs * tensor::InfoOf(change.b.dtype()).block_bytes;
-  const std::size_t first = task.part * kExpandPanels;
-  const std::size_t output = first * kernels::kPanelOutputs;
-  LowRankKernelsOf(kernels_, change)
-      .expand({.b = change.b.bytes().data() + first * panel_bytes,
-               .low = task.low,
-               .low_stride = task.low_stride,
-               .scale = change.scale,
-               .out = task.product->out + task.row * change.out + output,
-               .out_stride = change.out,
-               .rows = task.rows,
-               .rank = change.rank,
-               .outputs = std::min(kExpandPanels * kernels::kPanelOutputs, change.out - output)});
+void Compute::FetchExpand(std::span<const RowChange> changes, std::size_t from,
+                          std::size_t to) const {
+  constexpr std::size_t kLine = 64;
+  for (const RowChange& run : changes) {
+    const LowRank& change = *run.change;
+    const std::size_t panel_bytes = kernels::PanelBytes(change.type, change.rank);
+    const std::byte* const b = change.b.bytes().data();
+    for (std::size_t at = from * panel_bytes; at < to * panel_bytes; at += kLine)
+      __builtin_prefetch(b + at, 0, 2);  // to be read, into the second-level cache
+  }
 }
 
-void Compute::AddLowRank(std::span<const LowRankProduct> products) {
-  if (products.empty()) return;
-  constexpr std::size_t kPartOutputs = kExpandPanels * kernels::kPanelOutputs;
-  const auto stride_of = [](const LowRank& change) {
-    return kernels::StripCount(change.rank) * kernels::kStripRanks;
-  };
-  std::size_t values = 0;
-  for (const LowRankProduct& product : products)
-    values += product.rows * stride_of(*product.change);
-  low_.resize(values);
-  shrinks_.clear();
-  expands_.clear();
-  float* low = low_.data();
-  std::size_t shrink_cost = 0;
-  std::size_t expand_cost = 0;
-  for (const LowRankProduct& product : products) {
-    const LowRank& change = *product.change;
-    const std::size_t stride = stride_of(change);
-    for (std::size_t row = 0; row < product.rows; row += kLowRankRows) {
-      LowRankTask task{.product = &product,
-                       .low = low,
-                       .low_stride = stride,
-                       .rows = std::min(kLowRankRows, product.rows - row),
-                       .row = row,
-                       .part = 0};
-      for (; task.part < kernels::StripCount(change.rank); ++task.part) shrinks_.push_back(task);
-      for (task.part = 0; task.part * kPartOutputs < change.out; ++task.part)
-        expands_.push_back(task);
-      low += task.rows * stride;
-    }
-    shrink_cost += product.rows * stride * change.in;
-    expand_cost += product.rows * change.rank * change.out;
+void Compute::Expand(std::span<const RowChange> changes, const float* low, std::size_t row,
+                     std::size_t rows, std::size_t from, std::size_t to, float* out,
+                     std::size_t out_stride) const {
+  for (const RowChange& run : changes) {
+    const std::size_t begin = std::max(run.begin, row);
+    const std::size_t end = std::min(run.end, row + rows);
+    if (begin >= end) continue;
+    const LowRank& change = *run.change;
+    const std::size_t panel_bytes = kernels::PanelBytes(change.type, change.rank);
+    const std::size_t output = from * kernels::kPanelOutputs;
+    LowRankKernelsOf(kernels_, change)
+        .expand({.b = change.b.bytes().data() + from * panel_bytes,
+                 .low = low + begin * low_stride_,
+                 .low_stride = low_stride_,
+                 .scale = change.scale,
+                 .out = out + (begin - row) * out_stride,
+                 .out_stride = out_stride,
+                 .rows = end - begin,
+                 .rank = change.rank,
+                 .outputs = std::min(to * kernels::kPanelOutputs, change.out) - output});
   }
-  For(shrinks_.size(), shrink_cost / shrinks_.size(), [&](std::size_t begin, std::size_t end) {
+}
+
+void Compute::AddChanges(const Product& product, const float* x, std::size_t rows) {
+  if (product.changes.empty()) return;
+  PlanChanges(
+      1, [&](std::size_t) { return product.changes; }, x, rows);
+  For(shrinks_.size(), shrink_cost_ / shrinks_.size(), [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) RunShrink(shrinks_[i]);
   });
-  For(expands_.size(), expand_cost / expands_.size(), [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i) RunExpand(expands_[i]);
+  const auto outputs = static_cast<std::size_t>(product.w->rows);
+  const std::size_t panels = (outputs + kernels::kPanelOutputs - 1) / kernels::kPanelOutputs;
+  For(panels, kernels::kPanelOutputs * rows * low_stride_, [&](std::size_t begin, std::size_t end) {
+    Expand(product.changes, Low(0, rows), 0, rows, begin, end,
+           product.out + begin * kernels::kPanelOutputs, outputs);
   });
 }
 

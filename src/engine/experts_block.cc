@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "engine/expert_cache.h"
-#include "engine/feed_forward.h"
 #include "engine/router.h"
 
 namespace metier::engine {
@@ -16,8 +15,9 @@ bool IsPacked(const FeedForward& ffn) {
 }
 
 bool Changes(const AdapterRun& run, const FeedForward& ffn) {
-  return run.adapter != nullptr && (run.adapter->Changes(ffn.gate) ||
-                                    run.adapter->Changes(ffn.up) || run.adapter->Changes(ffn.down));
+  return run.adapter != nullptr &&
+         (run.adapter->Find(ffn.gate) != nullptr || run.adapter->Find(ffn.up) != nullptr ||
+          run.adapter->Find(ffn.down) != nullptr);
 }
 
 }  // namespace
@@ -29,7 +29,7 @@ void ExpertsBlock::Route(std::size_t layer, std::span<const AdapterRun> runs, co
   scores_.resize(rows_ * experts);
   chosen_.resize(rows_ * top_k);
   weights_of_row_.resize(rows_ * top_k);
-  MultiplyAdapted(compute_, weights_.layers[layer].router, runs, input, rows_, scores_.data());
+  linears_.Multiply(weights_.layers[layer].router, runs, input, rows_, scores_.data());
   for (std::size_t r = 0; r < rows_; ++r) {
     ChooseExperts(spec_.moe, {scores_.data() + r * experts, experts},
                   {chosen_.data() + r * top_k, top_k}, {weights_of_row_.data() + r * top_k, top_k});
@@ -147,10 +147,10 @@ void ExpertsBlock::RunBatch(std::span<const FeedForward* const> ffns, std::size_
       const std::size_t count = group.end - group.begin;
       float* values = hidden_.data() + group.begin * hidden;
       CollectRuns(runs, first + group.begin, first + group.end);
-      MultiplyHidden(compute_, spec_, *group.ffn, expert_runs_,
-                     gathered_.data() + group.begin * width, count, values, space_);
-      MultiplyAdapted(compute_, group.ffn->down, expert_runs_, values, count,
-                      results_.data() + group.begin * width);
+      linears_.MultiplyHidden(spec_, *group.ffn, expert_runs_,
+                              gathered_.data() + group.begin * width, count, values);
+      linears_.Multiply(group.ffn->down, expert_runs_, values, count,
+                        results_.data() + group.begin * width);
     }
   }
   // Split by columns: a row may have several experts here.

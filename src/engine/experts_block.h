@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/adapted_linears.h"
 #include "engine/compute.h"
 #include "engine/lora.h"
 #include "engine/weights.h"
@@ -23,7 +24,7 @@ class ExpertsBlock {
  public:
   // Borrows all three.
   ExpertsBlock(const model::ModelSpec& spec, const Weights& weights, Compute& compute)
-      : spec_(spec), weights_(weights), compute_(compute) {}
+      : spec_(spec), weights_(weights), compute_(compute), linears_(compute) {}
 
   // Chooses the experts of each row of input [rows, width], what the layer's router reads, and has
   // them fetched in the background where the model knows its choice before attention. `runs` cover
@@ -52,6 +53,7 @@ class ExpertsBlock {
   const model::ModelSpec& spec_;
   const Weights& weights_;
   Compute& compute_;
+  AdaptedLinears linears_;
 
   // One pass's choices and intermediate rows, kept between passes for their memory.
   std::size_t rows_ = 0;
@@ -66,7 +68,7 @@ class ExpertsBlock {
   std::vector<RowGroup> groups_;
   std::vector<AdapterRun> expert_runs_;
   std::vector<float> gathered_, results_;  // [rows of a batch, width]
-  std::vector<float> hidden_, space_;      // [rows of a batch, hidden]
+  std::vector<float> hidden_;              // [rows of a batch, hidden]
 };
 
 }  // namespace metier::engine

@@ -2,11 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
 #include <string>
 
-#include "base/check.h"
 #include "base/nearest.h"
 
 namespace metier::engine {
@@ -41,7 +38,7 @@ Matrix MatrixOf(const tensor::Tensor& tensor) {
 }  // namespace
 
 Result<LoadedAdapter> LoadedAdapter::Create(const model::Adapter& adapter, const Weights& weights,
-                                            tensor::DType dtype) {
+                                            kernels::FactorType type) {
   LoadedAdapter loaded;
   loaded.by_linear_.assign(weights.linears().size(), -1);
   for (const LoraDelta& delta : adapter.deltas) {
@@ -61,7 +58,7 @@ Result<LoadedAdapter> LoadedAdapter::Create(const model::Adapter& adapter, const
                    fmt::format("adapter '{}': two deltas for '{}'", adapter.name, delta.linear));
     }
     slot = static_cast<std::int32_t>(loaded.changes_.size());
-    loaded.changes_.push_back(LowRank::Pack(delta, dtype));
+    loaded.changes_.push_back(LowRank::Pack(delta, type));
   }
   for (const model::ReplacedWeight& weight : adapter.replaced)
     METIER_TRY(loaded.Replace(weight, weights));
@@ -110,75 +107,6 @@ void AddRun(const LoadedAdapter* adapter, std::size_t end, std::vector<AdapterRu
   } else {
     runs.push_back({adapter, begin, end});
   }
-}
-
-namespace {
-
-const Matrix* ReplacementOf(const AdapterRun& run, const Linear& linear) {
-  return run.adapter == nullptr ? nullptr : run.adapter->Replacement(linear);
-}
-
-// Run by run, each with its own weight or the base's.
-void MultiplyReplaced(Compute& compute, const LinearOutput& output,
-                      std::span<const AdapterRun> runs, const float* x) {
-  const Linear& linear = *output.linear;
-  const auto in = static_cast<std::size_t>(linear.w.columns);
-  const auto width = static_cast<std::size_t>(linear.w.rows);
-  for (const AdapterRun& run : runs) {
-    const Matrix* own = ReplacementOf(run, linear);
-    const Product product{.w = own != nullptr ? own : &linear.w,
-                          .bias = linear.bias,
-                          .out = output.out + run.begin * width,
-                          .add = output.add};
-    compute.Multiply({&product, 1}, x + run.begin * in, run.end - run.begin);
-  }
-}
-
-// What the runs' adapters add to the outputs, as many changes in one round of the crew as fit.
-void AddChanges(Compute& compute, std::span<const LinearOutput> outputs,
-                std::span<const AdapterRun> runs, const float* x) {
-  std::array<LowRankProduct, 64> products;
-  std::size_t count = 0;
-  for (const LinearOutput& output : outputs) {
-    for (const AdapterRun& run : runs) {
-      const LowRank* change = run.adapter == nullptr ? nullptr : run.adapter->Find(*output.linear);
-      if (change == nullptr) continue;
-      if (count == products.size()) {
-        compute.AddLowRank(products);
-        count = 0;
-      }
-      products[count++] = {.change = change,
-                           .x = x + run.begin * change->in,
-                           .rows = run.end - run.begin,
-                           .out = output.out + run.begin * change->out};
-    }
-  }
-  compute.AddLowRank(std::span(products).first(count));
-}
-
-}  // namespace
-
-void MultiplyAdapted(Compute& compute, std::span<const LinearOutput> outputs,
-                     std::span<const AdapterRun> runs, const float* x, std::size_t rows) {
-  constexpr std::size_t kMostOutputs = 4;
-  METIER_CHECK(outputs.size() <= kMostOutputs, "linears that share an input are few");
-  std::array<Product, kMostOutputs> products;
-  std::size_t count = 0;
-  for (const LinearOutput& output : outputs) {
-    const bool replaced = std::any_of(runs.begin(), runs.end(), [&](const AdapterRun& run) {
-      return ReplacementOf(run, *output.linear) != nullptr;
-    });
-    if (replaced) {
-      MultiplyReplaced(compute, output, runs, x);
-    } else {
-      products[count++] = {.w = &output.linear->w,
-                           .bias = output.linear->bias,
-                           .out = output.out,
-                           .add = output.add};
-    }
-  }
-  compute.Multiply(std::span(products).first(count), x, rows);
-  AddChanges(compute, outputs, runs, x);
 }
 
 }  // namespace metier::engine

@@ -1,5 +1,5 @@
-// engine/lora.h - adapters applied while computing: y += scale * B (A x), or with a weight of their
-// own instead of the base's, on the rows of the sequences that use them.
+// engine/lora.h - adapters ready to be applied while computing: y += scale * B (A x), or with a
+// weight of their own instead of the base's, on the rows of the sequences that use them.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "engine/compute.h"
 #include "engine/low_rank.h"
 #include "engine/weights.h"
 #include "model/adapter.h"
@@ -19,18 +18,13 @@ namespace metier::engine {
 // A model::Adapter whose changes are looked up by Linear::index.
 class LoadedAdapter {
  public:
-  // Factors become `dtype`, see LowRank::Pack. kInvalidArgument: a linear that the model does not
+  // Factors become `type`, see LowRank::Pack. kInvalidArgument: a linear that the model does not
   // have (with the nearest name), or shapes that do not fit it.
   static Result<LoadedAdapter> Create(const model::Adapter& adapter, const Weights& weights,
-                                      tensor::DType dtype);
+                                      kernels::FactorType type);
 
   // nullptr: this adapter leaves the linear alone.
   const LowRank* Find(const Linear& linear) const;
-
-  // Not what the base's weight alone gives.
-  bool Changes(const Linear& linear) const {
-    return Find(linear) != nullptr || Replacement(linear) != nullptr;
-  }
 
   // The weight to use instead of the linear's, or of the table of tokens; nullptr: the base's.
   const Matrix* Replacement(const Linear& linear) const {
@@ -58,23 +52,5 @@ struct AdapterRun {
 
 // Appends rows [runs' end, end); they join the run before where the adapter is the same.
 void AddRun(const LoadedAdapter* adapter, std::size_t end, std::vector<AdapterRun>& runs);
-
-// A linear and where its results go.
-struct LinearOutput {
-  const Linear* linear = nullptr;
-  float* out = nullptr;  // [rows, out], contiguous
-  bool add = false;      // to what is in out
-};
-
-// Multiplies x [rows, in] with each linear, or the run's own weight instead, then adds each run's
-// changes. All linears share `in`; runs in the order of the rows.
-void MultiplyAdapted(Compute& compute, std::span<const LinearOutput> outputs,
-                     std::span<const AdapterRun> runs, const float* x, std::size_t rows);
-inline void MultiplyAdapted(Compute& compute, const Linear& linear,
-                            std::span<const AdapterRun> runs, const float* x, std::size_t rows,
-                            float* out) {
-  const LinearOutput output{.linear = &linear, .out = out};
-  MultiplyAdapted(compute, {&output, 1}, runs, x, rows);
-}
 
 }  // namespace metier::engine

@@ -1,61 +1,127 @@
 #include "engine/low_rank.h"
 
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <span>
 
-#include "base/check.h"
 #include "engine/packing.h"
-#include "kernels/low_rank.h"
 #include "tensor/half.h"
 
 namespace metier::engine {
 
+using kernels::FactorType;
+using kernels::kFactorBlock;
+using kernels::kPanelOutputs;
+using kernels::kQuadRanks;
+using kernels::kStripRanks;
 using tensor::DType;
 using tensor::Tensor;
 
 namespace {
 
-// values[count], of which index(i) is the one at place i, or a number past them for zero.
-template <class Index>
-Tensor Arrange(std::span<const float> values, std::size_t count, DType dtype, Index index) {
-  Tensor arranged = Tensor::Uninitialised(dtype, {static_cast<std::int64_t>(count)});
-  std::byte* to = arranged.bytes().data();
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t from = index(i);
-    const float value = from < values.size() ? values[from] : 0.0F;
-    if (dtype == DType::kF32) {
-      std::memcpy(to + i * sizeof(float), &value, sizeof(float));
-    } else {
-      const std::uint16_t bits = tensor::ToBF16(value);
-      std::memcpy(to + i * sizeof(bits), &bits, sizeof(bits));
+Tensor Bytes(std::size_t count) {
+  return Tensor::Uninitialised(DType::kI8, {static_cast<std::int64_t>(count)});
+}
+
+// What a factor's value at (row, column) is; zero outside.
+struct Factor {
+  std::span<const float> values;
+  std::size_t rows;
+  std::size_t columns;
+
+  float At(std::size_t row, std::size_t column) const {
+    return row < rows && column < columns ? values[row * columns + column] : 0.0F;
+  }
+  // The step with which codes up to 127 reach the greatest of columns [begin, begin + n) of a row.
+  float Step(std::size_t row, std::size_t begin, std::size_t n) const {
+    float greatest = 0;
+    for (std::size_t i = begin; i < begin + n; ++i)
+      greatest = std::max(greatest, std::abs(At(row, i)));
+    return greatest / 127.0F;
+  }
+};
+
+template <class T>
+void Put(T value, std::byte*& to) {
+  std::memcpy(to, &value, sizeof(value));
+  to += sizeof(value);
+}
+
+int CodeOf(float value, float step) {
+  return step == 0 ? 0
+                   : static_cast<int>(std::clamp(std::nearbyint(value / step), -127.0F, 127.0F));
+}
+
+// Inner indices [begin, begin + n) of a strip whose first rank is `first`.
+void PackStrip(const Factor& a, FactorType type, std::size_t first, std::size_t begin,
+               std::size_t n, std::byte*& to) {
+  std::array<float, kStripRanks> steps;
+  if (type == FactorType::kInt8) {
+    for (std::size_t k = 0; k < kStripRanks; ++k) Put(steps[k] = a.Step(first + k, begin, n), to);
+  }
+  for (std::size_t i = begin; i < begin + n; ++i) {
+    for (std::size_t k = 0; k < kStripRanks; ++k) {
+      const float value = a.At(first + k, i);
+      if (type == FactorType::kF32) {
+        Put(value, to);
+      } else {
+        Put(static_cast<std::int8_t>(CodeOf(value, steps[k])), to);
+      }
     }
   }
-  return arranged;
+}
+
+void PackPanelF32(const Factor& b, std::size_t first, std::byte*& to) {
+  for (std::size_t k = 0; k < b.columns; ++k) {
+    for (std::size_t o = first; o < first + kPanelOutputs; ++o) Put(b.At(o, k), to);
+  }
+}
+
+void PackPanelInt8(const Factor& b, std::size_t first, std::byte*& to) {
+  std::array<float, kPanelOutputs> steps;
+  for (std::size_t o = 0; o < kPanelOutputs; ++o) {
+    const std::uint16_t step = tensor::ToBF16(b.Step(first + o, 0, b.columns));
+    steps[o] = tensor::FromBF16(step);
+    Put(step, to);
+  }
+  for (std::size_t quad = 0; quad < kernels::QuadCount(b.columns); ++quad) {
+    for (std::size_t o = 0; o < kPanelOutputs; ++o) {
+      for (std::size_t k = quad * kQuadRanks; k < (quad + 1) * kQuadRanks; ++k)
+        Put(static_cast<std::uint8_t>(128 + CodeOf(b.At(first + o, k), steps[o])), to);
+    }
+  }
 }
 
 }  // namespace
 
-LowRank LowRank::Pack(const model::LoraDelta& delta, DType dtype) {
-  METIER_CHECK(dtype == DType::kF32 || dtype == DType::kBF16, "factors are floats or bfloat16");
-  constexpr std::size_t kStrip = kernels::kStripRanks;
-  constexpr std::size_t kPanel = kernels::kPanelOutputs;
-  LowRank packed{.rank = static_cast<std::size_t>(delta.a.shape()[0]),
-                 .in = static_cast<std::size_t>(delta.a.shape()[1]),
-                 .out = static_cast<std::size_t>(delta.b.shape()[0]),
+LowRank LowRank::Pack(const model::LoraDelta& delta, FactorType type) {
+  const auto rank = static_cast<std::size_t>(delta.a.shape()[0]);
+  const auto in = static_cast<std::size_t>(delta.a.shape()[1]);
+  const auto out = static_cast<std::size_t>(delta.b.shape()[0]);
+  const Factor a{.values = delta.a.f32(), .rows = rank, .columns = in};
+  const Factor b{.values = delta.b.f32(), .rows = out, .columns = rank};
+  const std::size_t strips = kernels::StripCount(rank);
+  const std::size_t panels = PanelCount(static_cast<std::int64_t>(out));
+  LowRank packed{.type = type,
+                 .rank = rank,
+                 .in = in,
+                 .out = out,
                  .scale = static_cast<float>(delta.scale),
-                 .a = {},
-                 .b = {}};
-  const std::size_t nothing = ~std::size_t{0};
-  const std::size_t strips = kernels::StripCount(packed.rank);
-  packed.a = Arrange(delta.a.f32(), strips * packed.in * kStrip, dtype, [&](std::size_t place) {
-    const std::size_t k = place / (packed.in * kStrip) * kStrip + place % kStrip;
-    return k < packed.rank ? k * packed.in + place / kStrip % packed.in : nothing;
-  });
-  const std::size_t panels = PanelCount(static_cast<std::int64_t>(packed.out));
-  packed.b = Arrange(delta.b.f32(), panels * packed.rank * kPanel, dtype, [&](std::size_t place) {
-    const std::size_t o = place / (packed.rank * kPanel) * kPanel + place % kPanel;
-    return o < packed.out ? o * packed.rank + place / kPanel % packed.rank : nothing;
-  });
+                 .a = Bytes(strips * kernels::StripBytes(type, in)),
+                 .b = Bytes(panels * kernels::PanelBytes(type, rank))};
+  std::byte* to = packed.a.bytes().data();
+  for (std::size_t strip = 0; strip < strips; ++strip) {
+    for (std::size_t i = 0; i < in; i += kFactorBlock)
+      PackStrip(a, type, strip * kStripRanks, i, std::min(kFactorBlock, in - i), to);
+  }
+  to = packed.b.bytes().data();
+  for (std::size_t panel = 0; panel < panels; ++panel) {
+    const std::size_t first = panel * kPanelOutputs;
+    type == FactorType::kF32 ? PackPanelF32(b, first, to) : PackPanelInt8(b, first, to);
+  }
   return packed;
 }
 

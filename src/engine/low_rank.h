@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "engine/weights.h"
+#include "kernels/low_rank.h"
 #include "model/adapter.h"
 #include "tensor/tensor.h"
 
@@ -12,24 +13,25 @@ namespace metier::engine {
 
 // Immutable once made.
 struct LowRank {
-  // kF32: exact. kBF16: rounded to it, which half the bytes of a step buys; adapters that are
-  // stored so lose nothing. Requires factors in F32 that fit each other.
-  static LowRank Pack(const model::LoraDelta& delta, tensor::DType dtype);
+  // kF32: exact. kInt8: in bytes, a quarter of what a step reads, with an error of at most half a
+  // step, the greatest weight over 127: of a rank among 128 inner indices of A, of an output of B.
+  // Requires factors in F32 that fit each other.
+  static LowRank Pack(const model::LoraDelta& delta, kernels::FactorType type);
 
+  kernels::FactorType type = kernels::FactorType::kF32;
   std::size_t rank = 0;
   std::size_t in = 0;
   std::size_t out = 0;
   float scale = 1;
-  tensor::Tensor a;  // strips
-  tensor::Tensor b;  // panels
+  tensor::Tensor a;  // bytes of strips
+  tensor::Tensor b;  // bytes of panels
 };
 
-// A change that some rows take.
-struct LowRankProduct {
+// What rows [begin, end) of a product change.
+struct RowChange {
   const LowRank* change = nullptr;
-  const float* x = nullptr;  // [rows, in], contiguous
-  std::size_t rows = 0;
-  float* out = nullptr;  // [rows, out], contiguous: added to
+  std::size_t begin = 0;
+  std::size_t end = 0;
 };
 
 }  // namespace metier::engine

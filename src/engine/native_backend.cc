@@ -103,9 +103,10 @@ Result<SequenceId> NativeBackend::ForkSequence(SequenceId sequence) {
 }
 
 Result<AdapterId> NativeBackend::AddAdapter(const model::Adapter& adapter) {
-  const tensor::DType dtype =
-      options_.arithmetic == Arithmetic::kFast ? tensor::DType::kBF16 : tensor::DType::kF32;
-  METIER_ASSIGN(LoadedAdapter loaded, LoadedAdapter::Create(adapter, model_->weights(), dtype));
+  const kernels::FactorType type = options_.arithmetic == Arithmetic::kFast
+                                       ? kernels::FactorType::kInt8
+                                       : kernels::FactorType::kF32;
+  METIER_ASSIGN(LoadedAdapter loaded, LoadedAdapter::Create(adapter, model_->weights(), type));
   const AdapterId id{next_adapter_++};
   adapters_.emplace(id, std::move(loaded));
   return id;

@@ -4,8 +4,6 @@
 #include <array>
 #include <cmath>
 
-#include "engine/feed_forward.h"
-
 namespace metier::engine {
 
 using model::NormPlace;
@@ -42,6 +40,7 @@ Network::Network(std::shared_ptr<const NativeModel> model, KvCache& cache, Compu
       weights_(model_->weights()),
       cache_(cache),
       compute_(compute),
+      linears_(compute),
       experts_(spec_, weights_, compute_) {
   if (spec_.position == PositionKind::kAlibi) slopes_ = model::AlibiSlopes(spec_.heads);
   if (spec_.position == PositionKind::kRope) frequencies_ = model::RopeFrequencies(spec_);
@@ -135,7 +134,7 @@ std::span<const Segment> Network::Layer(std::span<const Segment> segments, std::
     compute_.AddScaled(x_.data(), block_.data(), 1.0F, rows_ * S(spec_.width));
   } else {
     Size(up_, rows_, spec_.hidden);
-    MultiplyHidden(compute_, spec_, layer.ffn, runs_, input, rows_, up_.data(), gate_);
+    linears_.MultiplyHidden(spec_, layer.ffn, runs_, input, rows_, up_.data());
     AddProduct(layer.ffn.down, up_.data());
   }
   if (!before) norm(layer.ffn_norm, x_, x_);
@@ -144,7 +143,7 @@ std::span<const Segment> Network::Layer(std::span<const Segment> segments, std::
 
 void Network::AddProduct(const Linear& linear, const float* input) {
   const LinearOutput output{.linear = &linear, .out = x_.data(), .add = true};
-  MultiplyAdapted(compute_, {&output, 1}, runs_, input, rows_);
+  linears_.Multiply({&output, 1}, runs_, input, rows_);
 }
 
 bool Network::Narrows(std::span<const Segment> segments, std::size_t n) const {
@@ -159,13 +158,13 @@ std::span<const Segment> Network::ProjectHeads(std::span<const Segment> segments
                                                 {.linear = &layer.q, .out = q_.data()}}};
   const bool narrow = Narrows(segments, n);
   const std::size_t together = narrow ? 2 : 3;
-  MultiplyAdapted(compute_, std::span(outputs).first(together), runs_, input, rows_);
+  linears_.Multiply(std::span(outputs).first(together), runs_, input, rows_);
   const bool rope = spec_.position == PositionKind::kRope && spec_.layer[n].rope;
   RotateHeads(k_.data(), spec_.kv_heads, layer.k_norm, rope);
   StoreKeysAndValues(segments, n);
   if (narrow) {
     segments = Narrow(segments);
-    if (rows_ > 0) MultiplyAdapted(compute_, layer.q, runs_, input, rows_, q_.data());
+    if (rows_ > 0) linears_.Multiply(layer.q, runs_, input, rows_, q_.data());
   }
   RotateHeads(q_.data(), spec_.heads, layer.q_norm, rope);
   return segments;
@@ -305,7 +304,7 @@ void Network::Finish(std::span<const Segment> segments, float* out) {
   } else if (!spec_.head) {
     std::copy_n(normed_.data(), wanted * width, out);
   }
-  if (spec_.head) MultiplyAdapted(compute_, weights_.head, runs, last, wanted, out);
+  if (spec_.head) linears_.Multiply(weights_.head, runs, last, wanted, out);
 }
 
 }  // namespace metier::engine

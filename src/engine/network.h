@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/adapted_linears.h"
 #include "engine/compute.h"
 #include "engine/experts_block.h"
 #include "engine/kv_cache.h"
@@ -72,6 +73,7 @@ class Network {
   const Weights& weights_;
   KvCache& cache_;
   Compute& compute_;
+  AdaptedLinears linears_;
   ExpertsBlock experts_;
   std::vector<float> slopes_;       // ALiBi, [heads]
   std::vector<float> frequencies_;  // RoPE, [head_dim / 2]
@@ -84,7 +86,7 @@ class Network {
   std::vector<float> x_, normed_, block_;  // [rows, width]
   std::vector<float> q_, attended_;        // [rows, q_width]
   std::vector<float> k_, v_;               // [rows, kv_width]
-  std::vector<float> gate_, up_;           // [rows, hidden]
+  std::vector<float> up_;                  // [rows, hidden]
   std::vector<float> cosine_, sine_;       // [rows, head_dim / 2]
 };
 

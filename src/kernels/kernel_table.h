@@ -92,7 +92,7 @@ struct KernelTable {
 
   // Adapters of float and of bfloat16 factors.
   LowRankKernels low_rank_f32;
-  LowRankKernels low_rank_bf16;
+  LowRankKernels low_rank_int8;
 
   void (*attention)(const Attention& attention);
 

@@ -10,11 +10,11 @@
 
 #include "../kernels/every_isa.h"
 #include "engine/compute.h"
-#include "tensor/half.h"
 
 namespace metier::engine {
 namespace {
 
+using kernels::FactorType;
 using kernels::test::Uniform;
 using tensor::DType;
 
@@ -37,6 +37,19 @@ struct Case {
 constexpr Case kCases[] = {{16, 64, 64, 1},  {1, 5, 3, 2},      {8, 31, 100, 5},
                            {17, 66, 640, 4}, {40, 130, 65, 33}, {16, 7, 1100, 70}};
 
+// A base that leaves the change alone.
+struct ZeroMatrix {
+  explicit ZeroMatrix(const LowRank& change)
+      : zeros(change.in * change.out),
+        w({.dtype = DType::kF32,
+           .rows = static_cast<std::int64_t>(change.out),
+           .columns = static_cast<std::int64_t>(change.in),
+           .data = std::as_bytes(std::span(zeros)).data(),
+           .row_bytes = change.in * sizeof(float)}) {}
+  std::vector<float> zeros;
+  Matrix w;
+};
+
 class LowRankChanges : public kernels::test::EveryIsa {
  protected:
   static model::LoraDelta DeltaOf(const Case& c, std::uint64_t seed) {
@@ -48,20 +61,30 @@ class LowRankChanges : public kernels::test::EveryIsa {
   std::vector<float> Added(const LowRank& change, const std::vector<float>& x, std::size_t rows,
                            std::vector<float> out, int threads) {
     Compute compute(table(), threads, Arithmetic::kExact);
-    const LowRankProduct product{.change = &change, .x = x.data(), .rows = rows, .out = out.data()};
-    compute.AddLowRank({&product, 1});
+    const RowChange all{.change = &change, .begin = 0, .end = rows};
+    const ZeroMatrix zero(change);
+    const Product product{.w = &zero.w, .out = out.data(), .add = true, .changes = {&all, 1}};
+    compute.Multiply({&product, 1}, x.data(), rows);
     return out;
   }
 };
 
+// The greatest of columns [begin, begin + n) of a row, as far as there are any.
+double Greatest(const tensor::Tensor& factor, std::size_t row, std::size_t begin, std::size_t n) {
+  const auto columns = static_cast<std::size_t>(factor.shape()[1]);
+  double greatest = 0;
+  for (std::size_t i = begin; i < std::min(columns, begin + n); ++i) {
+    greatest = std::max(greatest, std::abs(static_cast<double>(factor.f32()[row * columns + i])));
+  }
+  return greatest;
+}
+
 TEST_P(LowRankChanges, StayWithinForwardErrorBound) {
-  for (const DType dtype : {DType::kF32, DType::kBF16}) {
-    const auto stored = [&](float value) {
-      return dtype == DType::kF32 ? value : tensor::FromBF16(tensor::ToBF16(value));
-    };
+  for (const FactorType type : {FactorType::kF32, FactorType::kInt8}) {
+    const bool bytes = type == FactorType::kInt8;
     for (const Case& c : kCases) {
       const model::LoraDelta delta = DeltaOf(c, 3);
-      const LowRank change = LowRank::Pack(delta, dtype);
+      const LowRank change = LowRank::Pack(delta, type);
       const auto in = static_cast<std::size_t>(c.in);
       const auto outs = static_cast<std::size_t>(c.out);
       const auto rank = static_cast<std::size_t>(c.rank);
@@ -72,23 +95,33 @@ TEST_P(LowRankChanges, StayWithinForwardErrorBound) {
         for (std::size_t o = 0; o < outs; ++o) {
           double exact = 0;
           double magnitude = 0;
+          double rounding = 0;  // of the factors, where they are bytes
+          // Half a step; the step itself is rounded to bfloat16, the last code clamped.
+          const double b_error = bytes ? 1.02 / 254 * Greatest(delta.b, o, 0, rank) : 0;
           for (std::size_t k = 0; k < rank; ++k) {
             double low = 0;
             double low_magnitude = 0;
+            double low_error = 0;
             for (std::size_t i = 0; i < in; ++i) {
-              const double term =
-                  static_cast<double>(stored(delta.a.f32()[k * in + i])) * x[r * in + i];
+              const double value = x[r * in + i];
+              const double term = static_cast<double>(delta.a.f32()[k * in + i]) * value;
               low += term;
               low_magnitude += std::abs(term);
+              if (bytes)
+                low_error += std::abs(value) / 254 * Greatest(delta.a, k, i / 128 * 128, 128);
             }
-            const double b = stored(delta.b.f32()[o * rank + k]);
+            // Two digits of 7 bits, of the greatest of a strip; here of any.
+            if (bytes) low_error += 0x1p-13 * static_cast<double>(in);
+            const double b = delta.b.f32()[o * rank + k];
             exact += b * low;
             magnitude += std::abs(b) * low_magnitude;
+            rounding += std::abs(b) * low_error + b_error * (std::abs(low) + low_error);
           }
           const double value = before[r * outs + o] + delta.scale * exact;
           // A chain of in terms, one of rank terms, and the scaled sum that is added.
           const double bound = static_cast<double>(in + rank + 2) * FLT_EPSILON *
-                               (delta.scale * magnitude + std::abs(before[r * outs + o]));
+                                   (delta.scale * magnitude + std::abs(before[r * outs + o])) +
+                               delta.scale * rounding;
           ASSERT_NEAR(after[r * outs + o], value, bound)
               << "rank " << c.rank << " [" << c.out << ", " << c.in << "] row " << r << " output "
               << o;
@@ -100,8 +133,8 @@ TEST_P(LowRankChanges, StayWithinForwardErrorBound) {
 
 TEST_P(LowRankChanges, HaveTheSameBitsAloneAndTogetherOnAnyThreads) {
   for (const Case& c : kCases) {
-    const LowRank change = LowRank::Pack(DeltaOf(c, 7), DType::kBF16);
-    const LowRank other = LowRank::Pack(DeltaOf(c, 9), DType::kF32);
+    const LowRank change = LowRank::Pack(DeltaOf(c, 7), FactorType::kInt8);
+    const LowRank other = LowRank::Pack(DeltaOf(c, 9), FactorType::kF32);
     const auto in = static_cast<std::size_t>(c.in);
     const auto outs = static_cast<std::size_t>(c.out);
     const std::vector<float> x = Uniform(c.rows * in, 8);
@@ -109,10 +142,14 @@ TEST_P(LowRankChanges, HaveTheSameBitsAloneAndTogetherOnAnyThreads) {
     std::vector<float> together = before;
     std::vector<float> others = before;
     Compute compute(table(), 2, Arithmetic::kFast);
-    const LowRankProduct both[] = {
-        {.change = &change, .x = x.data(), .rows = c.rows, .out = together.data()},
-        {.change = &other, .x = x.data(), .rows = c.rows, .out = others.data()}};
-    compute.AddLowRank(both);
+    const RowChange changes[] = {{.change = &change, .begin = 0, .end = c.rows},
+                                 {.change = &other, .begin = 0, .end = c.rows}};
+    const ZeroMatrix zero(change);
+    const std::span all(changes);
+    const Product both[] = {
+        {.w = &zero.w, .out = together.data(), .add = true, .changes = all.first(1)},
+        {.w = &zero.w, .out = others.data(), .add = true, .changes = all.last(1)}};
+    compute.Multiply(both, x.data(), c.rows);
     EXPECT_EQ(together, Added(change, x, c.rows, before, 1));
     EXPECT_EQ(others, Added(other, x, c.rows, before, 1));
     EXPECT_NE(together, others);
