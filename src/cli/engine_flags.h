@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "engine/compute.h"
 #include "engine/expert_cache.h"
+#include "engine/kv_cache.h"
 #include "specialist/chat_reply.h"
 
 namespace metier::cli {
@@ -16,6 +17,7 @@ namespace metier::cli {
 struct EngineFlags {
   std::int64_t threads = 0;
   std::string arithmetic = "fast";
+  std::string kv_cache = "f32";
   std::int64_t expert_cache_mib = 0;
 
   template <class Visitor>
@@ -24,6 +26,10 @@ struct EngineFlags {
     field("arithmetic", arithmetic,
           "products of quantised weights: fast rounds activations to 8 bits, exact does not")
         .OneOf({"fast", "exact"});
+    field("kv-cache", kv_cache,
+          "what keys and values of past tokens are kept as: bf16 takes half of the memory, int8 "
+          "about a quarter, and both round")
+        .OneOf({"f32", "bf16", "int8"});
     field(
         "expert-cache-mib", expert_cache_mib,
         "of a model with experts, keep so many MiB of them in memory and read the others from the "
@@ -34,7 +40,8 @@ struct EngineFlags {
 
   specialist::LoadOptions Resolve() const {
     specialist::LoadOptions options{.threads = static_cast<int>(threads),
-                                    .arithmetic = *engine::ArithmeticFromName(arithmetic)};
+                                    .arithmetic = *engine::ArithmeticFromName(arithmetic),
+                                    .kv_type = *engine::KvTypeFromName(kv_cache)};
     if (expert_cache_mib > 0)
       options.max_expert_bytes = static_cast<std::uint64_t>(expert_cache_mib) << 20;
     return options;

@@ -4,7 +4,6 @@
 #include <memory>
 #include <utility>
 
-#include "engine/native_backend.h"
 #include "engine/native_model.h"
 #include "format/peft.h"
 #include "model/adapter.h"
@@ -13,12 +12,9 @@
 namespace metier::cli {
 
 Result<specialist::LoadedModel> LoadModel(const std::string& base, const std::string& adapter,
-                                          int threads, engine::Arithmetic arithmetic) {
+                                          const engine::NativeOptions& options) {
   METIER_ASSIGN(const model::ModelFiles files, model::ModelFiles::Open(base));
   METIER_ASSIGN(auto weights, engine::NativeModel::FromFiles(files));
-  engine::NativeOptions options;
-  options.threads = threads;
-  options.arithmetic = arithmetic;
   specialist::LoadedModel loaded;
   loaded.backend = std::make_unique<engine::NativeBackend>(std::move(weights), options);
   if (!adapter.empty()) {

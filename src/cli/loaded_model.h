@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "engine/compute.h"
+#include "engine/native_backend.h"
 #include "model/backend.h"
 #include "specialist/chat_reply.h"
 
@@ -16,7 +16,7 @@ namespace metier::cli {
 
 // `base`: a Hugging Face directory or a GGUF file; `adapter`: a PEFT directory or "".
 Result<specialist::LoadedModel> LoadModel(const std::string& base, const std::string& adapter,
-                                          int threads, engine::Arithmetic arithmetic);
+                                          const engine::NativeOptions& options);
 
 // Calls `take` with consecutive rows [n, width]: the logits after each token, or the last hidden
 // states of an encoder. A decoder computes and hands out a bounded number of rows at a time.

@@ -20,7 +20,10 @@ Result<OpenedProposer> OpenedProposer::Open(const SpeculationFlags& flags,
   if (flags.lookup) opened.proposer_ = std::make_unique<engine::PromptLookup>();
   if (flags.draft.empty()) return opened;
   METIER_ASSIGN(const ModelPath place, ResolveModelPath(flags.draft, ""));
-  METIER_ASSIGN(opened.draft_, LoadModel(place.base, place.adapter, load.threads, load.arithmetic));
+  METIER_ASSIGN(
+      opened.draft_,
+      LoadModel(place.base, place.adapter,
+                {.threads = load.threads, .kv_type = load.kv_type, .arithmetic = load.arithmetic}));
   auto proposer =
       engine::DraftModel::Create(*opened.draft_.backend, spec.vocab, {}, opened.draft_.adapter);
   if (!proposer.ok()) return std::move(proposer).error().With("--draft '" + flags.draft + "'");

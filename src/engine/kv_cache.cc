@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "kernels/kernel_table.h"
 
 namespace metier::engine {
 
@@ -29,16 +28,24 @@ std::int64_t WholePages(std::uint64_t bytes, std::uint64_t page_bytes) {
 
 }  // namespace
 
+std::optional<KvType> KvTypeFromName(std::string_view name) {
+  if (name == "f32") return KvType::kF32;
+  if (name == "bf16") return KvType::kBF16;
+  if (name == "int8") return KvType::kInt8;
+  return std::nullopt;
+}
+
 void KvCache::FreeBytes::operator()(std::byte* bytes) const { std::free(bytes); }
 
 KvCache::KvCache(const model::ModelSpec& spec, const KvCacheOptions& options)
-    : kv_heads_(spec.kv_heads),
-      head_dim_(spec.head_dim),
-      value_dim_(
-          static_cast<std::int64_t>(kernels::PaddedHead(static_cast<std::size_t>(spec.head_dim)))),
+    : type_(options.type),
+      kv_heads_(spec.kv_heads),
+      key_bytes_(static_cast<std::int64_t>(
+          kernels::KeyBytes(type_, static_cast<std::size_t>(spec.head_dim)))),
+      value_bytes_(static_cast<std::int64_t>(
+          kernels::ValueBytes(type_, static_cast<std::size_t>(spec.head_dim)))),
       page_bytes_(
-          static_cast<std::uint64_t>(spec.layers * kv_heads_ * kPage * (head_dim_ + value_dim_)) *
-          sizeof(float)),
+          static_cast<std::uint64_t>(spec.layers * kv_heads_ * (key_bytes_ + value_bytes_))),
       max_pages_(WholePages(options.max_bytes, page_bytes_)),
       max_idle_(WholePages(options.max_idle_bytes, page_bytes_)),
       index_(options.hash) {}
@@ -222,32 +229,30 @@ void KvCache::Forget(AdapterId adapter) {
   }
 }
 
-float* KvCache::LayerOf(const CachedTokens& sequence, std::int64_t layer,
-                        std::int64_t position) const {
+std::byte* KvCache::LayerOf(const CachedTokens& sequence, std::int64_t layer,
+                            std::int64_t position) const {
   const Page& page = At(sequence.pages_[static_cast<std::size_t>(position / kPage)]);
-  return reinterpret_cast<float*>(page.bytes.get()) +
-         layer * kv_heads_ * kPage * (head_dim_ + value_dim_);
+  return page.bytes.get() + layer * kv_heads_ * (key_bytes_ + value_bytes_);
 }
 
-float* KvCache::Key(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
-                    std::int64_t position) const {
-  return LayerOf(sequence, layer, position) + head * head_dim_ * kPage + position % kPage;
+std::byte* KvCache::Keys(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
+                         std::int64_t position) const {
+  return LayerOf(sequence, layer, position) + head * key_bytes_;
 }
 
-float* KvCache::Value(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
-                      std::int64_t position) const {
-  return LayerOf(sequence, layer, position) + kv_heads_ * head_dim_ * kPage +
-         (head * kPage + position % kPage) * value_dim_;
+std::byte* KvCache::Values(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
+                           std::int64_t position) const {
+  return LayerOf(sequence, layer, position) + kv_heads_ * key_bytes_ + head * value_bytes_;
 }
 
 void KvCache::Pages(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
-                    std::int64_t tokens, std::vector<const float*>& keys,
-                    std::vector<const float*>& values) const {
+                    std::int64_t tokens, std::vector<const std::byte*>& keys,
+                    std::vector<const std::byte*>& values) const {
   keys.clear();
   values.clear();
   for (std::int64_t page = 0; page < PagesFor(tokens); ++page) {
-    keys.push_back(Key(sequence, layer, head, page * kPage));
-    values.push_back(Value(sequence, layer, head, page * kPage));
+    keys.push_back(Keys(sequence, layer, head, page * kPage));
+    values.push_back(Values(sequence, layer, head, page * kPage));
   }
 }
 

@@ -1,7 +1,8 @@
 // engine/kv_cache.h - keys and values of past tokens, in pages of kernels::kPageTokens tokens.
 //
-//   one page: for each layer: K [kv_heads, head_dim, kPageTokens] f32, then
-//   V [kv_heads, kPageTokens, PaddedHead(head_dim)] f32: what attention streams (kernel_table.h)
+//   one page: for each layer: a block of keys for each head, then one of values for each, as
+//   attention streams them in the cache's type (kernels/kv_page.h), with their scales if any: a
+//   page says all of its tokens
 //
 // Attention walks a sequence page by page, so sequences share a past by holding the same pages:
 //
@@ -10,7 +11,7 @@
 //   idle  held by none, still findable; given up, the longest unused first, when room is needed.
 //   free  memory without content.
 //
-// Only Key, Value and Pages know what a page is made of.
+// Only Keys, Values and Pages know where in a page something lies.
 //
 // Threads: the owner of a sequence writes different (layer, head, position) from any threads;
 // everything else is for one thread at a time.
@@ -19,15 +20,23 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "engine/prefix_index.h"
+#include "kernels/kv_page.h"
 #include "model/backend.h"
 #include "model/model_spec.h"
 
 namespace metier::engine {
+
+using kernels::KvType;
+
+// "f32", "bf16", "int8"; nothing for any other name.
+std::optional<KvType> KvTypeFromName(std::string_view name);
 
 class KvCache;
 
@@ -49,6 +58,7 @@ class CachedTokens {
 };
 
 struct KvCacheOptions {
+  KvType type = KvType::kF32;
   std::uint64_t max_bytes = 0;       // of all pages together
   std::uint64_t max_idle_bytes = 0;  // of them, of pages that no sequence holds
   PageHash hash = &HashPage;
@@ -59,6 +69,8 @@ class KvCache {
   // Pages are allocated when needed and kept until the cache ends.
   KvCache(const model::ModelSpec& spec, const KvCacheOptions& options);
 
+  KvType type() const { return type_; }
+  // layers * kv_heads * (KeyBytes + ValueBytes) of the type and the heads' dimension.
   std::uint64_t page_bytes() const { return page_bytes_; }
   // Of pages that sequences hold, a shared one counted once.
   std::uint64_t used_bytes() const { return static_cast<std::uint64_t>(held_) * page_bytes_; }
@@ -87,16 +99,16 @@ class KvCache {
   // Forgets what is known of an adapter that no sequence uses any more.
   void Forget(model::AdapterId adapter);
 
-  // The first of one position's head_dim numbers: a key's are kPageTokens apart, a value's lie side
-  // by side.
-  float* Key(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
-             std::int64_t position) const;
-  float* Value(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
-               std::int64_t position) const;
-  // The pages of one head that hold the first `tokens` tokens, as attention wants them.
+  // One head's block of keys, or values, in the page of `position`: what store_key and store_value
+  // write into.
+  std::byte* Keys(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
+                  std::int64_t position) const;
+  std::byte* Values(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
+                    std::int64_t position) const;
+  // These blocks in all pages that hold the first `tokens` tokens, as attention wants them.
   void Pages(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
-             std::int64_t tokens, std::vector<const float*>& keys,
-             std::vector<const float*>& values) const;
+             std::int64_t tokens, std::vector<const std::byte*>& keys,
+             std::vector<const std::byte*>& values) const;
 
  private:
   struct FreeBytes {
@@ -107,7 +119,7 @@ class KvCache {
     std::int32_t holders = 0;
   };
 
-  float* LayerOf(const CachedTokens& sequence, std::int64_t layer, std::int64_t position) const;
+  std::byte* LayerOf(const CachedTokens& sequence, std::int64_t layer, std::int64_t position) const;
   Page& At(PageId page) { return pages_[static_cast<std::size_t>(page)]; }
   const Page& At(PageId page) const { return pages_[static_cast<std::size_t>(page)]; }
   // A page of the free, a new one, or the longest unused; `tokens` are for the error's message.
@@ -123,9 +135,10 @@ class KvCache {
   void GiveUp(PageId page);  // an idle leaf becomes free
   void EvictOldest();        // requires an idle page
 
+  KvType type_;
   std::int64_t kv_heads_;
-  std::int64_t head_dim_;
-  std::int64_t value_dim_;  // padded
+  std::int64_t key_bytes_;    // of one block
+  std::int64_t value_bytes_;  // alike
   std::uint64_t page_bytes_;
   std::int64_t max_pages_;
   std::int64_t max_idle_;    // pages

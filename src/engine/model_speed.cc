@@ -233,7 +233,9 @@ Result<ModelSpeed> MeasureModel(const SpeedOptions& options, const SpeedProgress
                 NativeModel::FromFiles(files, {.max_expert_bytes = options.max_expert_bytes}));
   const ExpertCache* experts = weights->expert_cache();
   const int threads = options.threads > 0 ? options.threads : ThreadPool::DefaultThreads();
-  NativeBackend backend(std::move(weights), {.threads = threads, .arithmetic = options.arithmetic});
+  NativeBackend backend(
+      std::move(weights),
+      {.threads = threads, .kv_type = options.kv_type, .arithmetic = options.arithmetic});
   ModelSpeed speed{.isa = kernels::Kernels().name, .threads = threads};
   speed.load_seconds = load.Seconds();
   speed.parameters = model::ParameterCount(files.spec());

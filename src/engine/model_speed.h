@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "engine/compute.h"
 #include "engine/expert_cache.h"
+#include "engine/kv_cache.h"
 #include "kernels/kernel_table.h"
 #include "model/model_files.h"
 
@@ -23,6 +24,7 @@ struct SpeedOptions {
   std::string adapter;  // PEFT directory that all sequences use; "": none
   int threads = 0;      // 0: ThreadPool::DefaultThreads()
   Arithmetic arithmetic = Arithmetic::kFast;
+  KvType kv_type = KvType::kF32;
   std::optional<std::uint64_t> max_expert_bytes = {};  // ModelOptions
   std::int64_t prompt_tokens = 512;         // of one sequence, in one step; 0: not measured
   std::int64_t new_tokens = 64;             // decoded by each sequence; 0: not measured

@@ -44,7 +44,8 @@ std::int64_t WantedRows(const SequenceStep& step) {
 NativeBackend::NativeBackend(std::shared_ptr<const NativeModel> model, const NativeOptions& options)
     : model_(std::move(model)),
       options_(Resolve(options)),
-      cache_(model_->spec(), {.max_bytes = options_.max_cache_bytes,
+      cache_(model_->spec(), {.type = options_.kv_type,
+                              .max_bytes = options_.max_cache_bytes,
                               .max_idle_bytes = *options_.max_idle_cache_bytes,
                               .hash = options_.page_hash}),
       compute_(*options_.kernels, options_.threads, options_.arithmetic, options_.many_rows),

@@ -30,6 +30,7 @@ struct NativeOptions {
   // small.
   std::optional<std::uint64_t> max_idle_cache_bytes = {};
   PageHash page_hash = &HashPage;
+  KvType kv_type = KvType::kF32;       // what keys and values are kept as
   std::uint64_t max_result_bytes = 0;  // one step's results; 0: the machine's memory
   std::int64_t pass_tokens = 512;      // rows computed at once: bounds the intermediate memory
   Arithmetic arithmetic = Arithmetic::kExact;  // of quantised weights

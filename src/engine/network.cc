@@ -41,6 +41,7 @@ Network::Network(std::shared_ptr<const NativeModel> model, KvCache& cache, Compu
       cache_(cache),
       compute_(compute),
       linears_(compute),
+      kv_kernels_(compute.kernels().kv[static_cast<std::size_t>(cache.type())]),
       experts_(spec_, weights_, compute_) {
   if (spec_.position == PositionKind::kAlibi) slopes_ = model::AlibiSlopes(spec_.heads);
   if (spec_.position == PositionKind::kRope) frequencies_ = model::RopeFrequencies(spec_);
@@ -230,10 +231,11 @@ void Network::StoreKeysAndValues(std::span<const Segment> segments, std::size_t 
           const std::int64_t position = segment.first_position + static_cast<std::int64_t>(i);
           const auto kv_head = static_cast<std::int64_t>(head);
           const std::size_t at = (segment.row + i) * kv_width + head * head_dim;
-          float* key = cache_.Key(*segment.past, layer, kv_head, position);
-          for (std::size_t d = 0; d < head_dim; ++d) key[d * kernels::kPageTokens] = k_[at + d];
-          std::copy_n(v_.data() + at, head_dim,
-                      cache_.Value(*segment.past, layer, kv_head, position));
+          const std::size_t token = S(position) % kernels::kPageTokens;
+          kv_kernels_.store_key(k_.data() + at, head_dim, token,
+                                cache_.Keys(*segment.past, layer, kv_head, position));
+          kv_kernels_.store_value(v_.data() + at, head_dim, token,
+                                  cache_.Values(*segment.past, layer, kv_head, position));
         }
       }
     }
@@ -259,8 +261,8 @@ void Network::Attend(std::span<const Segment> segments, std::size_t n) {
   const std::size_t group = S(spec_.heads / spec_.kv_heads);
   const std::size_t cost = keys / tasks_.size() * group * 2 * head_dim;
   compute_.For(tasks_.size(), cost, [&](std::size_t first, std::size_t last) {
-    std::vector<const float*> key_pages;
-    std::vector<const float*> value_pages;
+    std::vector<const std::byte*> key_pages;
+    std::vector<const std::byte*> value_pages;
     for (std::size_t t = first; t < last; ++t) {
       const AttentionTask& task = tasks_[t];
       const Segment& segment = *task.segment;
@@ -269,21 +271,21 @@ void Network::Attend(std::span<const Segment> segments, std::size_t n) {
                    static_cast<std::int64_t>(length), key_pages, value_pages);
       const std::size_t head = S(task.kv_head) * group;
       const std::size_t at = (segment.row + task.begin) * S(spec_.q_width()) + head * head_dim;
-      compute_.kernels().attention({.q = q_.data() + at,
-                                    .q_stride = S(spec_.q_width()),
-                                    .out = attended_.data() + at,
-                                    .out_stride = S(spec_.q_width()),
-                                    .k = key_pages.data(),
-                                    .v = value_pages.data(),
-                                    .rows = task.end - task.begin,
-                                    .heads = group,
-                                    .head_dim = head_dim,
-                                    .first_position = S(segment.first_position) + task.begin,
-                                    .length = length,
-                                    .window = S(spec_.layer[n].sliding_window),
-                                    .causal = spec_.causal,
-                                    .slopes = slopes_.empty() ? nullptr : slopes_.data() + head,
-                                    .scale = static_cast<float>(spec_.score_scale())});
+      kv_kernels_.attention({.q = q_.data() + at,
+                             .q_stride = S(spec_.q_width()),
+                             .out = attended_.data() + at,
+                             .out_stride = S(spec_.q_width()),
+                             .k = key_pages.data(),
+                             .v = value_pages.data(),
+                             .rows = task.end - task.begin,
+                             .heads = group,
+                             .head_dim = head_dim,
+                             .first_position = S(segment.first_position) + task.begin,
+                             .length = length,
+                             .window = S(spec_.layer[n].sliding_window),
+                             .causal = spec_.causal,
+                             .slopes = slopes_.empty() ? nullptr : slopes_.data() + head,
+                             .scale = static_cast<float>(spec_.score_scale())});
     }
   });
 }

@@ -74,6 +74,7 @@ class Network {
   KvCache& cache_;
   Compute& compute_;
   AdaptedLinears linears_;
+  const kernels::KvKernels& kv_kernels_;  // of the cache's type
   ExpertsBlock experts_;
   std::vector<float> slopes_;       // ALiBi, [heads]
   std::vector<float> frequencies_;  // RoPE, [head_dim / 2]

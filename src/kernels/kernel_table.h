@@ -14,15 +14,11 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/kv_page.h"
 #include "kernels/low_rank.h"
 #include "kernels/packed.h"
 
 namespace metier::kernels {
-
-// Keys in one page of a KV cache, the unit in which attention walks over the past. Fixed, because
-// the running maximum is updated once a page: another value means other last bits.
-inline constexpr std::size_t kPageTokens = 64;
-static_assert(kPageTokens == kPanelOutputs);
 
 // out[r][o] = bias[o] + sum over i of x[r][i] * w[o][i].
 struct Product {
@@ -35,37 +31,6 @@ struct Product {
   std::size_t rows = 0;
   std::size_t inner = 0;
   std::size_t outputs = 0;
-};
-
-// Values of a head in a page are padded with zeros to whole vectors of every instruction set.
-constexpr std::size_t kHeadPad = 16;
-constexpr std::size_t kMostHeadDim = 1024;
-constexpr std::size_t PaddedHead(std::size_t head_dim) {
-  return (head_dim + kHeadPad - 1) / kHeadPad * kHeadPad;
-}
-
-// Heads that share keys and values, over one sequence's past, for consecutive queries:
-//   out[r][h] = sum over visible j of softmax_j(scale * q[r][h].k[j] + slopes[h] * (j - position of
-//               r)) v[j]
-// Query r stands at first_position + r. It sees the keys up to itself, of these only the last
-// `window` (0: all); when not causal it sees all `length` keys. What stands in a page behind
-// `length` is read and does not count.
-struct Attention {
-  const float* q = nullptr;  // [rows, heads, head_dim], rows q_stride floats apart
-  std::size_t q_stride = 0;
-  float* out = nullptr;  // alike, rows out_stride floats apart
-  std::size_t out_stride = 0;
-  const float* const* k = nullptr;  // [pages], each [head_dim, kPageTokens]
-  const float* const* v = nullptr;  // [pages], each [kPageTokens, PaddedHead(head_dim)]
-  std::size_t rows = 0;
-  std::size_t heads = 1;
-  std::size_t head_dim = 0;  // at most kMostHeadDim
-  std::size_t first_position = 0;
-  std::size_t length = 0;  // keys in the cache; > first_position + rows - 1 when causal
-  std::size_t window = 0;
-  bool causal = true;
-  const float* slopes = nullptr;  // [heads], ALiBi; nullptr: none
-  float scale = 1;
 };
 
 // out[i] = act(x[i]) * up[i]; without `up`, act(x[i]). In place (out == x or out == up) is fine.
@@ -94,7 +59,8 @@ struct KernelTable {
   LowRankKernels low_rank_f32;
   LowRankKernels low_rank_int8;
 
-  void (*attention)(const Attention& attention);
+  // By KvType: over keys and values that are kept in it, and how they get there.
+  KvKernels kv[kKvTypes];
 
   // out[i] = x[i] / sqrt(mean(x^2) + epsilon) * weight[i]. In place is fine.
   void (*rms_norm)(const float* x, const float* weight, float epsilon, float* out, std::size_t n);

@@ -14,8 +14,9 @@ Result<LoadedModel> LoadModel(const Runnable& runnable, const LoadOptions& optio
   LoadedModel loaded;
   loaded.experts = weights->expert_cache();
   loaded.backend = std::make_unique<engine::NativeBackend>(
-      std::move(weights),
-      engine::NativeOptions{.threads = options.threads, .arithmetic = options.arithmetic});
+      std::move(weights), engine::NativeOptions{.threads = options.threads,
+                                                .kv_type = options.kv_type,
+                                                .arithmetic = options.arithmetic});
   if (runnable.adapter) {
     METIER_ASSIGN(loaded.adapter, loaded.backend->AddAdapter(*runnable.adapter));
   }

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "engine/compute.h"
+#include "engine/kv_cache.h"
 #include "evaluate/language_model.h"
 #include "evaluate/tool_calls.h"
 #include "model/backend.h"
@@ -32,6 +33,7 @@ struct LoadedModel {
 struct LoadOptions {
   int threads = 0;  // 0: all cores
   engine::Arithmetic arithmetic = engine::Arithmetic::kFast;
+  engine::KvType kv_type = engine::KvType::kF32;
   std::optional<std::uint64_t> max_expert_bytes = {};  // engine::ModelOptions
 };
 Result<LoadedModel> LoadModel(const Runnable& runnable, const LoadOptions& options = {});

@@ -103,6 +103,7 @@ Json ToJson(const BenchOptions& options, const engine::ModelSpeed& speed) {
                    {"decode", Json::array()},
                    {"weight_bytes", speed.weight_bytes},
                    {"weight_bytes_per_token", speed.token_bytes},
+                   {"kv_cache", options.engine.kv_cache},
                    {"cache_bytes", speed.cache_bytes},
                    {"peak_bytes", speed.peak_bytes},
                    {"memory_ratio", MemoryRatio(speed)}};
@@ -154,7 +155,9 @@ std::string ToText(const BenchOptions& options, const engine::ModelSpeed& speed)
   line("weights", fmt::format("{:9.3f} GiB, {:.3f} GiB of them read for a token",
                               static_cast<double>(speed.weight_bytes) / kGiB,
                               static_cast<double>(speed.token_bytes) / kGiB));
-  line("cache at most", fmt::format("{:9.3f} GiB", static_cast<double>(speed.cache_bytes) / kGiB));
+  line("cache at most",
+       fmt::format("{:9.3f} GiB, {}", static_cast<double>(speed.cache_bytes) / kGiB,
+                   options.engine.kv_cache));
   if (speed.experts) line("experts", "    " + ExpertCacheText(*speed.experts));
   line("memory at most",
        fmt::format("{:9.3f} GiB, {:.2f} of weights and cache",
@@ -201,6 +204,7 @@ Result<Outcome> Bench(const BenchOptions& options, Console& console) {
                                       .adapter = place.adapter,
                                       .threads = load.threads,
                                       .arithmetic = load.arithmetic,
+                                      .kv_type = load.kv_type,
                                       .max_expert_bytes = load.max_expert_bytes,
                                       .prompt_tokens = options.prompt_tokens,
                                       .new_tokens = options.new_tokens,

@@ -56,8 +56,9 @@ Result<Outcome> Logits(const LogitsOptions& options, Console& console) {
     METIER_TRY(writer.Commit());
   } else {
     METIER_ASSIGN(const specialist::LoadedModel loaded,
-                  LoadModel(place.base, place.adapter, static_cast<int>(options.threads),
-                            *engine::ArithmeticFromName(options.arithmetic)));
+                  LoadModel(place.base, place.adapter,
+                            {.threads = static_cast<int>(options.threads),
+                             .arithmetic = *engine::ArithmeticFromName(options.arithmetic)}));
     width = RowWidth(loaded.backend->spec());
     METIER_ASSIGN(auto writer, format::NpyWriter::Create(options.out, rows, width));
     METIER_TRY(ForEachRow(

@@ -80,9 +80,9 @@ void Compare(std::span<const float> native, std::span<const float> torch, std::i
 
 Result<Outcome> Parity(const ParityOptions& options, Console& console) {
   METIER_ASSIGN(const ModelPath place, ResolveModelPath(options.model, options.adapter));
-  METIER_ASSIGN(const specialist::LoadedModel loaded,
-                LoadModel(place.base, place.adapter, static_cast<int>(options.threads),
-                          engine::Arithmetic::kExact));
+  METIER_ASSIGN(
+      const specialist::LoadedModel loaded,
+      LoadModel(place.base, place.adapter, {.threads = static_cast<int>(options.threads)}));
   METIER_ASSIGN(const std::vector<model::TokenId> tokens, Tokens(options, loaded.backend->spec()));
   METIER_ASSIGN(const TorchRows torch, ComputeTorchRows({.model = place.base,
                                                          .adapter = place.adapter,

@@ -1,20 +1,23 @@
 // kernels/body/attention.h - softmax attention over pages of keys and values, with a running
-// maximum.
+// maximum; P is what the pages keep their numbers as.
 //
 // Online softmax (Milakov and Gimelshein 2018; Dao et al. 2022): per page, scores of a tile of
 // queries, then max, sum and weighted values are corrected once by exp(old max - new max). A page
 // of keys is a panel of packed floats with a key where a product has an output, a page of values
 // one with an output for each dimension, so both products are those of body/packed_product_f32.h:
-// no sum crosses lanes. Heads that share keys share the tile. Pages start at fixed positions, each
-// is taken whole with the keys that a query does not see masked, and pages that it does not see are
-// not taken at all: a query gives the same bits whether it is computed alone or inside a long
-// prefill.
+// no sum crosses lanes, and codes become floats in the registers of the product. Heads that share
+// keys share the tile. Pages start at fixed positions, each is taken whole with the keys that a
+// query does not see masked, and pages that it does not see are not taken at all: a query gives the
+// same bits whether it is computed alone or inside a long prefill.
 #pragma once
 
 #include "kernels/body/elementwise.h"
+#include "kernels/body/kv_page.h"
 #include "kernels/body/packed_product_f32.h"
 
 namespace metier::kernels::body {
+
+static_assert(kPageTokens == kPanelOutputs);
 
 // Keys [first, last) that the query at `position` sees.
 struct Visible {
@@ -74,21 +77,45 @@ void TakeScores(const Attention& a, std::size_t start, std::size_t width, QueryS
   query.seen = true;
 }
 
-// sums[r][0, width) += the keys' weights [R, kPageTokens] times values [keys, width].
+// Of R rows [R, kPageTokens], each times the tokens' scales.
 template <class V, int R>
-void AddWeightedValues(const float* weights, const float* values, std::size_t keys,
+void ScaleTokens(const float* scales, float* rows) {
+  for (std::size_t j = 0; j < kPageTokens; j += V::kLanes) {
+    const V scale = V::Load(scales + j);
+    for (float* row = rows + j; row < rows + R * kPageTokens; row += kPageTokens)
+      (V::Load(row) * scale).Store(row);
+  }
+}
+
+// sums[r][0, width) += the keys' weights [R, kPageTokens] times values [keys, width].
+template <class V, class P, int R>
+void AddWeightedValues(const float* weights, const CodeOf<P>* values, std::size_t keys,
                        std::size_t width, float* sums) {
+  using Codes = typename P::Codes;
   constexpr std::size_t kWide = V::kTileVectors * V::kLanes;
   const FloatRows rows{weights, kPageTokens};
   std::size_t d = 0;
   for (; d + kWide <= width; d += kWide)
-    FloatTile<V, R, V::kTileVectors>(values + d, width, rows, keys, false, sums + d, width);
+    FloatTile<V, R, V::kTileVectors, Codes>(values + d, width, rows, keys, false, sums + d, width);
   for (; d < width; d += V::kLanes)
-    FloatTile<V, R, 1>(values + d, width, rows, keys, false, sums + d, width);
+    FloatTile<V, R, 1, Codes>(values + d, width, rows, keys, false, sums + d, width);
+}
+
+// scores[r][kPageTokens] = q[r].k of a block of keys.
+template <class V, class P, int R>
+void ScoreKeys(const std::byte* block, const float* const (&q)[R], std::size_t head_dim,
+               float* scores) {
+  constexpr std::size_t kWide = V::kTileVectors * V::kLanes;
+  for (std::size_t key = 0; key < kPageTokens; key += kWide) {
+    FloatTile<V, R, V::kTileVectors, typename P::Codes>(Block<P>::Codes(block) + key, kPageTokens,
+                                                        FloatPointers<R>{q}, head_dim, true,
+                                                        scores + key, kPageTokens);
+  }
+  if constexpr (P::kScaled) ScaleTokens<V, R>(Block<P>::Scales(block, head_dim), scores);
 }
 
 // R queries, in the order of their positions.
-template <class V, int R>
+template <class V, class P, int R>
 void AttendTile(const Attention& a, QueryState (&queries)[R]) {
   const std::size_t width = PaddedHead(a.head_dim);
   alignas(64) float scores[R * kPageTokens];
@@ -98,17 +125,14 @@ void AttendTile(const Attention& a, QueryState (&queries)[R]) {
   for (int r = 0; r < R; ++r) q[r] = queries[r].q;
   const std::size_t begin = VisibleTo<V>(a, queries[0].position).first;
   const std::size_t end = VisibleTo<V>(a, queries[R - 1].position).last;
-  constexpr std::size_t kWide = V::kTileVectors * V::kLanes;
   for (std::size_t page = begin / kPageTokens; page * kPageTokens < end; ++page) {
     const std::size_t start = page * kPageTokens;
-    for (std::size_t key = 0; key < kPageTokens; key += kWide) {
-      FloatTile<V, R, V::kTileVectors>(a.k[page] + key, kPageTokens, FloatPointers<R>{q},
-                                       a.head_dim, true, scores + key, kPageTokens);
-    }
+    ScoreKeys<V, P, R>(a.k[page], q, a.head_dim, scores);
     for (int r = 0; r < R; ++r)
       TakeScores<V>(a, start, width, queries[r], scores + r * kPageTokens, sums + r * width);
+    if constexpr (P::kScaled) ScaleTokens<V, R>(Block<P>::Scales(a.v[page], width), scores);
     const std::size_t keys = end - start < kPageTokens ? end - start : kPageTokens;
-    AddWeightedValues<V, R>(scores, a.v[page], keys, width, sums);
+    AddWeightedValues<V, P, R>(scores, Block<P>::Codes(a.v[page]), keys, width, sums);
   }
   for (int r = 0; r < R; ++r) {
     const V sum = V::Set(queries[r].sum);
@@ -118,7 +142,7 @@ void AttendTile(const Attention& a, QueryState (&queries)[R]) {
 }
 
 // Queries from number `from` on: all heads of a token, then those of the next.
-template <class V, int R>
+template <class V, class P, int R>
 void AttendFrom(const Attention& a, std::size_t from) {
   QueryState queries[R];
   for (int r = 0; r < R; ++r) {
@@ -129,21 +153,21 @@ void AttendFrom(const Attention& a, std::size_t from) {
     queries[r].position = a.first_position + token;
     queries[r].slope = a.slopes == nullptr ? 0.0F : a.slopes[head];
   }
-  AttendTile<V, R>(a, queries);
+  AttendTile<V, P, R>(a, queries);
 }
 
-template <class V>
+template <class V, class P>
 void Attend(const Attention& a) {
   constexpr int R = V::kTileFloatRows;
   const std::size_t count = a.rows * a.heads;
   std::size_t from = 0;
-  for (; from + R <= count; from += R) AttendFrom<V, R>(a, from);
+  for (; from + R <= count; from += R) AttendFrom<V, P, R>(a, from);
   if (R > 4 && from + 4 <= count) {  // a token of a model whose groups have four heads
-    AttendFrom<V, 4>(a, from);
+    AttendFrom<V, P, 4>(a, from);
     from += 4;
   }
-  for (; from + 2 <= count; from += 2) AttendFrom<V, 2>(a, from);
-  for (; from < count; ++from) AttendFrom<V, 1>(a, from);
+  for (; from + 2 <= count; from += 2) AttendFrom<V, P, 2>(a, from);
+  for (; from < count; ++from) AttendFrom<V, P, 1>(a, from);
 }
 
 }  // namespace metier::kernels::body

@@ -95,6 +95,14 @@ struct F16Weights {
   }
 };
 
+struct Int8Weights {
+  using Element = std::int8_t;
+  template <class V>
+  static V Load(const Element* p) {
+    return V::LoadI8(reinterpret_cast<const std::byte*>(p));
+  }
+};
+
 template <class V, class W>
 V LoadWeightsPart(const typename W::Element* p, std::size_t n) {
   typename W::Element lanes[V::kLanes] = {};

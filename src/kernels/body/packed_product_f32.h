@@ -120,10 +120,10 @@ struct FloatPointers {
 };
 
 // sums[r][0, C vectors) = (first ? 0 : sums) + x[r][0, inner) times w, whose rows are w_stride
-// apart.
-template <class V, int R, int C, class Rows>
-METIER_INLINE void FloatTile(const float* w, std::size_t w_stride, const Rows& x, std::size_t inner,
-                             bool first, float* sums, std::size_t sums_stride) {
+// elements apart.
+template <class V, int R, int C, class W = F32Weights, class Rows>
+METIER_INLINE void FloatTile(const typename W::Element* w, std::size_t w_stride, const Rows& x,
+                             std::size_t inner, bool first, float* sums, std::size_t sums_stride) {
   V acc[R][C];
   METIER_UNROLL
   for (int r = 0; r < R; ++r) {
@@ -134,7 +134,7 @@ METIER_INLINE void FloatTile(const float* w, std::size_t w_stride, const Rows& x
   for (std::size_t i = 0; i < inner; ++i) {
     V weights[C];
     METIER_UNROLL
-    for (int c = 0; c < C; ++c) weights[c] = V::Load(w + i * w_stride + c * V::kLanes);
+    for (int c = 0; c < C; ++c) weights[c] = W::template Load<V>(w + i * w_stride + c * V::kLanes);
     METIER_UNROLL
     for (int r = 0; r < R; ++r) {
       const V value = V::Set(x[r][i]);

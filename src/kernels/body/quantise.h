@@ -1,4 +1,5 @@
-// kernels/body/quantise.h - a row of activations in 8 bits, a scale for each block of kBlockInner.
+// kernels/body/quantise.h - numbers rounded to bfloat16, and to 8 bits with a scale: a row of
+// activations has one for each block of kBlockInner.
 #pragma once
 
 #include "kernels/body/lanes.h"
@@ -19,8 +20,28 @@ void RoundBf16(const float* x, std::size_t n, std::uint16_t* out) {
   }
 }
 
+// How numbers become codes of 8 bits: code = x * inverse, x is about code * scale.
+struct ByteScale {
+  float scale;  // the largest magnitude / 127; NaN where a number is not finite, to hide nothing
+  float inverse;
+};
+
+template <class V>
+ByteScale ByteScaleFor(const float* x, std::size_t n) {
+  V largest = V::Zero();
+  V poison = V::Zero();  // 0 * x: NaN for what is not finite
+  for (std::size_t i = 0; i < n; i += V::kLanes) {
+    const V value = LoadUpTo<V>(x + i, n - i < V::kLanes ? n - i : V::kLanes);
+    largest = Max(Max(value, V::Zero() - value), largest);
+    poison = MulAdd(value, V::Zero(), poison);
+  }
+  const float most = ReduceMax(largest);
+  constexpr float kLeast = 0x1p-120F;  // what is smaller is 0: its inverse would be infinite
+  return {most / 127.0F + ReduceAdd(poison), most >= kLeast ? 127.0F / most : 0.0F};
+}
+
 // Writes row `row` of `rows` (layout: QuantisedRows). A block with a value that is not finite gets
-// the scale NaN, so that it is not hidden.
+// the scale NaN.
 template <class V>
 void QuantiseRow(const float* x, std::size_t inner, std::size_t row, std::size_t rows,
                  std::int8_t* q, float* scale, std::int32_t* sums) {
@@ -32,17 +53,10 @@ void QuantiseRow(const float* x, std::size_t inner, std::size_t row, std::size_t
       for (std::size_t i = 0; i < kBlockInner; ++i) padded[i] = i < left ? from[i] : 0.0F;
       from = padded;
     }
-    V largest = V::Zero();
-    V poison = V::Zero();  // 0 * x: NaN for what is not finite
-    for (std::size_t i = 0; i < kBlockInner; i += V::kLanes) {
-      const V value = V::Load(from + i);
-      largest = Max(Max(value, V::Zero() - value), largest);
-      poison = MulAdd(value, V::Zero(), poison);
-    }
-    const float most = ReduceMax(largest);
+    const ByteScale found = ByteScaleFor<V>(from, kBlockInner);
     const std::size_t at = block * rows + row;
-    scale[at] = most / 127.0F + ReduceAdd(poison);
-    const V inverse = V::Set(most >= __FLT_MIN__ ? 127.0F / most : 0.0F);
+    scale[at] = found.scale;
+    const V inverse = V::Set(found.inverse);
     std::int8_t* out = q + at * kBlockInner;
     for (std::size_t i = 0; i < kBlockInner; i += V::kLanes)
       RoundToInteger(V::Load(from + i) * inverse).StoreI8(out + i);

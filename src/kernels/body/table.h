@@ -4,6 +4,7 @@
 #include "kernels/body/activation.h"
 #include "kernels/body/attention.h"
 #include "kernels/body/elementwise.h"
+#include "kernels/body/kv_page.h"
 #include "kernels/body/low_rank.h"
 #include "kernels/body/norm.h"
 #include "kernels/body/packed_product.h"
@@ -35,6 +36,12 @@ constexpr PackedKernels QuantisedKernels() {
   return kernels;
 }
 
+template <class V, class P>
+constexpr KvKernels KvKernelsOf() {
+  return {
+      .attention = &Attend<V, P>, .store_key = &StoreKey<V, P>, .store_value = &StoreValue<V, P>};
+}
+
 template <class V>
 constexpr KernelTable TableOf(const char* name) {
   return {.name = name,
@@ -53,7 +60,7 @@ constexpr KernelTable TableOf(const char* name) {
           .quantise_row = &QuantiseRow<V>,
           .low_rank_f32 = LowRankKernelsOf<V, F32Factors, ExpandF32>(),
           .low_rank_int8 = LowRankKernelsOf<V, Int8Factors, ExpandInt8>(),
-          .attention = &Attend<V>,
+          .kv = {KvKernelsOf<V, F32Page>(), KvKernelsOf<V, Bf16Page>(), KvKernelsOf<V, Int8Page>()},
           .rms_norm = &RmsNorm<V>,
           .layer_norm = &LayerNorm<V>,
           .rope = &Rope<V>,

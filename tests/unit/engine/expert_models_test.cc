@@ -202,12 +202,12 @@ void WaitThenAttend(const kernels::Attention& attention) {
     }
     std::this_thread::yield();
   }
-  kernels::Kernels().attention(attention);
+  kernels::Kernels().kv[0].attention(attention);
 }
 
 void NoteThenAttend(const kernels::Attention& attention) {
   if (watched.load()->stats().resident_bytes > 0) came_in_time = false;
-  kernels::Kernels().attention(attention);
+  kernels::Kernels().kv[0].attention(attention);
 }
 
 TEST_F(ExpertModelOf, SmallThinkersExpertsComeWhileAttentionRuns) {
@@ -222,7 +222,7 @@ TEST_F(ExpertModelOf, SmallThinkersExpertsComeWhileAttentionRuns) {
   needed_bytes = 3 * expert_bytes_;
   came_in_time = true;
   kernels::KernelTable table = kernels::Kernels();
-  table.attention = &WaitThenAttend;
+  table.kv[0].attention = &WaitThenAttend;
   NativeBackend backend(model, {.threads = 1, .kernels = &table});
   const std::vector<float> one = RunWhole(backend, {7});
   EXPECT_TRUE(came_in_time) << "nothing was fetched before attention had ended";
@@ -245,7 +245,7 @@ TEST_F(ExpertModelOf, ARouterBehindAttentionFetchesNothingBefore) {
   watched = model->expert_cache();
   came_in_time = true;
   kernels::KernelTable table = kernels::Kernels();
-  table.attention = &NoteThenAttend;
+  table.kv[0].attention = &NoteThenAttend;
   NativeBackend backend(model, {.threads = 1, .kernels = &table});
   RunWhole(backend, {7});
   EXPECT_TRUE(came_in_time) << "experts fetched that nobody had chosen";

@@ -40,35 +40,58 @@ std::vector<TokenId> Joined(std::vector<TokenId> a, const std::vector<TokenId>& 
 
 std::uint64_t NoHash(std::uint64_t /*before*/, std::span<const TokenId> /*tokens*/) { return 0; }
 
-TEST(KvCache, EveryPlaceIsItsOwn) {
-  KvCache cache(Spec(), {.max_bytes = 1 << 20});
-  CachedTokens sequence;
-  constexpr std::int64_t kTokens = 2 * kPage + 3;
-  ASSERT_OK(cache.Reserve(sequence, kTokens));
-  EXPECT_EQ(cache.used_bytes(), 3 * cache.page_bytes());
-  EXPECT_EQ(cache.page_bytes(), kPageBytes);
-  const auto for_each = [&](auto visit) {
-    float number = 0;
-    for (std::int64_t layer = 0; layer < 2; ++layer) {
-      for (std::int64_t head = 0; head < 3; ++head) {
-        for (std::int64_t position = 0; position < kTokens; ++position) {
-          for (std::int64_t d = 0; d < 8; ++d) {
-            visit(cache.Key(sequence, layer, head, position) + d * kPage, number++);
-            visit(cache.Value(sequence, layer, head, position) + d, number++);
+// Blocks of one type fill a page exactly: each is filled with a number of its own, then all are
+// read again.
+TEST(KvCache, EveryBlockIsItsOwn) {
+  // 2 layers of 3 heads: keys of 8 numbers, values of 8, padded to 16, and two scales for a token.
+  constexpr std::uint64_t kTokenBytes[] = {4 * (8 + 16), 2 * (8 + 16), (8 + 16) + 2 * 4};
+  for (const KvType type : {KvType::kF32, KvType::kBF16, KvType::kInt8}) {
+    KvCache cache(Spec(), {.type = type, .max_bytes = 1 << 20});
+    CachedTokens sequence;
+    constexpr std::int64_t kTokens = 2 * kPage + 3;
+    ASSERT_OK(cache.Reserve(sequence, kTokens));
+    EXPECT_EQ(cache.used_bytes(), 3 * cache.page_bytes());
+    EXPECT_EQ(cache.page_bytes(), 64 * 2 * 3 * kTokenBytes[static_cast<std::size_t>(type)]);
+    const auto for_each = [&](auto visit) {
+      int number = 0;
+      for (std::int64_t layer = 0; layer < 2; ++layer) {
+        for (std::int64_t head = 0; head < 3; ++head) {
+          for (std::int64_t position = 0; position < kTokens; position += kPage) {
+            visit(cache.Keys(sequence, layer, head, position), kernels::KeyBytes(type, 8),
+                  static_cast<std::byte>(++number));
+            visit(cache.Values(sequence, layer, head, position), kernels::ValueBytes(type, 8),
+                  static_cast<std::byte>(++number));
           }
         }
       }
-    }
-  };
-  for_each([](float* place, float number) { *place = number; });
-  for_each([](const float* place, float number) { EXPECT_EQ(*place, number); });
-  std::vector<const float*> keys;
-  std::vector<const float*> values;
-  cache.Pages(sequence, 1, 2, kTokens, keys, values);
-  ASSERT_EQ(keys.size(), 3U);
-  EXPECT_EQ(keys[1] + 1, cache.Key(sequence, 1, 2, kPage + 1));
-  EXPECT_EQ(values[2], cache.Value(sequence, 1, 2, 2 * kPage));
-  cache.Truncate(sequence, 0);
+    };
+    for_each([](std::byte* block, std::size_t bytes, std::byte number) {
+      std::fill_n(block, bytes, number);
+    });
+    for_each([](const std::byte* block, std::size_t bytes, std::byte number) {
+      EXPECT_EQ(static_cast<std::size_t>(std::count(block, block + bytes, number)), bytes);
+    });
+    std::vector<const std::byte*> keys;
+    std::vector<const std::byte*> values;
+    cache.Pages(sequence, 1, 2, kTokens, keys, values);
+    ASSERT_EQ(keys.size(), 3U);
+    EXPECT_EQ(keys[1], cache.Keys(sequence, 1, 2, kPage + 1));
+    EXPECT_EQ(values[2], cache.Values(sequence, 1, 2, 2 * kPage));
+    cache.Truncate(sequence, 0);
+  }
+}
+
+TEST(KvCache, TypesHaveNames) {
+  EXPECT_EQ(KvTypeFromName("f32"), KvType::kF32);
+  EXPECT_EQ(KvTypeFromName("bf16"), KvType::kBF16);
+  EXPECT_EQ(KvTypeFromName("int8"), KvType::kInt8);
+  EXPECT_EQ(KvTypeFromName("int4"), std::nullopt);
+}
+
+// The first number of a position's key.
+float& FirstOfKey(const KvCache& cache, const CachedTokens& sequence, std::int64_t layer,
+                  std::int64_t head, std::int64_t position) {
+  return reinterpret_cast<float*>(cache.Keys(sequence, layer, head, position))[position % kPage];
 }
 
 // A cache of `pages` pages that writes each token's number into its first key.
@@ -83,14 +106,14 @@ class Caching : public ::testing::TestWithParam<PageHash> {
     const std::int64_t first = sequence.length();
     METIER_TRY(cache.Reserve(sequence, first + static_cast<std::int64_t>(tokens.size())));
     for (std::size_t i = 0; i < tokens.size(); ++i) {
-      *cache.Key(sequence, 1, 2, first + static_cast<std::int64_t>(i)) =
+      FirstOfKey(cache, sequence, 1, 2, first + static_cast<std::int64_t>(i)) =
           static_cast<float>(tokens[i]);
     }
     cache.Append(sequence, tokens);
     return Ok();
   }
   static float At(const KvCache& cache, const CachedTokens& sequence, std::int64_t position) {
-    return *cache.Key(sequence, 1, 2, position);
+    return FirstOfKey(cache, sequence, 1, 2, position);
   }
 };
 INSTANTIATE_TEST_SUITE_P(Hashes, Caching, ::testing::Values(&HashPage, &NoHash),
@@ -319,7 +342,7 @@ class RandomLife {
       std::uint64_t past = static_cast<std::uint64_t>(one.cached.adapter()) + 5;
       for (std::size_t i = 0; i < one.tokens.size(); ++i) {
         past = Extended(past, one.tokens[i]);
-        ASSERT_EQ(*cache_.Key(one.cached, 0, 1, static_cast<std::int64_t>(i)), Number(past));
+        ASSERT_EQ(FirstOfKey(cache_, one.cached, 0, 1, static_cast<std::int64_t>(i)), Number(past));
       }
     }
   }
@@ -364,7 +387,7 @@ class RandomLife {
     for (std::size_t i = 0; i < one.tokens.size(); ++i) {
       past = Extended(past, one.tokens[i]);
       if (static_cast<std::int64_t>(i) < length) continue;
-      *cache_.Key(one.cached, 0, 1, static_cast<std::int64_t>(i)) = Number(past);
+      FirstOfKey(cache_, one.cached, 0, 1, static_cast<std::int64_t>(i)) = Number(past);
     }
     cache_.Append(one.cached, rest);
   }

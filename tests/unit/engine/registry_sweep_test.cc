@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "model/adapter.h"
 #include "support/reference_model.h"
@@ -45,6 +46,20 @@ void ExpectNear(const std::vector<float>& actual, const std::vector<double>& exp
 
 class FamilySweep : public EveryFamily {};
 
+// What holds whatever keys and values are kept as.
+class KvSweep : public ::testing::TestWithParam<std::tuple<const model::Family*, KvType>> {
+ protected:
+  KvSweep() : spec_(TinySpec(*std::get<0>(GetParam()))), model_(RandomModel(spec_)) {}
+
+  NativeOptions Options(NativeOptions options) const {
+    options.kv_type = std::get<1>(GetParam());
+    return options;
+  }
+
+  model::ModelSpec spec_;
+  std::shared_ptr<const NativeModel> model_;
+};
+
 // Float against double: about 2 layers * 12 operations, each a few units of 6e-8 of values
 // below 10.
 constexpr double kTolerance = 1e-4;
@@ -61,10 +76,10 @@ TEST_P(FamilySweep, MatchesTheReferenceInDouble) {
              RunReference(spec_, parameters, tokens, types).output, kTolerance);
 }
 
-TEST_P(FamilySweep, PrefillIsTokenByTokenToTheBit) {
+TEST_P(KvSweep, PrefillIsTokenByTokenToTheBit) {
   if (!spec_.causal) return;  // an encoder has no token by token
   const std::vector<TokenId> tokens = RandomTokens(spec_, 70, 2);  // more than a page
-  NativeBackend backend(model_, {.threads = 1});
+  NativeBackend backend(model_, Options({.threads = 1}));
   const std::vector<float> whole = RunWhole(backend, tokens);
   ASSERT_OK_AND_ASSIGN(const model::SequenceId sequence, backend.OpenSequence(AdapterId::kNone));
   std::vector<float> steps;
@@ -78,15 +93,15 @@ TEST_P(FamilySweep, PrefillIsTokenByTokenToTheBit) {
   EXPECT_TRUE(whole == steps);
 }
 
-TEST_P(FamilySweep, BatchPassesAndThreadsChangeNoBit) {
+TEST_P(KvSweep, BatchPassesAndThreadsChangeNoBit) {
   const std::vector<std::vector<TokenId>> texts = {
       RandomTokens(spec_, 33, 3), RandomTokens(spec_, 1, 4), RandomTokens(spec_, 58, 5)};
   std::vector<std::vector<float>> alone;
-  NativeBackend one(model_, {.threads = 1});
+  NativeBackend one(model_, Options({.threads = 1}));
   for (const auto& text : texts) alone.push_back(RunWhole(one, text));
   for (const NativeOptions& options : {NativeOptions{.threads = 1}, NativeOptions{.threads = 2},
                                        NativeOptions{.threads = 3, .pass_tokens = 7}}) {
-    NativeBackend backend(model_, options);
+    NativeBackend backend(model_, Options(options));
     std::vector<SequenceStep> steps;
     for (const auto& text : texts) {
       ASSERT_OK_AND_ASSIGN(const model::SequenceId id, backend.OpenSequence(AdapterId::kNone));
@@ -102,11 +117,11 @@ TEST_P(FamilySweep, BatchPassesAndThreadsChangeNoBit) {
 }
 
 // Prefill of one text while another decodes, then a cut back: what a server does all day.
-TEST_P(FamilySweep, MixedStepsAndTruncationChangeNoBit) {
+TEST_P(KvSweep, MixedStepsAndTruncationChangeNoBit) {
   if (!spec_.causal) return;
   const std::vector<TokenId> first = RandomTokens(spec_, 20, 6);
   const std::vector<TokenId> second = RandomTokens(spec_, 30, 7);
-  NativeBackend backend(model_, {.threads = 2});
+  NativeBackend backend(model_, Options({.threads = 2}));
   const std::vector<float> whole = RunWhole(backend, first);
   ASSERT_OK_AND_ASSIGN(const model::SequenceId a, backend.OpenSequence(AdapterId::kNone));
   ASSERT_OK_AND_ASSIGN(const model::SequenceId b, backend.OpenSequence(AdapterId::kNone));
@@ -183,12 +198,13 @@ TEST_P(FamilySweep, AnAdapterComputesWhatMergedWeightsDo) {
 
 // A past that was computed for another sequence, whether that is open or closed, and a fork that
 // goes its own way inside a page.
-TEST_P(FamilySweep, AdoptedAndForkedPastsChangeNoBit) {
+TEST_P(KvSweep, AdoptedAndForkedPastsChangeNoBit) {
   if (!spec_.causal) return;
   const std::vector<TokenId> tokens = RandomTokens(spec_, 80, 9);
   std::vector<TokenId> other = tokens;
   other[70] = (other[70] + 1) % static_cast<TokenId>(spec_.vocab);
-  NativeBackend backend(model_, {.threads = 2, .max_cache_bytes = 1 << 24, .page_hash = &NoHash});
+  NativeBackend backend(model_,
+                        Options({.threads = 2, .max_cache_bytes = 1 << 24, .page_hash = &NoHash}));
   const auto id = backend.AddAdapter(RandomAdapter(spec_, 12));
   ASSERT_TRUE(id.ok()) << id.error().message();
   for (const AdapterId adapter : {AdapterId::kNone, *id}) {
@@ -249,6 +265,16 @@ TEST_P(FamilySweep, SavedAndLoadedItIsTheSameModel) {
 INSTANTIATE_TEST_SUITE_P(Registry, FamilySweep,
                          ::testing::ValuesIn(model::Families().begin(), model::Families().end()),
                          FamilyName);
+std::string KvSweepName(const ::testing::TestParamInfo<KvSweep::ParamType>& info) {
+  constexpr const char* kNames[] = {"_f32", "_bf16", "_int8"};
+  const auto [family, type] = info.param;
+  return std::string(family->name) + kNames[static_cast<std::size_t>(type)];
+}
+INSTANTIATE_TEST_SUITE_P(
+    Registry, KvSweep,
+    ::testing::Combine(::testing::ValuesIn(model::Families().begin(), model::Families().end()),
+                       ::testing::Values(KvType::kF32, KvType::kBF16, KvType::kInt8)),
+    KvSweepName);
 
 }  // namespace
 }  // namespace metier::engine::test

@@ -98,7 +98,7 @@ class Speculating : public ::testing::TestWithParam<const model::Family*> {
   }
 
   Outcome Run(const Tokens& prompt, GenerateOptions options, bool constrained, Proposer* proposer) {
-    CountingBackend backend(model_, {.threads = 1});
+    CountingBackend backend(model_, {.threads = 1, .kv_type = kv_type_});
     auto session = Session::Open(backend);
     Thirds thirds(spec_.vocab);
     Outcome outcome;
@@ -133,6 +133,7 @@ class Speculating : public ::testing::TestWithParam<const model::Family*> {
   text::Tokenizer words_;
   NativeBackend other_;  // another model of the same vocabulary
   NativeBackend twin_;   // the same model
+  KvType kv_type_ = KvType::kF32;
 };
 
 TEST_P(Speculating, ChangesNoAnswer) {
@@ -174,6 +175,21 @@ TEST_P(Speculating, ChangesNoAnswer) {
     }
   }
   EXPECT_GT(looked_up, 0);
+}
+
+// What was proposed in vain has been stored and is stored over.
+TEST_P(Speculating, ChangesNoAnswerWhateverKeysAndValuesAreKeptAs) {
+  if (!spec_.head) return;
+  for (const KvType type : {KvType::kBF16, KvType::kInt8}) {
+    kv_type_ = type;
+    for (std::uint64_t i = 0; i < 10; ++i) {
+      const Tokens prompt = Prompt(i);
+      const Outcome plain = Run(prompt, Variant(i), false, nullptr);
+      Knowing sometimes_wrong(plain.answer.tokens, spec_.vocab, 1, 3);
+      ExpectSame(Run(prompt, Variant(i), false, &sometimes_wrong), plain,
+                 "prompt " + std::to_string(i));
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Registry, Speculating,

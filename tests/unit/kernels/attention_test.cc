@@ -5,37 +5,60 @@
 #include <cmath>
 
 #include "every_isa.h"
+#include "tensor/half.h"
 
 namespace metier::kernels::test {
 namespace {
 
 class Attentions : public EveryIsa {};
 
+constexpr KvType kTypes[] = {KvType::kF32, KvType::kBF16, KvType::kInt8};
+
+const KvKernels& KernelsOf(const KernelTable& table, KvType type) {
+  return table.kv[static_cast<std::size_t>(type)];
+}
+
+// x as a page of the type gives it back.
+std::vector<float> Rounded(KvType type, std::vector<float> x) {
+  if (type == KvType::kBF16) {
+    for (float& value : x) value = tensor::FromBF16(tensor::ToBF16(value));
+  }
+  if (type == KvType::kInt8) {
+    float most = 0;
+    for (const float value : x) most = std::max(most, std::abs(value));
+    const float scale = most / 127;
+    for (float& value : x) value = std::nearbyint(value * (127 / most)) * scale;
+  }
+  return x;
+}
+
 // Keys and values of one head in whole pages, as the cache has them; NaN where nothing was written.
 class Pages {
  public:
-  Pages(std::size_t keys, std::size_t head_dim, std::uint64_t seed)
-      : head_dim_(head_dim),
-        keys_(Uniform(keys * head_dim, seed)),
-        values_(Uniform(keys * head_dim, seed + 1)) {
-    const std::size_t padded = PaddedHead(head_dim);
-    for (std::size_t start = 0; start < keys; start += kPageTokens) {
-      std::vector<float> k(head_dim * kPageTokens, std::nanf(""));
-      std::vector<float> v(padded * kPageTokens, std::nanf(""));
-      for (std::size_t j = start; j < std::min(keys, start + kPageTokens); ++j) {
-        for (std::size_t d = 0; d < head_dim; ++d) {
-          k[d * kPageTokens + j - start] = Key(j)[d];
-          v[(j - start) * padded + d] = Value(j)[d];
-        }
+  Pages(const KernelTable& table, KvType type, std::size_t keys, std::size_t head_dim,
+        std::uint64_t seed)
+      : head_dim_(head_dim) {
+    const std::vector<float> nothing(head_dim, std::nanf(""));
+    const KvKernels& kernels = KernelsOf(table, type);
+    for (std::size_t j = 0; j < keys; ++j) {
+      const std::size_t token = j % kPageTokens;
+      if (token == 0) {
+        key_pages_.emplace_back(KeyBytes(type, head_dim), std::byte{0xff});
+        value_pages_.emplace_back(ValueBytes(type, head_dim), std::byte{0xff});
       }
-      key_pages_.push_back(std::move(k));
-      value_pages_.push_back(std::move(v));
+      const std::vector<float> key = Uniform(head_dim, seed + 2 * j);
+      const std::vector<float> value = Uniform(head_dim, seed + 2 * j + 1);
+      kernels.store_key(key.data(), head_dim, token, key_pages_.back().data());
+      kernels.store_value(value.data(), head_dim, token, value_pages_.back().data());
+      for (const float x : Rounded(type, key)) keys_.push_back(x);
+      for (const float x : Rounded(type, value)) values_.push_back(x);
     }
-    for (const std::vector<float>& page : key_pages_) key_pointers_.push_back(page.data());
-    for (const std::vector<float>& page : value_pages_) value_pointers_.push_back(page.data());
+    for (const auto& page : key_pages_) key_pointers_.push_back(page.data());
+    for (const auto& page : value_pages_) value_pointers_.push_back(page.data());
   }
-  const float* const* keys() const { return key_pointers_.data(); }
-  const float* const* values() const { return value_pointers_.data(); }
+  const std::byte* const* keys() const { return key_pointers_.data(); }
+  const std::byte* const* values() const { return value_pointers_.data(); }
+  // What was stored, rounded.
   const float* Key(std::size_t j) const { return keys_.data() + j * head_dim_; }
   const float* Value(std::size_t j) const { return values_.data() + j * head_dim_; }
 
@@ -43,10 +66,10 @@ class Pages {
   std::size_t head_dim_;
   std::vector<float> keys_;
   std::vector<float> values_;
-  std::vector<std::vector<float>> key_pages_;
-  std::vector<std::vector<float>> value_pages_;
-  std::vector<const float*> key_pointers_;
-  std::vector<const float*> value_pointers_;
+  std::vector<std::vector<std::byte>> key_pages_;
+  std::vector<std::vector<std::byte>> value_pages_;
+  std::vector<const std::byte*> key_pointers_;
+  std::vector<const std::byte*> value_pointers_;
 };
 
 struct Case {
@@ -118,60 +141,72 @@ Attention Call(const Case& c, const std::vector<float>& q, const Pages& pages,
           .scale = scale};
 }
 
-TEST_P(Attentions, AttentionMatchesSoftmaxInDouble) {
+// How far attention over rounded keys and values may be from its formula.
+double Bound(const Case& c) {
+  // A score is off by head_dim + 3 ulp of its terms (|q|, |k| <= 1; the third one is a scale of 8
+  // bits) and of slope * distance; that shifts each weight by the same factor, and |v| <= 1. Then
+  // sums over the keys, and an ulp of each weight for the scale of its value.
+  const double steepest = static_cast<double>(c.slope) * static_cast<double>(c.heads);
+  const auto keys = static_cast<double>(c.first_position + c.rows);
+  const auto head_dim = static_cast<double>(c.head_dim);
+  const double score_error = FLT_EPSILON * (head_dim * (head_dim + 3) + 2.0 * steepest * keys + 80);
+  return 2 * score_error + (2 * keys + 1) * FLT_EPSILON;
+}
+
+void ExpectMatch(const KernelTable& table, KvType type, const Case& c) {
   constexpr float kScale = 0.8F;
-  for (const Case& c : kCases) {
-    const std::size_t keys = c.first_position + c.rows;
-    const std::size_t width = c.heads * c.head_dim;
-    const std::vector<float> q = Uniform(c.rows * width, 1);
-    const Pages pages(keys, c.head_dim, 2);
-    const std::vector<float> slopes = Slopes(c);
-    std::vector<float> out(c.rows * width);
-    Attention call = Call(c, q, pages, slopes, kScale);
-    call.out = out.data();
-    table().attention(call);
-    // A score is off by head_dim + 2 ulp of its terms (|q|, |k| <= 1) and of slope * distance; that
-    // shifts each weight by the same factor, and |v| <= 1. Then sums over the keys.
-    const double steepest = static_cast<double>(c.slope) * static_cast<double>(c.heads);
-    const double score_error =
-        FLT_EPSILON * (static_cast<double>(c.head_dim) * static_cast<double>(c.head_dim + 2) +
-                       2.0 * steepest * static_cast<double>(keys) + 80);
-    const double bound = 2 * score_error + 2 * static_cast<double>(keys) * FLT_EPSILON;
-    for (std::size_t row = 0; row < c.rows; ++row) {
-      for (std::size_t head = 0; head < c.heads; ++head) {
-        const auto exact = Expected(c, q, pages, static_cast<double>(kScale), row, head);
-        for (std::size_t d = 0; d < c.head_dim; ++d) {
-          ASSERT_NEAR(out[row * width + head * c.head_dim + d], exact[d], bound)
-              << "rows=" << c.rows << " head_dim=" << c.head_dim << " row=" << row
-              << " head=" << head << " d=" << d;
-        }
+  const std::size_t width = c.heads * c.head_dim;
+  const std::vector<float> q = Uniform(c.rows * width, 1);
+  const Pages pages(table, type, c.first_position + c.rows, c.head_dim, 2);
+  const std::vector<float> slopes = Slopes(c);
+  std::vector<float> out(c.rows * width);
+  Attention call = Call(c, q, pages, slopes, kScale);
+  call.out = out.data();
+  KernelsOf(table, type).attention(call);
+  for (std::size_t row = 0; row < c.rows; ++row) {
+    for (std::size_t head = 0; head < c.heads; ++head) {
+      const auto exact = Expected(c, q, pages, static_cast<double>(kScale), row, head);
+      for (std::size_t d = 0; d < c.head_dim; ++d) {
+        ASSERT_NEAR(out[row * width + head * c.head_dim + d], exact[d], Bound(c))
+            << "type=" << static_cast<int>(type) << " rows=" << c.rows << " head_dim=" << c.head_dim
+            << " row=" << row << " head=" << head << " d=" << d;
       }
     }
   }
 }
 
+TEST_P(Attentions, AttentionMatchesSoftmaxInDouble) {
+  for (const KvType type : kTypes) {
+    for (const Case& c : kCases) ExpectMatch(table(), type, c);
+  }
+}
+
+void ExpectSameAlone(const KernelTable& table, KvType type, const Case& c) {
+  const std::size_t width = c.heads * c.head_dim;
+  const std::vector<float> q = Uniform(c.rows * width, 1);
+  const Pages pages(table, type, c.first_position + c.rows, c.head_dim, 2);
+  const std::vector<float> slopes = Slopes(c);
+  std::vector<float> all(c.rows * width);
+  Attention call = Call(c, q, pages, slopes, 0.8F);
+  call.out = all.data();
+  KernelsOf(table, type).attention(call);
+  for (std::size_t row = 0; row < c.rows; ++row) {
+    std::vector<float> alone(width);
+    Attention single = call;
+    single.q += row * width;
+    single.out = alone.data();
+    single.rows = 1;
+    single.first_position += row;
+    KernelsOf(table, type).attention(single);
+    const auto begin = all.begin() + static_cast<std::ptrdiff_t>(row * width);
+    EXPECT_TRUE(std::equal(alone.begin(), alone.end(), begin))
+        << "type=" << static_cast<int>(type) << " row " << row;
+  }
+}
+
 TEST_P(Attentions, AQueryGivesTheSameBitsAloneAndInAPrefill) {
-  for (const Case& c : kCases) {
-    const std::size_t keys = c.first_position + c.rows;
-    const std::size_t width = c.heads * c.head_dim;
-    const std::vector<float> q = Uniform(c.rows * width, 1);
-    const Pages pages(keys, c.head_dim, 2);
-    const std::vector<float> slopes = Slopes(c);
-    std::vector<float> all(c.rows * width);
-    Attention call = Call(c, q, pages, slopes, 0.8F);
-    call.out = all.data();
-    table().attention(call);
-    for (std::size_t row = 0; row < c.rows; ++row) {
-      std::vector<float> alone(width);
-      Attention single = call;
-      single.q += row * width;
-      single.out = alone.data();
-      single.rows = 1;
-      single.first_position += row;
-      table().attention(single);
-      const auto begin = all.begin() + static_cast<std::ptrdiff_t>(row * width);
-      EXPECT_TRUE(std::equal(alone.begin(), alone.end(), begin)) << "row " << row;
-    }
+  for (const KvType type : kTypes) {
+    for (const Case& c : kCases) ExpectSameAlone(table(), type, c);
   }
 }
 
