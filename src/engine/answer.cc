@@ -11,6 +11,9 @@ using text::TokenId;
 
 namespace {
 
+// Twice what tokens of a text have on average; a longer answer lets its text grow.
+constexpr std::size_t kExpectedBytesOfToken = 8;
+
 std::vector<TokenId> EndTokens(const GenerateOptions& options, const text::Tokenizer& tokenizer) {
   if (options.ignore_end_tokens) return {};
   if (!options.end_tokens.empty()) return options.end_tokens;
@@ -67,6 +70,10 @@ Answer::Answer(const text::Tokenizer& tokenizer, const GenerateOptions& options,
       decoder_(tokenizer),
       stops_(options.stop) {
   sampler_.AddPrompt(prompt);
+  const auto most = static_cast<std::size_t>(most_);
+  sampler_.ExpectChoices(most);
+  result_.tokens.reserve(most);
+  result_.text.reserve(kExpectedBytesOfToken * most);
   result_.prompt_tokens = static_cast<std::int64_t>(prompt.size());
 }
 
@@ -107,7 +114,7 @@ bool Answer::StopFound() {
   return stops_.found() != nullptr;
 }
 
-void Answer::Show(const std::string& piece) {
+void Answer::Show(std::string_view piece) {
   if (piece.empty()) return;
   result_.text += piece;
   if (options_.on_text) options_.on_text(piece);

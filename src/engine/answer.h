@@ -76,7 +76,8 @@ Status CheckPrompt(const model::ModelSpec& spec, std::span<const text::TokenId> 
 
 class Answer {
  public:
-  // Requires what CheckPrompt checks. Borrows tokenizer and options.
+  // Requires what CheckPrompt checks. Borrows tokenizer and options. What its tokens need is
+  // allocated here, so that Next allocates nothing but reported probabilities.
   Answer(const text::Tokenizer& tokenizer, const GenerateOptions& options,
          std::span<const text::TokenId> prompt, std::int64_t max_positions);
   ~Answer() = default;
@@ -103,7 +104,7 @@ class Answer {
  private:
   bool End(FinishReason reason);
   bool StopFound();
-  void Show(const std::string& piece);
+  void Show(std::string_view piece);
 
   const GenerateOptions& options_;
   std::int64_t most_;  // tokens

@@ -392,7 +392,8 @@ void Compute::MultiplyStored(const Product& product, const float* x, std::size_t
     const std::size_t begin = first * kPanelRows;
     const std::size_t end = std::min(outputs, last * kPanelRows);
     if (plain != nullptr) return plain(product_of(begin, end, w.data + begin * w.row_bytes));
-    std::vector<float> panel(kPanelRows * inner);
+    thread_local std::vector<float> panel;  // kept between products for its memory
+    panel.resize(std::max(panel.size(), kPanelRows * inner));
     for (std::size_t row = begin; row < end; row += kPanelRows) {
       const std::size_t stop = std::min(end, row + kPanelRows);
       for (std::size_t i = row; i < stop; ++i)

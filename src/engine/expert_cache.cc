@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 #include <tuple>
 #include <utility>
 
@@ -72,6 +73,11 @@ ExpertCache::ExpertCache(const std::vector<std::vector<FeedForward>>& stored,
       entries.push_back(std::move(entry));
     }
   }
+  const std::size_t all =
+      std::accumulate(entries_.begin(), entries_.end(), std::size_t{0},
+                      [](std::size_t sum, const auto& layer) { return sum + layer.size(); });
+  resident_.reserve(all);
+  queue_.reserve(all);
 }
 
 ExpertCache::~ExpertCache() {

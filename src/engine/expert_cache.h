@@ -19,7 +19,6 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -122,7 +121,7 @@ class ExpertCache {
   std::vector<std::vector<Entry>> entries_;  // [layers, experts]
   std::vector<Entry*> resident_;
   std::vector<std::int64_t> clocks_;  // [layers], passes so far
-  std::deque<Entry*> queue_;          // to be fetched in the background
+  std::vector<Entry*> queue_;         // to be fetched in the background, the next one first
   ExpertCacheStats stats_;
   std::thread background_;
 };

@@ -29,6 +29,7 @@ Result<Generation> Generate(Session& session, const text::Tokenizer& tokenizer,
 
   const Clock::time_point answer_start = Clock::now();
   Answer answer(tokenizer, options, prompt, spec.max_positions);
+  session.ExpectLength(static_cast<std::int64_t>(prompt.size()) + answer.remaining());
   Speculation speculation(options);
   METIER_ASSIGN(bool goes_on, answer.Next(logits));
   while (goes_on) {

@@ -96,8 +96,12 @@ Status KvCache::Allocate() {
                              "bytes in use",
                              page_bytes_, used_bytes()));
   }
-  free_.push_back(static_cast<PageId>(pages_.size()));
+  const auto id = static_cast<PageId>(pages_.size());
   pages_.push_back(std::move(page));
+  // Later, nothing is allocated to find a page or to give it back.
+  index_.MakeRoom(id);
+  free_.reserve(pages_.capacity());
+  free_.push_back(id);
   return Ok();
 }
 
@@ -134,6 +138,11 @@ Status KvCache::MakeLastPageWritable(CachedTokens& sequence, std::int64_t tokens
   Hold(copy);
   Release(std::exchange(last, copy));
   return Ok();
+}
+
+void KvCache::ExpectLength(CachedTokens& sequence, std::int64_t tokens) {
+  sequence.tokens_.reserve(static_cast<std::size_t>(tokens));
+  sequence.pages_.reserve(static_cast<std::size_t>(PagesFor(tokens)));
 }
 
 Status KvCache::Reserve(CachedTokens& sequence, std::int64_t tokens) {
@@ -178,35 +187,36 @@ void KvCache::Truncate(CachedTokens& sequence, std::int64_t tokens) {
   }
 }
 
-std::vector<PageId> KvCache::Follow(AdapterId adapter, PageId parent,
-                                    std::span<const TokenId> tokens) const {
-  std::vector<PageId> pages;
+std::int64_t KvCache::Follow(AdapterId adapter, PageId parent, std::span<const TokenId> tokens,
+                             FunctionRef<void(PageId)> found) const {
+  std::int64_t pages = 0;
   for (; tokens.size() >= kernels::kPageTokens; tokens = tokens.subspan(kernels::kPageTokens)) {
     parent = index_.Find(adapter, parent, tokens.first(kernels::kPageTokens));
     if (parent == kNoPage) break;
-    pages.push_back(parent);
+    found(parent);
+    ++pages;
   }
   return pages;
 }
 
 model::CachedPrefix KvCache::FindPrefix(AdapterId adapter, std::span<const TokenId> tokens) const {
-  const std::vector<PageId> pages = Follow(adapter, kNoPage, tokens);
-  return {.tokens = static_cast<std::int64_t>(pages.size()) * kPage,
-          .idle_pages = std::count_if(pages.begin(), pages.end(),
-                                      [this](PageId page) { return index_.IsIdle(page); })};
+  std::int64_t idle = 0;
+  const std::int64_t pages = Follow(adapter, kNoPage, tokens, [&](PageId page) {
+    if (index_.IsIdle(page)) ++idle;
+  });
+  return {.tokens = pages * kPage, .idle_pages = idle};
 }
 
 std::int64_t KvCache::Adopt(CachedTokens& sequence, std::span<const TokenId> tokens) {
   const bool empty = sequence.pages_.empty();
   if (static_cast<std::int64_t>(sequence.pages_.size()) * kPage != sequence.length()) return 0;
   if (tokens.size() < kernels::kPageTokens) return 0;
-  const std::vector<PageId> pages =
-      Follow(sequence.adapter_, empty ? kNoPage : sequence.pages_.back(), tokens);
-  for (const PageId page : pages) {
+  const PageId last = empty ? kNoPage : sequence.pages_.back();
+  const std::int64_t pages = Follow(sequence.adapter_, last, tokens, [&](PageId page) {
     Hold(page);
     sequence.pages_.push_back(page);
-  }
-  const std::size_t count = pages.size() * kernels::kPageTokens;
+  });
+  const std::size_t count = static_cast<std::size_t>(pages) * kernels::kPageTokens;
   const auto end = tokens.begin() + static_cast<std::ptrdiff_t>(count);
   sequence.tokens_.insert(sequence.tokens_.end(), tokens.begin(), end);
   if (empty) ++counters_.prefix_lookups;
@@ -248,8 +258,6 @@ std::byte* KvCache::Values(const CachedTokens& sequence, std::int64_t layer, std
 void KvCache::Pages(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
                     std::int64_t tokens, std::vector<const std::byte*>& keys,
                     std::vector<const std::byte*>& values) const {
-  keys.clear();
-  values.clear();
   for (std::int64_t page = 0; page < PagesFor(tokens); ++page) {
     keys.push_back(Keys(sequence, layer, head, page * kPage));
     values.push_back(Values(sequence, layer, head, page * kPage));

@@ -25,6 +25,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "base/result.h"
 #include "engine/prefix_index.h"
 #include "kernels/kv_page.h"
@@ -76,6 +77,8 @@ class KvCache {
   std::uint64_t used_bytes() const { return static_cast<std::uint64_t>(held_) * page_bytes_; }
   model::CacheStats stats() const;
 
+  // Memory for what is noted of the first `tokens` tokens, not for their keys and values.
+  static void ExpectLength(CachedTokens& sequence, std::int64_t tokens);
   // Makes the places of the first `tokens` tokens writable from length() on. kResourceExhausted:
   // over max_bytes, with the numbers; the pages that the sequence has gained by then stay until it
   // is truncated.
@@ -105,7 +108,7 @@ class KvCache {
                   std::int64_t position) const;
   std::byte* Values(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
                     std::int64_t position) const;
-  // These blocks in all pages that hold the first `tokens` tokens, as attention wants them.
+  // Appends these blocks of all pages that hold the first `tokens` tokens, as attention wants them.
   void Pages(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
              std::int64_t tokens, std::vector<const std::byte*>& keys,
              std::vector<const std::byte*>& values) const;
@@ -127,9 +130,11 @@ class KvCache {
   Status Allocate();  // one more free page
   Status MakeLastPageWritable(CachedTokens& sequence, std::int64_t tokens);
   void ShareFullPage(CachedTokens& sequence);
-  // The known pages after `parent` that hold the beginning of `tokens`.
-  std::vector<PageId> Follow(model::AdapterId adapter, PageId parent,
-                             std::span<const model::TokenId> tokens) const;
+  // Calls `found` with the known pages after `parent` that hold the beginning of `tokens`, and
+  // returns how many they are.
+  std::int64_t Follow(model::AdapterId adapter, PageId parent,
+                      std::span<const model::TokenId> tokens,
+                      FunctionRef<void(PageId)> found) const;
   void Hold(PageId page);
   void Release(PageId page);
   void GiveUp(PageId page);  // an idle leaf becomes free

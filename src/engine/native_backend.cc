@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "base/check.h"
@@ -169,14 +168,16 @@ Status NativeBackend::CheckTokens(const SequenceStep& step, std::int64_t length)
 }
 
 Status NativeBackend::CheckSteps(std::span<const SequenceStep> steps) {
-  std::set<SequenceId> named;
+  named_.clear();
   std::uint64_t rows = 0;
   for (const SequenceStep& step : steps) {
-    if (!named.insert(step.sequence).second)
-      return Error(ErrorCode::kInvalidArgument, "one sequence twice in a step");
+    named_.push_back(step.sequence);
     METIER_TRY(CheckTokens(step, Find(step.sequence).length()));
     rows += static_cast<std::uint64_t>(WantedRows(step));
   }
+  std::sort(named_.begin(), named_.end());
+  if (std::adjacent_find(named_.begin(), named_.end()) != named_.end())
+    return Error(ErrorCode::kInvalidArgument, "one sequence twice in a step");
   const auto row_bytes = static_cast<std::uint64_t>(ResultWidth()) * sizeof(float);
   const auto bytes = CheckedMul(rows, row_bytes);
   if (!bytes || *bytes > options_.max_result_bytes) {
@@ -207,14 +208,14 @@ Status NativeBackend::Reserve(std::span<const SequenceStep> steps) {
 // token sees every other), so there a pass is one text or more.
 void NativeBackend::RunPasses(std::span<const SequenceStep> steps, float* out) {
   const auto limit = static_cast<std::size_t>(std::max<std::int64_t>(options_.pass_tokens, 1));
-  std::vector<Segment> pass;
+  pass_.clear();
   std::size_t rows = 0;
   const auto run = [&] {
-    if (pass.empty()) return;
-    network_.Run(pass, out);
-    for (const Segment& segment : pass)
+    if (pass_.empty()) return;
+    network_.Run(pass_, out);
+    for (const Segment& segment : pass_)
       out += (segment.tokens.size() - segment.want_from) * static_cast<std::size_t>(ResultWidth());
-    pass.clear();
+    pass_.clear();
     rows = 0;
   };
   for (const SequenceStep& step : steps) {
@@ -224,13 +225,13 @@ void NativeBackend::RunPasses(std::span<const SequenceStep> steps, float* out) {
       std::size_t count = step.tokens.size() - begin;
       if (rows > 0 && (rows == limit || (!spec().causal && rows + count > limit))) run();
       if (spec().causal) count = std::min(count, limit - rows);
-      pass.push_back({.past = &sequence,
-                      .adapter = FindAdapter(sequence.adapter()),
-                      .tokens = step.tokens.subspan(begin, count),
-                      .types = step.types.empty() ? step.types : step.types.subspan(begin, count),
-                      .first_position = sequence.length() + static_cast<std::int64_t>(begin),
-                      .row = rows,
-                      .want_from = std::clamp(want_from, begin, begin + count) - begin});
+      pass_.push_back({.past = &sequence,
+                       .adapter = FindAdapter(sequence.adapter()),
+                       .tokens = step.tokens.subspan(begin, count),
+                       .types = step.types.empty() ? step.types : step.types.subspan(begin, count),
+                       .first_position = sequence.length() + static_cast<std::int64_t>(begin),
+                       .row = rows,
+                       .want_from = std::clamp(want_from, begin, begin + count) - begin});
       rows += count;
       begin += count;
     }
@@ -238,10 +239,10 @@ void NativeBackend::RunPasses(std::span<const SequenceStep> steps, float* out) {
   run();
 }
 
-Result<std::vector<Rows>> NativeBackend::Forward(std::span<const SequenceStep> steps) {
+Result<std::span<const Rows>> NativeBackend::Forward(std::span<const SequenceStep> steps) {
   METIER_TRY(CheckSteps(steps));
   METIER_TRY(Reserve(steps));
-  std::vector<Rows> results;
+  rows_.clear();
   std::size_t values = 0;
   for (const SequenceStep& step : steps)
     values += static_cast<std::size_t>(WantedRows(step) * ResultWidth());
@@ -251,7 +252,7 @@ Result<std::vector<Rows>> NativeBackend::Forward(std::span<const SequenceStep> s
   for (const SequenceStep& step : steps) {
     const std::int64_t count = WantedRows(step);
     const auto size = static_cast<std::size_t>(count * ResultWidth());
-    results.push_back({count, ResultWidth(), std::span<const float>(results_).subspan(at, size)});
+    rows_.push_back({count, ResultWidth(), std::span<const float>(results_).subspan(at, size)});
     at += size;
     CachedTokens& tokens = Find(step.sequence);
     if (spec().causal) {
@@ -260,7 +261,7 @@ Result<std::vector<Rows>> NativeBackend::Forward(std::span<const SequenceStep> s
       cache_.Truncate(tokens, 0);
     }
   }
-  return results;
+  return std::span<const Rows>(rows_);
 }
 
 }  // namespace metier::engine

@@ -58,7 +58,10 @@ class NativeBackend : public model::Backend {
   model::CacheStats cache_stats() const override { return cache_.stats(); }
   Result<model::AdapterId> AddAdapter(const model::Adapter& adapter) override;
   Status RemoveAdapter(model::AdapterId adapter) override;
-  Result<std::vector<model::Rows>> Forward(std::span<const model::SequenceStep> steps) override;
+  void ExpectLength(model::SequenceId sequence, std::int64_t tokens) override {
+    cache_.ExpectLength(Find(sequence), tokens);
+  }
+  Result<std::span<const model::Rows>> Forward(std::span<const model::SequenceStep> steps) override;
 
  private:
   CachedTokens& Find(model::SequenceId sequence);
@@ -78,7 +81,12 @@ class NativeBackend : public model::Backend {
   std::map<model::AdapterId, LoadedAdapter> adapters_;
   std::int64_t next_sequence_ = 0;
   std::int64_t next_adapter_ = 0;
+
+  // Of the last step, kept between steps for their memory.
+  std::vector<model::SequenceId> named_;
+  std::vector<Segment> pass_;
   std::vector<float> results_;
+  std::vector<model::Rows> rows_;
 };
 
 }  // namespace metier::engine

@@ -25,13 +25,6 @@ std::size_t WantedRows(std::span<const Segment> segments) {
   return wanted;
 }
 
-std::vector<AdapterRun> RunsOf(std::span<const Segment> segments) {
-  std::vector<AdapterRun> runs;
-  for (const Segment& segment : segments)
-    AddRun(segment.adapter, segment.row + segment.tokens.size(), runs);
-  return runs;
-}
-
 }  // namespace
 
 Network::Network(std::shared_ptr<const NativeModel> model, KvCache& cache, Compute& compute)
@@ -49,7 +42,7 @@ Network::Network(std::shared_ptr<const NativeModel> model, KvCache& cache, Compu
 
 void Network::Run(std::span<const Segment> segments, float* out) {
   rows_ = segments.back().row + segments.back().tokens.size();
-  runs_ = RunsOf(segments);
+  CollectRuns(segments);
   for (std::vector<float>* rows : {&x_, &normed_, &block_}) Size(*rows, rows_, spec_.width);
   for (std::vector<float>* rows : {&q_, &attended_}) Size(*rows, rows_, spec_.q_width());
   for (std::vector<float>* rows : {&k_, &v_}) Size(*rows, rows_, spec_.kv_width());
@@ -59,9 +52,15 @@ void Network::Run(std::span<const Segment> segments, float* out) {
   Finish(segments, out);
 }
 
+void Network::CollectRuns(std::span<const Segment> segments) {
+  runs_.clear();
+  for (const Segment& segment : segments)
+    AddRun(segment.adapter, segment.row + segment.tokens.size(), runs_);
+}
+
 void Network::Embed(std::span<const Segment> segments) {
   const std::size_t width = S(spec_.width);
-  std::vector<float> row(width);
+  const auto row = std::span<float>(block_).first(width);  // of no use yet
   const auto add_row = [&](const Matrix& table, std::int64_t index, float* x) {
     DecodeRow(table, index, row);
     for (std::size_t i = 0; i < width; ++i) x[i] += row[i];
@@ -198,7 +197,7 @@ std::span<const Segment> Network::Narrow(std::span<const Segment> segments) {
     rows += wanted;
   }
   rows_ = rows;
-  runs_ = RunsOf(narrowed_);
+  CollectRuns(narrowed_);
   return narrowed_;
 }
 
@@ -247,12 +246,19 @@ void Network::Attend(std::span<const Segment> segments, std::size_t n) {
   // crew's shares are even.
   constexpr std::size_t kRowsOfTask = 24;
   tasks_.clear();
+  key_pages_.clear();
+  value_pages_.clear();
   std::size_t keys = 0;  // over all tasks, for the cost
   for (const Segment& segment : segments) {
+    const std::int64_t length =
+        segment.first_position + static_cast<std::int64_t>(segment.tokens.size());
     for (std::int64_t head = 0; head < spec_.kv_heads; ++head) {
+      const std::size_t pages = key_pages_.size();
+      cache_.Pages(*segment.past, static_cast<std::int64_t>(n), head, length, key_pages_,
+                   value_pages_);
       for (std::size_t row = 0; row < segment.tokens.size(); row += kRowsOfTask) {
         const std::size_t end = std::min(segment.tokens.size(), row + kRowsOfTask);
-        tasks_.push_back({&segment, head, row, end});
+        tasks_.push_back({&segment, head, row, end, pages});
         keys += (end - row) * (S(segment.first_position) + end);
       }
     }
@@ -261,22 +267,18 @@ void Network::Attend(std::span<const Segment> segments, std::size_t n) {
   const std::size_t group = S(spec_.heads / spec_.kv_heads);
   const std::size_t cost = keys / tasks_.size() * group * 2 * head_dim;
   compute_.For(tasks_.size(), cost, [&](std::size_t first, std::size_t last) {
-    std::vector<const std::byte*> key_pages;
-    std::vector<const std::byte*> value_pages;
     for (std::size_t t = first; t < last; ++t) {
       const AttentionTask& task = tasks_[t];
       const Segment& segment = *task.segment;
       const std::size_t length = S(segment.first_position) + segment.tokens.size();
-      cache_.Pages(*segment.past, static_cast<std::int64_t>(n), task.kv_head,
-                   static_cast<std::int64_t>(length), key_pages, value_pages);
       const std::size_t head = S(task.kv_head) * group;
       const std::size_t at = (segment.row + task.begin) * S(spec_.q_width()) + head * head_dim;
       kv_kernels_.attention({.q = q_.data() + at,
                              .q_stride = S(spec_.q_width()),
                              .out = attended_.data() + at,
                              .out_stride = S(spec_.q_width()),
-                             .k = key_pages.data(),
-                             .v = value_pages.data(),
+                             .k = key_pages_.data() + task.pages,
+                             .v = value_pages_.data() + task.pages,
                              .rows = task.end - task.begin,
                              .heads = group,
                              .head_dim = head_dim,
@@ -293,11 +295,11 @@ void Network::Attend(std::span<const Segment> segments, std::size_t n) {
 void Network::Finish(std::span<const Segment> segments, float* out) {
   const std::size_t width = S(spec_.width);
   std::size_t wanted = 0;
-  std::vector<AdapterRun> runs;
+  runs_.clear();
   for (const Segment& segment : segments) {
     for (std::size_t i = segment.want_from; i < segment.tokens.size(); ++i, ++wanted)
       std::copy_n(x_.data() + (segment.row + i) * width, width, normed_.data() + wanted * width);
-    AddRun(segment.adapter, wanted, runs);
+    AddRun(segment.adapter, wanted, runs_);
   }
   if (wanted == 0) return;
   float* last = spec_.head ? normed_.data() : out;
@@ -306,7 +308,7 @@ void Network::Finish(std::span<const Segment> segments, float* out) {
   } else if (!spec_.head) {
     std::copy_n(normed_.data(), wanted * width, out);
   }
-  if (spec_.head) linears_.Multiply(weights_.head, runs, last, wanted, out);
+  if (spec_.head) linears_.Multiply(weights_.head, runs_, last, wanted, out);
 }
 
 }  // namespace metier::engine

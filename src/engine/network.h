@@ -47,10 +47,12 @@ class Network {
     std::int64_t kv_head;
     std::size_t begin;
     std::size_t end;
+    std::size_t pages;  // the first of the head's, in key_pages_ and value_pages_
   };
 
   void Embed(std::span<const Segment> segments);
   void PrepareRope(std::span<const Segment> segments);
+  void CollectRuns(std::span<const Segment> segments);
   // One layer over all rows; returns the segments whose rows go on.
   std::span<const Segment> Layer(std::span<const Segment> segments, std::size_t n);
   // In the last layer only wanted rows go on from their keys and values: what others would add is
@@ -83,6 +85,7 @@ class Network {
   std::size_t rows_ = 0;
   std::vector<AdapterRun> runs_;
   std::vector<AttentionTask> tasks_;
+  std::vector<const std::byte*> key_pages_, value_pages_;
   std::vector<Segment> narrowed_;
   std::vector<float> x_, normed_, block_;  // [rows, width]
   std::vector<float> q_, attended_;        // [rows, q_width]

@@ -41,7 +41,7 @@ PageId PrefixIndex::Find(AdapterId adapter, PageId parent, std::span<const Token
   return kNoPage;
 }
 
-void PrefixIndex::Grow(PageId page) {
+void PrefixIndex::MakeRoom(PageId page) {
   if (S(page) >= nodes_.size()) nodes_.resize(S(page) + 1);
   if (nodes_.size() <= buckets_.size()) return;
   std::size_t count = std::max<std::size_t>(buckets_.size(), 8);
@@ -58,7 +58,7 @@ void PrefixIndex::Grow(PageId page) {
 void PrefixIndex::Add(PageId page, AdapterId adapter, PageId parent,
                       std::span<const TokenId> tokens) {
   METIER_DCHECK(parent == kNoPage || Knows(parent), "a page after an unknown one");
-  Grow(page);
+  MakeRoom(page);
   Node& node = nodes_[S(page)];
   METIER_CHECK(!node.known, "a page known twice");
   std::copy(tokens.begin(), tokens.end(), node.tokens.begin());

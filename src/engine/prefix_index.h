@@ -39,8 +39,10 @@ class PrefixIndex {
   PageId Find(model::AdapterId adapter, PageId parent,
               std::span<const model::TokenId> tokens) const;
 
+  // Later, ids up to `page` are added without an allocation.
+  void MakeRoom(PageId page);
   // From now on `page` is found. Requires that it is not known, that its content is not either, and
-  // that `parent` is known. Copies the tokens. Allocates only for ids never seen before.
+  // that `parent` is known. Copies the tokens. Allocates only for ids that had no room.
   void Add(PageId page, model::AdapterId adapter, PageId parent,
            std::span<const model::TokenId> tokens);
   // Forgets a leaf, wherever it stands.
@@ -78,7 +80,6 @@ class PrefixIndex {
   std::uint64_t HashOf(model::AdapterId adapter, PageId parent,
                        std::span<const model::TokenId> tokens) const;
   PageId& Bucket(std::uint64_t hash) { return buckets_[hash & (buckets_.size() - 1)]; }
-  void Grow(PageId page);
 
   PageHash hash_;
   std::vector<Node> nodes_;      // by PageId

@@ -55,7 +55,9 @@ struct ActiveRequest {
         tokens(std::move(request.prompt)),
         prompt_tokens(static_cast<std::int64_t>(tokens.size())),
         answer(tokenizer, request.options, tokens, max_positions),
-        speculation(request.options) {}
+        speculation(request.options) {
+    tokens.reserve(static_cast<std::size_t>(prompt_tokens + answer.remaining()));
+  }
 
   std::int64_t length() const { return static_cast<std::int64_t>(tokens.size()); }
   // Tokens that the next logits need.

@@ -60,7 +60,30 @@ Sampler::Sampler(const SamplerOptions& options)
     : options_(options), rng_(options.seed, options.stream) {}
 
 void Sampler::AddPrompt(std::span<const TokenId> tokens) {
-  for (const TokenId token : tokens) ++prompt_counts_[token];
+  if (options_.repetition_penalty == 1.0) return;
+  prompt_tokens_.insert(prompt_tokens_.end(), tokens.begin(), tokens.end());
+  std::sort(prompt_tokens_.begin(), prompt_tokens_.end());
+  prompt_tokens_.erase(std::unique(prompt_tokens_.begin(), prompt_tokens_.end()),
+                       prompt_tokens_.end());
+}
+
+bool Sampler::CountsChoices() const {
+  return options_.repetition_penalty != 1.0 || options_.presence_penalty != 0 ||
+         options_.frequency_penalty != 0;
+}
+
+void Sampler::ExpectChoices(std::size_t count) {
+  if (CountsChoices()) answer_counts_.reserve(count);
+}
+
+void Sampler::Count(TokenId token) {
+  const auto at = std::lower_bound(answer_counts_.begin(), answer_counts_.end(), token,
+                                   [](const auto& entry, TokenId id) { return entry.first < id; });
+  if (at != answer_counts_.end() && at->first == token) {
+    ++at->second;
+  } else {
+    answer_counts_.emplace(at, token, 1);
+  }
 }
 
 void Sampler::ApplyPenalties(std::span<float> logits) const {
@@ -72,9 +95,9 @@ void Sampler::ApplyPenalties(std::span<float> logits) const {
     logit = logit > 0 ? logit / penalty : logit * penalty;
   };
   if (options_.repetition_penalty != 1.0) {
-    for (const auto& [token, count] : prompt_counts_) repeat(token);
+    for (const TokenId token : prompt_tokens_) repeat(token);
     for (const auto& [token, count] : answer_counts_) {
-      if (prompt_counts_.count(token) == 0) repeat(token);
+      if (!std::binary_search(prompt_tokens_.begin(), prompt_tokens_.end(), token)) repeat(token);
     }
   }
   for (const auto& [token, count] : answer_counts_) {
@@ -113,7 +136,7 @@ Result<Choice> Sampler::Next(std::span<const float> logits, TokenMask mask) {
   }
   Choice choice;
   choice.token = options_.temperature == 0 ? static_cast<TokenId>(best) : Draw(adjusted_);
-  ++answer_counts_[choice.token];
+  if (CountsChoices()) Count(choice.token);
   if (options_.top_logprobs < 0) return choice;
   const double total = LogSumExp(logits);
   choice.logprob = logits[static_cast<std::size_t>(choice.token)] - total;
@@ -133,6 +156,7 @@ Result<Choice> Sampler::Next(std::span<const float> logits, TokenMask mask) {
 // options, stream) give the same token everywhere.
 TokenId Sampler::Draw(std::span<const float> logits) {
   candidates_.clear();
+  candidates_.reserve(logits.size());
   for (std::size_t id = 0; id < logits.size(); ++id) {
     if (logits[id] > -std::numeric_limits<float>::infinity())
       candidates_.emplace_back(logits[id], static_cast<TokenId>(id));
@@ -141,25 +165,25 @@ TokenId Sampler::Draw(std::span<const float> logits) {
   if (options_.top_k > 0) kept = std::min(kept, static_cast<std::size_t>(options_.top_k));
   std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(kept),
                     candidates_.end(), Likelier);
-  std::vector<double> weights(kept);
+  weights_.resize(kept);
   const double max = candidates_.front().first;
   for (std::size_t i = 0; i < kept; ++i)
-    weights[i] = std::exp((candidates_[i].first - max) / options_.temperature);
+    weights_[i] = std::exp((candidates_[i].first - max) / options_.temperature);
   if (options_.top_p < 1.0) {
-    const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
+    const double total = std::accumulate(weights_.begin(), weights_.end(), 0.0);
     double sum = 0;
     std::size_t last = 0;
     do {
-      sum += weights[last++];
+      sum += weights_[last++];
     } while (last < kept && sum < options_.top_p * total);
     kept = last;
   }
-  while (kept > 1 && weights[kept - 1] < options_.min_p * weights[0]) --kept;
+  while (kept > 1 && weights_[kept - 1] < options_.min_p * weights_[0]) --kept;
   const double total =
-      std::accumulate(weights.begin(), weights.begin() + static_cast<std::ptrdiff_t>(kept), 0.0);
+      std::accumulate(weights_.begin(), weights_.begin() + static_cast<std::ptrdiff_t>(kept), 0.0);
   double target = rng_.Uniform() * total;
   for (std::size_t i = 0; i + 1 < kept; ++i) {
-    target -= weights[i];
+    target -= weights_[i];
     if (target < 0) return candidates_[i].second;
   }
   return candidates_[kept - 1].second;

@@ -59,6 +59,8 @@ class Sampler {
 
   // Tokens of the prompt, for the repetition penalty.
   void AddPrompt(std::span<const text::TokenId> tokens);
+  // Up to `count` choices will be made: what is noted of them is given its memory now.
+  void ExpectChoices(std::size_t count);
 
   // The next token after logits [vocab], which count as chosen from now on. kDataCorrupt: logits
   // that are not numbers (a broken model). kInvalidArgument: the mask allows nothing, or a biased
@@ -66,15 +68,21 @@ class Sampler {
   Result<Choice> Next(std::span<const float> logits, TokenMask mask = {});
 
  private:
+  bool CountsChoices() const;
   void ApplyPenalties(std::span<float> logits) const;
+  void Count(text::TokenId token);
   text::TokenId Draw(std::span<const float> logits);
 
   SamplerOptions options_;
   Rng rng_;
-  std::map<text::TokenId, std::int64_t> prompt_counts_;
-  std::map<text::TokenId, std::int64_t> answer_counts_;
+  // By id; noted only where a penalty asks for them.
+  std::vector<text::TokenId> prompt_tokens_;
+  std::vector<std::pair<text::TokenId, std::int64_t>> answer_counts_;
+
+  // Of one choice, kept between choices for their memory.
   std::vector<float> adjusted_;
   std::vector<std::pair<float, text::TokenId>> candidates_;
+  std::vector<double> weights_;
 };
 
 // ln of the sum of exp, in double. Requires values that are not all -infinity.

@@ -127,9 +127,9 @@ bool Scheduler::Step() {
   if (!running_.empty()) {
     const Clock::time_point start = Clock::now();
     for (const Owned& request : running_) Adopt(*request);
-    StepPlan plan = Plan();
-    Propose(plan.slices);
-    Compute(plan.slices);
+    Plan();
+    Propose();
+    Compute(plan_.slices);
     ++counters_.steps;
     counters_.last_step_seconds = Seconds(Clock::now() - start);
     counters_.step_seconds += counters_.last_step_seconds;
@@ -196,6 +196,7 @@ void Scheduler::StartWaiting() {
 
 Status Scheduler::Start(ActiveRequest& request) {
   METIER_ASSIGN(request.sequence, backend_.OpenSequence(request.request.adapter));
+  backend_.ExpectLength(*request.sequence, request.most_tokens());
   if (request.age < 0) {
     request.age = next_age_++;
     request.started = Clock::now();
@@ -214,13 +215,13 @@ void Scheduler::Adopt(ActiveRequest& request) {
   counters_.reused_tokens += fresh;
 }
 
-StepPlan Scheduler::Plan() {
+void Scheduler::Plan() {
   while (true) {
-    StepPlan plan = PlanStep(running_, options_.step_tokens, backend_.cache_stats());
-    if (plan.moves) return plan;
+    PlanStep(running_, options_.step_tokens, backend_.cache_stats(), plan_);
+    if (plan_.moves) return;
     if (running_.size() == 1) {  // others hold the pages: the backend says so, with the numbers
-      plan.slices = {{running_.front().get(), 1}};
-      return plan;
+      plan_.slices = {{running_.front().get(), 1}};
+      return;
     }
     PreemptYoungest();
   }
@@ -239,8 +240,8 @@ void Scheduler::PreemptYoungest() {
 }
 
 // Slices keep as many proposals as came; those of requests that thereby ended are dropped.
-void Scheduler::Propose(std::vector<Slice>& slices) {
-  for (Slice& slice : slices) {
+void Scheduler::Propose() {
+  for (Slice& slice : plan_.slices) {
     if (slice.proposals == 0) continue;
     ActiveRequest& request = *slice.request;
     const auto trial = request.speculation.Try(request.prompt(), request.answer, slice.proposals);
@@ -250,11 +251,12 @@ void Scheduler::Propose(std::vector<Slice>& slices) {
       End(request, trial.error());
     }
   }
-  std::erase_if(slices, [](const Slice& slice) { return slice.request->outcome.has_value(); });
+  std::erase_if(plan_.slices,
+                [](const Slice& slice) { return slice.request->outcome.has_value(); });
 }
 
-Result<std::vector<model::Rows>> Scheduler::Forward(std::span<const Slice> slices) {
-  std::vector<model::SequenceStep> steps;
+Result<std::span<const model::Rows>> Scheduler::Forward(std::span<const Slice> slices) {
+  steps_.clear();
   for (const Slice& slice : slices) {
     const ActiveRequest& request = *slice.request;
     const auto known = std::span<const TokenId>(request.tokens)
@@ -268,16 +270,16 @@ Result<std::vector<model::Rows>> Scheduler::Forward(std::span<const Slice> slice
       step.tokens = request.speculation.trial();
       step.want = model::Want::kAll;
     }
-    steps.push_back(step);
+    steps_.push_back(step);
   }
-  return backend_.Forward(steps);
+  return backend_.Forward(steps_);
 }
 
 // A step that fails has changed nothing; without proposals there may be room for it, and each
 // request alone shows whose the error is.
 void Scheduler::Compute(std::span<Slice> slices) {
   if (slices.empty()) return;
-  Result<std::vector<model::Rows>> rows = Forward(slices);
+  Result<std::span<const model::Rows>> rows = Forward(slices);
   if (rows.ok()) {
     for (std::size_t i = 0; i < slices.size(); ++i) Advance(slices[i], (*rows)[i]);
     return;

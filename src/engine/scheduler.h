@@ -113,15 +113,15 @@ class Scheduler {
   bool DoPosted();
   void EndCancelled();
   void StartWaiting();
-  StepPlan Plan();
-  void Propose(std::vector<Slice>& slices);
+  void Plan();
+  void Propose();
   void Compute(std::span<Slice> slices);
   void Deliver();
 
   Status Start(ActiveRequest& request);
   void Adopt(ActiveRequest& request);
   void PreemptYoungest();
-  Result<std::vector<model::Rows>> Forward(std::span<const Slice> slices);
+  Result<std::span<const model::Rows>> Forward(std::span<const Slice> slices);
   void Advance(const Slice& slice, const model::Rows& rows);
   void End(ActiveRequest& request, Result<Generation> outcome);
   void Cancel(ActiveRequest& request);
@@ -138,6 +138,8 @@ class Scheduler {
   std::vector<Owned> ended_;    // to be told
   std::int64_t next_age_ = 0;
   StepCounters counters_;
+  StepPlan plan_;
+  std::vector<model::SequenceStep> steps_;
 
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;

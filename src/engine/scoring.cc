@@ -46,7 +46,7 @@ Result<std::vector<double>> ScoreTokens(Backend& backend, std::span<const TokenI
                                                      static_cast<std::size_t>(end - begin)),
                             .types = {},
                             .want = skipped ? model::Want::kNothing : model::Want::kAll};
-    METIER_ASSIGN(const std::vector<Rows> rows, backend.Forward({&step, 1}));
+    METIER_ASSIGN(const std::span<const Rows> rows, backend.Forward({&step, 1}));
     for (std::int64_t i = 0; i < rows.front().count; ++i) {
       const std::span<const float> logits = rows.front().Row(i);
       const TokenId next = tokens[static_cast<std::size_t>(begin + i + 1)];

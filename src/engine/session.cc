@@ -69,6 +69,11 @@ Result<model::Rows> Session::Extend(std::span<const TokenId> tokens) {
   return Compute(tokens, model::Want::kAll);
 }
 
+void Session::ExpectLength(std::int64_t tokens) {
+  backend_->ExpectLength(sequence_, tokens);
+  tokens_.reserve(Count(tokens));
+}
+
 void Session::Truncate(std::int64_t count) {
   backend_->Truncate(sequence_, count);
   tokens_.resize(Count(count));
@@ -77,7 +82,7 @@ void Session::Truncate(std::int64_t count) {
 Result<model::Rows> Session::Compute(std::span<const TokenId> tokens, model::Want want) {
   const model::SequenceStep step{
       .sequence = sequence_, .tokens = tokens, .types = {}, .want = want};
-  METIER_ASSIGN(const std::vector<model::Rows> rows, backend_->Forward({&step, 1}));
+  METIER_ASSIGN(const std::span<const model::Rows> rows, backend_->Forward({&step, 1}));
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   return rows.front();
 }

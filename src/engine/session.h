@@ -38,6 +38,8 @@ class Session {
   // Appends the tokens and returns the logits after each of them, [tokens, vocab], valid as long.
   // Errors as Backend::Forward; an error leaves what was held.
   Result<model::Rows> Extend(std::span<const text::TokenId> tokens);
+  // As Backend::ExpectLength, also for what the session notes.
+  void ExpectLength(std::int64_t tokens);
   // Forgets all but the first `count`. Requires 0 <= count <= tokens().size().
   void Truncate(std::int64_t count);
 

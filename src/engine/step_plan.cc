@@ -30,11 +30,12 @@ bool ComesBefore(const ActiveRequest& a, const ActiveRequest& b) {
   return std::tie(a.client_served, a.age) < std::tie(b.client_served, b.age);
 }
 
-// Up to `left` tokens.
-void PlanProposals(std::span<Slice> answers, std::int64_t left, Room& room,
+// Up to `left` tokens behind the first `answers` slices.
+void PlanProposals(StepPlan& plan, std::size_t answers, std::int64_t left, Room& room,
                    const model::CacheStats& cache) {
-  std::vector<Slice*> in_turn;
-  for (Slice& slice : answers) in_turn.push_back(&slice);
+  std::vector<Slice*>& in_turn = plan.answers_in_turn;
+  in_turn.clear();
+  for (Slice& slice : std::span<Slice>(plan.slices).first(answers)) in_turn.push_back(&slice);
   std::sort(in_turn.begin(), in_turn.end(),
             [](const Slice* a, const Slice* b) { return ComesBefore(*a->request, *b->request); });
   for (Slice* slice : in_turn) {
@@ -52,12 +53,13 @@ std::int64_t PagesFor(std::int64_t tokens, const model::CacheStats& cache) {
   return (tokens + cache.page_tokens - 1) / cache.page_tokens;
 }
 
-StepPlan PlanStep(std::span<const std::unique_ptr<ActiveRequest>> running,
-                  std::int64_t budget_tokens, const model::CacheStats& cache) {
-  StepPlan plan;
+void PlanStep(std::span<const std::unique_ptr<ActiveRequest>> running, std::int64_t budget_tokens,
+              const model::CacheStats& cache, StepPlan& plan) {
+  plan.slices.clear();
   Room room(cache);
   bool answers_move = true;
-  std::vector<ActiveRequest*> prompts;
+  std::vector<ActiveRequest*>& prompts = plan.prompts;
+  prompts.clear();
   for (const auto& request : running) {
     if (request->missing() > 1) {
       prompts.push_back(request.get());
@@ -77,9 +79,8 @@ StepPlan PlanStep(std::span<const std::unique_ptr<ActiveRequest>> running,
     if (tokens > 0) plan.slices.push_back({request, tokens});
     left -= tokens;
   }
-  PlanProposals(std::span<Slice>(plan.slices).first(answers), left, room, cache);
+  PlanProposals(plan, answers, left, room, cache);
   plan.moves = answers_move && !plan.slices.empty();
-  return plan;
 }
 
 bool FindsRoom(const ActiveRequest& request, const model::CachedPrefix& prefix,

@@ -29,12 +29,16 @@ struct StepPlan {
   // No answer waits for a page, and something is computed: what must be so, or the youngest request
   // has to give its pages back.
   bool moves = false;
+
+  // Of the making, kept for their memory.
+  std::vector<ActiveRequest*> prompts = {};
+  std::vector<Slice*> answers_in_turn = {};
 };
 
-// running: by age, not empty. budget_tokens: of a step; prompts get one at least. cache: what the
-// backend says of its pages; one that has none has room for everything.
-StepPlan PlanStep(std::span<const std::unique_ptr<ActiveRequest>> running,
-                  std::int64_t budget_tokens, const model::CacheStats& cache);
+// Makes `plan` anew. running: by age, not empty. budget_tokens: of a step; prompts get one at
+// least. cache: what the backend says of its pages; one that has none has room for everything.
+void PlanStep(std::span<const std::unique_ptr<ActiveRequest>> running, std::int64_t budget_tokens,
+              const model::CacheStats& cache, StepPlan& plan);
 
 // Pages for `tokens` tokens; 0 for a backend without pages.
 std::int64_t PagesFor(std::int64_t tokens, const model::CacheStats& cache);

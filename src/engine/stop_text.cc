@@ -11,7 +11,7 @@ StopText::StopText(const std::vector<std::string>& stops) {
   }
 }
 
-std::string StopText::Add(std::string_view piece) {
+std::string_view StopText::Add(std::string_view piece) {
   if (found_ != nullptr) return {};
   held_ += piece;
   std::size_t first = std::string::npos;
@@ -23,9 +23,9 @@ std::string StopText::Add(std::string_view piece) {
     }
   }
   if (found_ != nullptr) {
-    std::string shown = held_.substr(0, first);
+    shown_.assign(held_, 0, first);
     held_.clear();
-    return shown;
+    return shown_;
   }
   // The longest end of what is held that some stop text begins with must wait.
   std::size_t wait = 0;
@@ -34,11 +34,14 @@ std::string StopText::Add(std::string_view piece) {
       if (held_.compare(held_.size() - n, n, stop, 0, n) == 0) wait = n;
     }
   }
-  std::string shown = held_.substr(0, held_.size() - wait);
-  held_.erase(0, shown.size());
-  return shown;
+  shown_.assign(held_, 0, held_.size() - wait);
+  held_.erase(0, shown_.size());
+  return shown_;
 }
 
-std::string StopText::Finish() { return std::exchange(held_, {}); }
+std::string_view StopText::Finish() {
+  shown_ = std::exchange(held_, {});
+  return shown_;
+}
 
 }  // namespace metier::engine

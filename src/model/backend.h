@@ -11,7 +11,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "base/result.h"
 #include "model/adapter.h"
@@ -104,18 +103,22 @@ class Backend {
   }
   virtual CacheStats cache_stats() const { return {}; }
 
+  // The sequence is going to hold up to `tokens` tokens: what the backend notes of each is given
+  // its memory now, so that steps that append them allocate nothing. Their pages come as needed.
+  virtual void ExpectLength(SequenceId /*sequence*/, std::int64_t /*tokens*/) {}
+
   // Copies the adapter. It is applied while computing, never merged, so sequences with and without
   // it share the base weights. kInvalidArgument: a linear the model does not have, or other shapes.
   virtual Result<AdapterId> AddAdapter(const Adapter& adapter) = 0;
   // Its id is not used again. kInvalidArgument: unknown, or an open sequence still uses it.
   virtual Status RemoveAdapter(AdapterId adapter) = 0;
 
-  // One result for each step, in order; Want::kNothing gives no rows. Steps name different
-  // sequences. On an error nothing is appended anywhere.
+  // One result for each step, in order, valid until the next Forward; Want::kNothing gives no rows.
+  // Steps name different sequences. On an error nothing is appended anywhere.
   // kInvalidArgument: no tokens, ids outside the vocabulary, a position past max_positions (with
   // both numbers), types where the model has none.  kResourceExhausted: the cache or the results
   // would outgrow the backend's memory (with the numbers).
-  virtual Result<std::vector<Rows>> Forward(std::span<const SequenceStep> steps) = 0;
+  virtual Result<std::span<const Rows>> Forward(std::span<const SequenceStep> steps) = 0;
 };
 
 }  // namespace metier::model

@@ -118,16 +118,17 @@ Result<Tokenizer> TokenizerFromGguf(GgufVocab vocab, const Limits& limits = {});
 class StreamDecoder {
  public:
   explicit StreamDecoder(const Tokenizer& tokenizer);
-  // What can be shown after this token: complete characters only. The sum of all pieces and
-  // Finish() equals Decode(). A few decoders (CTC, "</w>" suffixes) look at the whole text; with
-  // these everything comes at Finish().
-  std::string Add(TokenId id);
+  // What can be shown after this token: complete characters only, valid until the next call. The
+  // sum of all pieces and Finish() equals Decode(). A few decoders (CTC, "</w>" suffixes) look at
+  // the whole text; with these everything comes at Finish().
+  std::string_view Add(TokenId id);
   // The rest; incomplete bytes as they are.
   std::string Finish();
 
  private:
   const Tokenizer& tokenizer_;
   std::string pending_;
+  std::string shown_;
   std::vector<TokenId> held_;  // of decoders that do not stream
   std::int64_t leading_left_;  // leading characters that may still be stripped
   bool first_ = true;

@@ -29,7 +29,7 @@ const SpecialTokens& Tokenizer::special() const { return impl_->special(); }
 StreamDecoder::StreamDecoder(const Tokenizer& tokenizer)
     : tokenizer_(tokenizer), leading_left_(tokenizer.impl_->decoder().leading_count()) {}
 
-std::string StreamDecoder::Add(TokenId id) {
+std::string_view StreamDecoder::Add(TokenId id) {
   const Tokenizer::Impl& impl = *tokenizer_.impl_;
   if (impl.IsSpecial(id)) return {};
   if (!impl.decoder().streams()) {
@@ -53,9 +53,9 @@ std::string StreamDecoder::Add(TokenId id) {
     --leading_left_;
   }
   const std::size_t complete = CompletePrefix(pending_);
-  std::string piece = pending_.substr(0, complete);
+  shown_.assign(pending_, 0, complete);
   pending_.erase(0, complete);
-  return piece;
+  return shown_;
 }
 
 std::string StreamDecoder::Finish() {

@@ -28,7 +28,7 @@ TEST(StopText, IsFoundWhereverThePiecesAreCut) {
   for (std::size_t first = 0; first <= text.size(); ++first) {
     for (std::size_t second = first; second <= text.size(); ++second) {
       StopText stop({"STOP", "never"});
-      std::string shown = stop.Add(text.substr(0, first));
+      std::string shown(stop.Add(text.substr(0, first)));
       shown += stop.Add(text.substr(first, second - first));
       shown += stop.Add(text.substr(second));
       EXPECT_EQ(shown, "one two ");

@@ -60,7 +60,8 @@ class CountingBackend : public NativeBackend {
  public:
   using NativeBackend::NativeBackend;
 
-  Result<std::vector<model::Rows>> Forward(std::span<const model::SequenceStep> steps) override {
+  Result<std::span<const model::Rows>> Forward(
+      std::span<const model::SequenceStep> steps) override {
     ++passes;
     for (const model::SequenceStep& step : steps) {
       if (step.tokens.size() > most)

@@ -40,7 +40,8 @@ class ScriptedBackend : public model::Backend {
   }
   Status RemoveAdapter(model::AdapterId) override { return Ok(); }
 
-  Result<std::vector<model::Rows>> Forward(std::span<const model::SequenceStep> steps) override {
+  Result<std::span<const model::Rows>> Forward(
+      std::span<const model::SequenceStep> steps) override {
     const auto vocab = static_cast<std::size_t>(spec_.vocab);
     const auto wanted = [](const model::SequenceStep& step) {
       return step.want == model::Want::kAll ? step.tokens.size() : 1;
@@ -49,7 +50,7 @@ class ScriptedBackend : public model::Backend {
     for (const model::SequenceStep& step : steps) count += wanted(step);
     logits_.assign(count * vocab, 0.0F);
     std::span<float> left = logits_;
-    std::vector<model::Rows> rows;
+    rows_.clear();
     for (const model::SequenceStep& step : steps) {
       std::int64_t& length = lengths_.at(step.sequence);
       computed_ += step.tokens.size();
@@ -60,10 +61,10 @@ class ScriptedBackend : public model::Backend {
         Fill(static_cast<std::size_t>(length) - behind,
              step.tokens[step.tokens.size() - behind - 1], left.subspan(row * vocab, vocab));
       }
-      rows.push_back({static_cast<std::int64_t>(its), spec_.vocab, left.first(its * vocab)});
+      rows_.push_back({static_cast<std::int64_t>(its), spec_.vocab, left.first(its * vocab)});
       left = left.subspan(its * vocab);
     }
-    return rows;
+    return std::span<const model::Rows>(rows_);
   }
 
   std::size_t computed() const { return computed_; }  // tokens that went through Forward
@@ -80,6 +81,7 @@ class ScriptedBackend : public model::Backend {
   std::vector<model::TokenId> script_;
   std::map<model::SequenceId, std::int64_t> lengths_;
   std::vector<float> logits_;
+  std::vector<model::Rows> rows_;
   std::int64_t next_ = 0;
   std::size_t computed_ = 0;
 };

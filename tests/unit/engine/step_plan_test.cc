@@ -27,7 +27,7 @@ class Planning : public ::testing::Test {
   }
   // Tokens of each running request, in their order.
   std::vector<std::int64_t> Tokens(std::int64_t budget, std::int64_t free_pages = 1000) {
-    plan_ = PlanStep(running_, budget, Cache(free_pages));
+    PlanStep(running_, budget, Cache(free_pages), plan_);
     std::vector<std::int64_t> tokens(running_.size());
     for (const Slice& slice : plan_.slices)
       tokens[static_cast<std::size_t>(slice.request->age)] = slice.tokens;
@@ -127,7 +127,8 @@ TEST_F(Planning, ProposalsFillNoPage) {
 TEST_F(Planning, ABackendWithoutPagesHasRoom) {
   Add(300, 64);
   Add(65, 64);
-  EXPECT_EQ(PlanStep(running_, 512, {}).slices.size(), 2U);
+  PlanStep(running_, 512, {}, plan_);
+  EXPECT_EQ(plan_.slices.size(), 2U);
   EXPECT_EQ(PagesFor(1000, {}), 0);
   EXPECT_TRUE(FindsRoom(*running_[0], {}, running_, {}));
 }

@@ -43,10 +43,10 @@ class SumBackend : public model::Backend {
   }
   Result<AdapterId> AddAdapter(const model::Adapter&) override { return AdapterId::kNone; }
   Status RemoveAdapter(AdapterId) override { return Ok(); }
-  Result<std::vector<Rows>> Forward(std::span<const SequenceStep> steps) override {
+  Result<std::span<const Rows>> Forward(std::span<const SequenceStep> steps) override {
     ++forwards;
     values_.assign(steps.size(), {});
-    std::vector<Rows> results;
+    results_.clear();
     for (std::size_t s = 0; s < steps.size(); ++s) {
       std::vector<float>& values = values_[s];
       std::vector<TokenId>& cache = caches_[static_cast<std::size_t>(steps[s].sequence)];
@@ -60,10 +60,10 @@ class SumBackend : public model::Backend {
       }
       if (steps[s].want == Want::kNothing) values.clear();
       if (steps[s].want == Want::kLast) values.erase(values.begin(), values.end() - spec_.vocab);
-      results.push_back(
+      results_.push_back(
           {static_cast<std::int64_t>(values.size()) / spec_.vocab, spec_.vocab, values});
     }
-    return results;
+    return std::span<const Rows>(results_);
   }
 
   int open = 0;
@@ -74,6 +74,7 @@ class SumBackend : public model::Backend {
   model::ModelSpec spec_;
   std::deque<std::vector<TokenId>> caches_;
   std::vector<std::vector<float>> values_;
+  std::vector<Rows> results_;
 };
 
 Result<std::vector<TokenId>> Greedy(BackendModel& model, const std::vector<TokenId>& tokens,
