@@ -10,6 +10,7 @@
 
 #include "../kernels/every_isa.h"
 #include "engine/compute.h"
+#include "tensor/half.h"
 
 namespace metier::engine {
 namespace {
@@ -69,57 +70,66 @@ class LowRankChanges : public kernels::test::EveryIsa {
   }
 };
 
-// The greatest of columns [begin, begin + n) of a row, as far as there are any.
-double Greatest(const tensor::Tensor& factor, std::size_t row, std::size_t begin, std::size_t n) {
+// What a factor is worth in bytes, a step for each `block` columns of a row.
+std::vector<double> Stored(const tensor::Tensor& factor, FactorType type, std::size_t block,
+                           bool bf16_steps) {
+  const std::span<const float> values = factor.f32();
+  std::vector<double> stored(values.begin(), values.end());
+  if (type == FactorType::kF32) return stored;
   const auto columns = static_cast<std::size_t>(factor.shape()[1]);
-  double greatest = 0;
-  for (std::size_t i = begin; i < std::min(columns, begin + n); ++i) {
-    greatest = std::max(greatest, std::abs(static_cast<double>(factor.f32()[row * columns + i])));
+  for (std::size_t row = 0; row < values.size(); row += columns) {
+    for (std::size_t begin = 0; begin < columns; begin += block) {
+      const auto part = values.subspan(row + begin, std::min(block, columns - begin));
+      float step = 0;
+      for (const float value : part) step = std::max(step, std::abs(value) / 127.0F);
+      if (bf16_steps) step = tensor::FromBF16(tensor::ToBF16(step));
+      for (std::size_t i = 0; i < part.size(); ++i) {
+        const double code = std::clamp(std::nearbyint(part[i] / step), -127.0F, 127.0F);
+        stored[row + begin + i] = code * step;
+      }
+    }
   }
-  return greatest;
+  return stored;
 }
 
 TEST_P(LowRankChanges, StayWithinForwardErrorBound) {
   for (const FactorType type : {FactorType::kF32, FactorType::kInt8}) {
-    const bool bytes = type == FactorType::kInt8;
     for (const Case& c : kCases) {
       const model::LoraDelta delta = DeltaOf(c, 3);
       const LowRank change = LowRank::Pack(delta, type);
       const auto in = static_cast<std::size_t>(c.in);
       const auto outs = static_cast<std::size_t>(c.out);
       const auto rank = static_cast<std::size_t>(c.rank);
+      const std::vector<double> a = Stored(delta.a, type, 128, false);
+      const std::vector<double> b = Stored(delta.b, type, rank, true);
       const std::vector<float> x = Uniform(c.rows * in, 5);
       const std::vector<float> before = Uniform(c.rows * outs, 6);
       const std::vector<float> after = Added(change, x, c.rows, before, 2);
       for (std::size_t r = 0; r < c.rows; ++r) {
+        std::vector<double> low(rank);
+        std::vector<double> low_magnitude(rank);
+        double digit = 0;  // half a step of two digits of 7 bits
+        for (std::size_t k = 0; k < rank; ++k) {
+          for (std::size_t i = 0; i < in; ++i) {
+            const double term = a[k * in + i] * x[r * in + i];
+            low[k] += term;
+            low_magnitude[k] += std::abs(term);
+          }
+          if (type == FactorType::kInt8) digit = std::max(digit, std::abs(low[k]) * 0x1p-14);
+        }
         for (std::size_t o = 0; o < outs; ++o) {
           double exact = 0;
           double magnitude = 0;
-          double rounding = 0;  // of the factors, where they are bytes
-          // Half a step; the step itself is rounded to bfloat16, the last code clamped.
-          const double b_error = bytes ? 1.02 / 254 * Greatest(delta.b, o, 0, rank) : 0;
+          double rounding = 0;
           for (std::size_t k = 0; k < rank; ++k) {
-            double low = 0;
-            double low_magnitude = 0;
-            double low_error = 0;
-            for (std::size_t i = 0; i < in; ++i) {
-              const double value = x[r * in + i];
-              const double term = static_cast<double>(delta.a.f32()[k * in + i]) * value;
-              low += term;
-              low_magnitude += std::abs(term);
-              if (bytes)
-                low_error += std::abs(value) / 254 * Greatest(delta.a, k, i / 128 * 128, 128);
-            }
-            // Two digits of 7 bits, of the greatest of a strip; here of any.
-            if (bytes) low_error += 0x1p-13 * static_cast<double>(in);
-            const double b = delta.b.f32()[o * rank + k];
-            exact += b * low;
-            magnitude += std::abs(b) * low_magnitude;
-            rounding += std::abs(b) * low_error + b_error * (std::abs(low) + low_error);
+            const double weight = b[o * rank + k];
+            exact += weight * low[k];
+            magnitude += std::abs(weight) * low_magnitude[k];
+            rounding += std::abs(weight) * digit;
           }
           const double value = before[r * outs + o] + delta.scale * exact;
           // A chain of in terms, one of rank terms, and the scaled sum that is added.
-          const double bound = static_cast<double>(in + rank + 2) * FLT_EPSILON *
+          const double bound = static_cast<double>(in + rank + 6) * FLT_EPSILON *
                                    (delta.scale * magnitude + std::abs(before[r * outs + o])) +
                                delta.scale * rounding;
           ASSERT_NEAR(after[r * outs + o], value, bound)
