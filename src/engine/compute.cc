@@ -191,6 +191,8 @@ Compute::PackedInput Compute::Prepare(Forms forms, const float* x, std::size_t r
       }
     }
   });
+  shrinks_.clear();
+  shrink_cost_ = 0;
   return input;
 }
 
@@ -346,8 +348,6 @@ void Compute::MultiplyDown(std::span<const RowGroup> groups, const float* x, flo
     AddForm(group.ffn->down.w, forms);
     forms.nonzero = forms.nonzero || (forms.floats && group.end - group.begin == 1);
   }
-  PlanChanges(
-      0, [](std::size_t) { return std::span<const RowChange>(); }, x, rows);
   const PackedInput input = Prepare(forms, x, rows, inner);
   const std::size_t panels = PanelCount(shape.rows);
   const std::size_t cost = kernels::kPanelOutputs * inner * rows / groups.size();

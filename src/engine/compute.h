@@ -126,7 +126,8 @@ class Compute {
     bool nonzero = false;  // where the zeros are: single rows of floats
   };
   void AddForm(const Matrix& w, Forms& forms) const;
-  // Brings x into the forms and shrinks the planned changes, in one round of the crew.
+  // Brings x into the forms and shrinks the planned changes, in one round of the crew; nothing is
+  // planned any more then.
   PackedInput Prepare(Forms forms, const float* x, std::size_t rows, std::size_t inner);
   void Form(Forms forms, const PackedInput& input, std::size_t row);
   static PackedInput RowsOf(const PackedInput& input, std::size_t row, std::size_t rows);

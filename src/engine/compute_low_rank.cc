@@ -33,8 +33,6 @@ void Compute::PlanChanges(std::size_t products, ChangesOf changes_of, const floa
       low_stride_ = std::max(low_stride_, LowStride(*run.change));
   }
   low_.resize(products * rows * low_stride_);
-  shrinks_.clear();
-  shrink_cost_ = 0;
   for (std::size_t i = 0; i < products; ++i) {
     for (const RowChange& run : changes_of(i)) {
       const LowRank& change = *run.change;
@@ -105,9 +103,7 @@ void Compute::AddChanges(const Product& product, const float* x, std::size_t row
   if (product.changes.empty()) return;
   PlanChanges(
       1, [&](std::size_t) { return product.changes; }, x, rows);
-  For(shrinks_.size(), shrink_cost_ / shrinks_.size(), [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i) RunShrink(shrinks_[i]);
-  });
+  Prepare({}, x, rows, static_cast<std::size_t>(product.w->columns));
   const auto outputs = static_cast<std::size_t>(product.w->rows);
   const std::size_t panels = (outputs + kernels::kPanelOutputs - 1) / kernels::kPanelOutputs;
   For(panels, kernels::kPanelOutputs * rows * low_stride_, [&](std::size_t begin, std::size_t end) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <span>
 
 #include "engine/packing.h"
@@ -35,11 +36,15 @@ struct Factor {
   float At(std::size_t row, std::size_t column) const {
     return row < rows && column < columns ? values[row * columns + column] : 0.0F;
   }
-  // The step with which codes up to 127 reach the greatest of columns [begin, begin + n) of a row.
+  // The step with which codes up to 127 reach the greatest of columns [begin, begin + n) of a row;
+  // NaN where one of them is not finite, to hide nothing.
   float Step(std::size_t row, std::size_t begin, std::size_t n) const {
     float greatest = 0;
-    for (std::size_t i = begin; i < begin + n; ++i)
-      greatest = std::max(greatest, std::abs(At(row, i)));
+    for (std::size_t i = begin; i < begin + n; ++i) {
+      const float value = std::abs(At(row, i));
+      if (!std::isfinite(value)) return std::numeric_limits<float>::quiet_NaN();
+      greatest = std::max(greatest, value);
+    }
     return greatest / 127.0F;
   }
 };
@@ -51,8 +56,9 @@ void Put(T value, std::byte*& to) {
 }
 
 int CodeOf(float value, float step) {
-  return step == 0 ? 0
-                   : static_cast<int>(std::clamp(std::nearbyint(value / step), -127.0F, 127.0F));
+  return step == 0 || std::isnan(step)
+             ? 0
+             : static_cast<int>(std::clamp(std::nearbyint(value / step), -127.0F, 127.0F));
 }
 
 // Inner indices [begin, begin + n) of a strip whose first rank is `first`.

@@ -37,7 +37,7 @@ struct Int8Page {
   template <class V>
   static float Encode(const float* x, std::size_t n, std::int8_t* codes) {
     static_assert(kHeadPad % V::kLanes == 0);
-    const ByteScale found = ByteScaleFor<V>(x, n);
+    const CodeScale found = CodeScaleFor<V>(x, n, 127);
     const V inverse = V::Set(found.inverse);
     for (std::size_t i = 0; i < n; i += V::kLanes) {
       const V value = LoadUpTo<V>(x + i, n - i < V::kLanes ? n - i : V::kLanes);

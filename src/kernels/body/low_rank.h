@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels/body/lanes.h"
+#include "kernels/body/quantise.h"
 #include "kernels/kernel_table.h"
 
 namespace metier::kernels::body {
@@ -92,16 +93,12 @@ METIER_INLINE void ShrinkBlock(const std::byte* a, const float* x, std::size_t x
 template <class V>
 void StoreDigits(float* low) {
   constexpr float kGreatest = 127 * 128 + 63;
-  float greatest = 0;
-  for (std::size_t k = 0; k < kStripRanks; ++k) {
-    const float size = low[k] < 0 ? -low[k] : low[k];
-    greatest = size > greatest ? size : greatest;
-  }
+  const CodeScale found = CodeScaleFor<V>(low, kStripRanks, kGreatest);
   LowDigits digits{};
-  digits.scale = greatest / kGreatest;
-  const float inverse = greatest > 0 ? kGreatest / greatest : 0;
-  for (std::size_t k = 0; k < kStripRanks; ++k) {
-    const float scaled = low[k] * inverse;
+  digits.scale = found.scale;
+  const bool finite = found.scale == found.scale;  // else no code is worth anything
+  for (std::size_t k = 0; k < kStripRanks && finite; ++k) {
+    const float scaled = low[k] * found.inverse;
     const auto whole = static_cast<std::int32_t>(scaled + (scaled < 0 ? -0.5F : 0.5F));
     const std::int32_t high = (whole + 64) >> 7;
     digits.high[k] = static_cast<std::int8_t>(high);

@@ -20,14 +20,15 @@ void RoundBf16(const float* x, std::size_t n, std::uint16_t* out) {
   }
 }
 
-// How numbers become codes of 8 bits: code = x * inverse, x is about code * scale.
-struct ByteScale {
-  float scale;  // the largest magnitude / 127; NaN where a number is not finite, to hide nothing
+// How numbers become codes: code = x * inverse, x is about code * scale.
+struct CodeScale {
+  float scale;  // the largest magnitude / the greatest code; NaN where a number is not finite, to
+                // hide nothing
   float inverse;
 };
 
 template <class V>
-ByteScale ByteScaleFor(const float* x, std::size_t n) {
+CodeScale CodeScaleFor(const float* x, std::size_t n, float greatest_code) {
   V largest = V::Zero();
   V poison = V::Zero();  // 0 * x: NaN for what is not finite
   for (std::size_t i = 0; i < n; i += V::kLanes) {
@@ -36,8 +37,8 @@ ByteScale ByteScaleFor(const float* x, std::size_t n) {
     poison = MulAdd(value, V::Zero(), poison);
   }
   const float most = ReduceMax(largest);
-  constexpr float kLeast = 0x1p-120F;  // what is smaller is 0: its inverse would be infinite
-  return {most / 127.0F + ReduceAdd(poison), most >= kLeast ? 127.0F / most : 0.0F};
+  constexpr float kLeast = 0x1p-112F;  // what is smaller is 0: its inverse would be infinite
+  return {most / greatest_code + ReduceAdd(poison), most >= kLeast ? greatest_code / most : 0.0F};
 }
 
 // Writes row `row` of `rows` (layout: QuantisedRows). A block with a value that is not finite gets
@@ -53,7 +54,7 @@ void QuantiseRow(const float* x, std::size_t inner, std::size_t row, std::size_t
       for (std::size_t i = 0; i < kBlockInner; ++i) padded[i] = i < left ? from[i] : 0.0F;
       from = padded;
     }
-    const ByteScale found = ByteScaleFor<V>(from, kBlockInner);
+    const CodeScale found = CodeScaleFor<V>(from, kBlockInner, 127);
     const std::size_t at = block * rows + row;
     scale[at] = found.scale;
     const V inverse = V::Set(found.inverse);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -170,6 +171,34 @@ TEST_P(LowRankChanges, HaveTheSameBitsAloneAndTogetherOnAnyThreads) {
       };
       ASSERT_EQ(Added(change, part(x, r, in), 1, part(before, r, outs), 1), part(together, r, outs))
           << "row " << r;
+    }
+  }
+}
+
+TEST_P(LowRankChanges, HideNothingThatIsNotFiniteAndTakeWhatIsTiny) {
+  const Case c = kCases[3];
+  const auto in = static_cast<std::size_t>(c.in);
+  const std::vector<float> before(static_cast<std::size_t>(c.out), 1.0F);
+  const std::vector<float> ones(in, 1.0F);
+  for (const FactorType type : {FactorType::kF32, FactorType::kInt8}) {
+    const LowRank change = LowRank::Pack(DeltaOf(c, 3), type);
+    for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
+      std::vector<float> x = ones;
+      x[in / 2] = bad;
+      for (const float value : Added(change, x, 1, before, 1)) EXPECT_FALSE(std::isfinite(value));
+      model::LoraDelta broken_a = DeltaOf(c, 3);
+      broken_a.a.f32()[in / 2] = bad;
+      model::LoraDelta broken_b = DeltaOf(c, 3);
+      broken_b.b.f32()[0] = bad;
+      EXPECT_FALSE(std::isfinite(Added(LowRank::Pack(broken_a, type), ones, 1, before, 1)[0]));
+      EXPECT_FALSE(std::isfinite(Added(LowRank::Pack(broken_b, type), ones, 1, before, 1)[0]));
+    }
+    for (const float tiny : {0.0F, 1e-40F, 2e-38F, 1e-36F}) {
+      EXPECT_EQ(Added(change, std::vector<float>(in, tiny), 1, before, 1), before) << tiny;
+      model::LoraDelta small = DeltaOf(c, 3);
+      for (float& value : small.a.f32()) value = tiny;
+      for (float& value : small.b.f32()) value = tiny;
+      EXPECT_EQ(Added(LowRank::Pack(small, type), ones, 1, before, 1), before) << tiny;
     }
   }
 }
