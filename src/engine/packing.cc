@@ -110,20 +110,25 @@ void PutHalves(const std::array<std::uint16_t, 2>& halves, int count, std::size_
     std::memcpy(at + 2 * output, &halves[static_cast<std::size_t>(i)], 2);
 }
 
-void PackQuantisedRow(const StoredType& type, const std::byte* row, std::size_t groups,
-                      std::size_t output, std::byte* panel) {
+// The first `rows` outputs of a panel from rows `row_bytes` apart. Group by group, so that what is
+// written stays in the first-level cache while its outputs come in.
+void PackQuantised(const StoredType& type, const std::byte* row, std::size_t row_bytes,
+                   std::size_t rows, std::size_t groups, std::byte* panel) {
   const PackedLayout& layout = LayoutOf(type.packing);
   for (std::size_t g = 0; g < groups; ++g) {
     const Place place = PlaceOf(layout, g);
-    PutCodes(type.codes(row, g), type.code_bits, panel + place.record + 4 * output);
-    const GroupScales scales = type.scales(row, g);
-    std::byte* at = panel + place.record + layout.code_bytes;
-    PutHalves(scales.halves, type.scale_halves, output, at);
-    at += static_cast<std::size_t>(type.scale_halves) * kHalfRow + output;
-    for (int i = 0; i < type.scale_bytes; ++i, at += kPanelOutputs)
-      *at = static_cast<std::byte>(scales.bytes[static_cast<std::size_t>(i)]);
-    if (type.header != nullptr && g % layout.header_groups == 0)
-      PutHalves(type.header(row, g), type.header_halves, output, panel + place.header);
+    const bool header = type.header != nullptr && g % layout.header_groups == 0;
+    for (std::size_t o = 0; o < rows; ++o) {
+      const std::byte* stored = row + o * row_bytes;
+      PutCodes(type.codes(stored, g), type.code_bits, panel + place.record + 4 * o);
+      const GroupScales scales = type.scales(stored, g);
+      std::byte* at = panel + place.record + layout.code_bytes;
+      PutHalves(scales.halves, type.scale_halves, o, at);
+      at += static_cast<std::size_t>(type.scale_halves) * kHalfRow + o;
+      for (int i = 0; i < type.scale_bytes; ++i, at += kPanelOutputs)
+        *at = static_cast<std::byte>(scales.bytes[static_cast<std::size_t>(i)]);
+      if (header) PutHalves(type.header(stored, g), type.header_halves, o, panel + place.header);
+    }
   }
 }
 
@@ -175,19 +180,23 @@ std::size_t PackedBytes(const Matrix& packed) {
 
 void PackPanel(const Matrix& stored, std::size_t panel, std::byte* out) {
   const Packing packing = PackingOf(stored.dtype).value();
-  std::memset(out, 0, PanelBytes(packing, stored.columns));
   const auto inner = static_cast<std::size_t>(stored.columns);
   const std::size_t first = panel * kPanelOutputs;
   const std::size_t rows = std::min(kPanelOutputs, static_cast<std::size_t>(stored.rows) - first);
-  const StoredType* type = FindStoredType(packing);
-  for (std::size_t o = 0; o < rows; ++o) {
-    const std::byte* row = stored.Row(static_cast<std::int64_t>(first + o)).data();
-    switch (packing) {
-      case Packing::kF32: PackPlainRow<4, 1>(row, inner, o, out); break;
-      case Packing::kF16: PackPlainRow<2, 1>(row, inner, o, out); break;
-      case Packing::kBF16: PackPlainRow<2, 2>(row, inner, o, out); break;
-      default: PackQuantisedRow(*type, row, GroupCount(stored.columns), o, out);
-    }
+  // Whole panels are written over in full.
+  if (rows < kPanelOutputs || inner % kGroupInner != 0)
+    std::memset(out, 0, PanelBytes(packing, stored.columns));
+  const std::byte* row = stored.Row(static_cast<std::int64_t>(first)).data();
+  const auto plain = [&](auto pack) {
+    for (std::size_t o = 0; o < rows; ++o) pack(row + o * stored.row_bytes, inner, o, out);
+  };
+  switch (packing) {
+    case Packing::kF32: plain(PackPlainRow<4, 1>); break;
+    case Packing::kF16: plain(PackPlainRow<2, 1>); break;
+    case Packing::kBF16: plain(PackPlainRow<2, 2>); break;
+    default:
+      PackQuantised(*FindStoredType(packing), row, stored.row_bytes, rows,
+                    GroupCount(stored.columns), out);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/mman.h>
 
 #include <cstring>
 #include <new>
@@ -9,6 +10,24 @@
 #include "base/check.h"
 
 namespace metier::tensor {
+
+namespace {
+
+constexpr std::size_t kLargePage = std::size_t{2} << 20;
+
+// Bytes for one tensor. Large ones begin on a large page and ask the system for such: 512 times
+// fewer faults when they are written first, and fewer misses of the address cache ever after. What
+// does not fill a large page stays on small ones, so that no more memory is used.
+std::shared_ptr<std::byte[]> Allocate(std::size_t size) {
+  const std::align_val_t alignment{size >= kLargePage ? kLargePage : std::size_t{64}};
+  auto* data = static_cast<std::byte*>(::operator new(size + 1, alignment));
+  const std::size_t whole = size / kLargePage * kLargePage;
+  // A system that cannot is no error.
+  if (whole > 0) ::madvise(data, whole, MADV_HUGEPAGE);
+  return {data, [alignment](std::byte* p) { ::operator delete(p, alignment); }};
+}
+
+}  // namespace
 
 std::int64_t ElementCount(const Shape& shape) {
   std::int64_t count = 1;
@@ -32,10 +51,7 @@ Tensor Tensor::Uninitialised(DType dtype, Shape shape) {
   METIER_CHECK(!IsQuantised(dtype) || tensor.shape_.back() % InfoOf(dtype).block_elements == 0,
                "rows that end inside a block");
   tensor.size_ = static_cast<std::size_t>(*bytes);
-  constexpr std::align_val_t kAlignment{64};
-  tensor.data_ = std::shared_ptr<std::byte[]>(
-      static_cast<std::byte*>(::operator new(tensor.size_ + 1, kAlignment)),
-      [](std::byte* p) { ::operator delete(p, kAlignment); });
+  tensor.data_ = Allocate(tensor.size_);
   return tensor;
 }
 
