@@ -29,12 +29,12 @@ for object in "${objects[@]}"; do
   # is how gcc names the exception personality, and __odr_asan/__asan are the sanitizer's own.
   while read -r symbol; do
     complain "$name: weak symbol $symbol: give it internal linkage (anonymous namespace or static)"
-  done < <(nm --defined-only -C "$object" | awk '$2 ~ /^[WVvu]$/ {$1 = ""; $2 = ""; print substr($0, 3)}' |
+  done < <("${NM:-nm}" --defined-only -C "$object" | awk '$2 ~ /^[WVvu]$/ {$1 = ""; $2 = ""; print substr($0, 3)}' |
     grep -v -E '^(DW\.ref\.|__odr_asan|__asan)' || true)
-  if objdump -h "$object" | grep -q -E ' \.(init_array|ctors)'; then
-    initialisers=$(nm -C "$object" | awk '$2 ~ /^[tT]$/ {print $3}' |
+  if "${OBJDUMP:-objdump}" -h "$object" | grep -q -E ' \.(init_array|ctors)'; then
+    initialisers=$("${NM:-nm}" -C "$object" | awk '$2 ~ /^[tT]$/ {print $3}' |
       grep -E '^_GLOBAL__sub_I|^__static_initialization_and_destruction' || true)
-    [ -n "$initialisers" ] || nm "$object" | grep -q -E '_sub_I_00099_|asan\.module_ctor' ||
+    [ -n "$initialisers" ] || "${NM:-nm}" "$object" | grep -q -E '_sub_I_00099_|asan\.module_ctor' ||
       initialisers="(unnamed)"
     [ -z "$initialisers" ] || complain "$name: runs code before main: $(echo "$initialisers" | tr '\n' ' ')"
   fi

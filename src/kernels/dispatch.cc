@@ -3,6 +3,10 @@
 #ifdef METIER_HAVE_AVX2
 #include <cpuid.h>
 #endif
+#ifdef METIER_HAVE_NEON
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 
 #include <cstdio>
 #include <cstdlib>
@@ -18,6 +22,10 @@ extern const KernelTable kAvx2Table;
 #ifdef METIER_HAVE_AVX512
 extern const KernelTable kAvx512Table;
 extern const PackedKernel kMultiplyBf16Pairs;
+#endif
+#ifdef METIER_HAVE_NEON
+extern const KernelTable kNeonTable;
+extern const KernelTable kNeonDotTable;
 #endif
 
 namespace {
@@ -69,6 +77,10 @@ std::vector<const KernelTable*> FindSupported() {
 #ifdef METIER_HAVE_AVX512
       {&kAvx512Table, &HasAvx512},
       {&Avx512Bf16Table(), [] { return HasAvx512() && __builtin_cpu_supports("avx512bf16") != 0; }},
+#endif
+#ifdef METIER_HAVE_NEON
+      {&kNeonTable, [] { return true; }},
+      {&kNeonDotTable, [] { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }},
 #endif
   };
   std::vector<const KernelTable*> tables;

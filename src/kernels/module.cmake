@@ -29,3 +29,15 @@ if(NOT METIER_SCALAR AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/src/kernels/dispatch.cc PROPERTIES
                               COMPILE_DEFINITIONS "METIER_HAVE_AVX2;METIER_HAVE_AVX512")
 endif()
+if(NOT METIER_SCALAR AND CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  target_sources(metier_kernels PRIVATE ${isa_folder}/neon.cc ${isa_folder}/neondot.cc)
+  set(neon_flags ${isa_flags})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    list(APPEND neon_flags -Wno-maybe-uninitialized) # as above
+  endif()
+  set_source_files_properties(${isa_folder}/neon.cc PROPERTIES COMPILE_OPTIONS "${neon_flags}")
+  set_source_files_properties(${isa_folder}/neondot.cc PROPERTIES
+                              COMPILE_OPTIONS "${neon_flags};-march=armv8.2-a+dotprod")
+  set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/src/kernels/dispatch.cc PROPERTIES
+                              COMPILE_DEFINITIONS METIER_HAVE_NEON)
+endif()
