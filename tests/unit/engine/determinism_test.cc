@@ -131,7 +131,7 @@ TEST_P(Determinism, CompanyChangesNoToken) {
     const StepCounters cold = RunTogether(*backend, company, asks, alone, what + ", cold");
     const StepCounters warm = RunTogether(*backend, company, asks, alone, what + ", warm");
     EXPECT_GT(cold.reused_tokens, 0) << what;  // of others with the same beginning
-    EXPECT_GT(warm.reused_tokens, 2 * cold.reused_tokens) << what;
+    EXPECT_GT(warm.reused_tokens, cold.reused_tokens) << what;
     accepted += cold.accepted_tokens + warm.accepted_tokens;
   }
   EXPECT_GT(accepted, 0);
