@@ -168,7 +168,7 @@ Chunks TextOf(model::Backend& backend, std::size_t count) {
 }
 
 std::vector<std::string> FixtureTypes() {
-  if (LongForm() == nullptr) return {"Q4_0", "Q4_K_M"};
+  if (LongForm() == nullptr) return {"Q4_K_M"};
   return {"F16",    "BF16",   "Q4_0",   "Q4_1", "Q5_0",   "Q8_0",  "Q2_K",
           "Q3_K_M", "Q4_K_M", "Q5_K_M", "Q6_K", "IQ4_NL", "IQ4_XS"};
 }
