@@ -11,7 +11,9 @@ class Turns : public ::testing::Test {
  protected:
   void Ask(const std::string& client, std::int64_t id, std::size_t prompt,
            std::int64_t max_running = 0) {
-    Request request{.prompt = std::vector<text::TokenId>(prompt, 1), .client = client};
+    Request request;
+    request.prompt.assign(prompt, 1);
+    request.client = client;
     queue_.Push(std::make_unique<ActiveRequest>(
         RequestId{id}, std::move(request), ClientLimits{.max_running = max_running}, words_, 1000));
   }
