@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/file.h"
+#include "cli/model_folder.h"
 #include "cli/model_path.h"
-#include "format/folder_files.h"
 #include "format/gguf.h"
 #include "format/peft.h"
 #include "model/adapter.h"
@@ -41,20 +41,6 @@ tensor::DType CommonType(const model::ModelFiles& files) {
     if (entry->second > most->second) most = entry;
   }
   return tensor::IsQuantised(most->first) ? tensor::DType::kF16 : most->first;
-}
-
-// Copies what is there; the names of the files.
-Result<Json> CopyTokenizerFiles(const std::string& from, const std::string& to) {
-  Json copied = Json::array();
-  for (const std::string_view name : format::kCopiedTokenizerFiles) {
-    const std::string source = fmt::format("{}/{}", from, name);
-    std::error_code ignored;
-    if (!fs::exists(source, ignored)) continue;
-    METIER_ASSIGN(const std::string text, ReadFile(source, kMostTokenizerBytes));
-    METIER_TRY(WriteFileAtomic(fmt::format("{}/{}", to, name), text));
-    copied.push_back(name);
-  }
-  return copied;
 }
 
 // The tokenizer of a directory as GGUF keys.
@@ -127,28 +113,6 @@ Result<Json> WriteFolder(const model::ModelFiles& files, tensor::DType dtype,
   return written;
 }
 
-// A new folder beside `out` that becomes `out` when it is complete, or goes.
-class FolderInTheMaking {
- public:
-  explicit FolderInTheMaking(std::string out) : out_(std::move(out)), part_(out_ + ".part") {
-    std::error_code ignored;
-    fs::remove_all(part_, ignored);
-  }
-  ~FolderInTheMaking() {
-    std::error_code ignored;
-    fs::remove_all(part_, ignored);
-  }
-  FolderInTheMaking(const FolderInTheMaking&) = delete;
-  FolderInTheMaking& operator=(const FolderInTheMaking&) = delete;
-
-  const std::string& path() const { return part_; }
-  Status Finish() { return ReplaceDirectory(part_, out_); }
-
- private:
-  std::string out_;
-  std::string part_;
-};
-
 Result<model::MergedModel> WithAdapter(const model::ModelFiles& files, const std::string& adapter) {
   model::ParameterReader plain = [files](const std::string& name) { return files.LoadF32(name); };
   if (adapter.empty()) return model::MergedModel{files.spec(), std::move(plain)};
@@ -160,13 +124,7 @@ Result<model::MergedModel> WithAdapter(const model::ModelFiles& files, const std
 }  // namespace
 
 Result<Json> ConvertModel(const Conversion& conversion) {
-  std::error_code ignored;
-  std::string out = conversion.out;
-  while (out.size() > 1 && out.back() == '/') out.pop_back();
-  if (fs::exists(out, ignored)) {
-    return Error(ErrorCode::kInvalidArgument,
-                 fmt::format("'{}' is there already: remove it, or choose another name", out));
-  }
+  METIER_ASSIGN(const std::string out, NewPath(conversion.out));
   const bool gguf =
       conversion.to == "gguf" || (conversion.to == "auto" && fs::path(out).extension() == ".gguf");
   METIER_ASSIGN(const ModelPath place, ResolveModelPath(conversion.model, conversion.adapter));

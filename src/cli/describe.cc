@@ -137,24 +137,19 @@ Status AddTokenizer(const std::string& path, Json& document) {
   return Ok();
 }
 
-Result<Json> DescribeModel(const std::string& path, const tensor::TensorSource& source,
-                           std::string_view format, ListTensors list) {
+Result<Json> DescribeModel(const std::string& path, std::string_view format, ListTensors list) {
   METIER_ASSIGN(const model::ModelFiles files, model::ModelFiles::Open(path));
   Json document = {{"path", path},
                    {"kind", "model"},
                    {"format", format},
                    {"family", files.family().name},
                    {"model", DescribeSpec(files.spec())}};
-  AddTensors(source, list, document);
+  if (!files.packed_layout().empty()) document["packed"] = files.packed_layout();
+  AddTensors(files.tensors(), list, document);
   document["parameters"] = model::ParameterCount(files.spec());
   if (!files.Unused().empty()) document["unused_tensors"] = files.Unused();
   METIER_TRY(AddTokenizer(path, document));
   return document;
-}
-
-Result<Json> DescribeFolder(const std::string& path, ListTensors list) {
-  METIER_ASSIGN(const auto source, format::OpenSafetensorsModel(path));
-  return DescribeModel(path, *source, "huggingface", list);
 }
 
 Result<Json> DescribeSpecialist(const std::string& path, ListTensors list) {
@@ -173,7 +168,7 @@ Result<Json> DescribeGguf(const std::string& path, ListTensors list) {
     document = {{"path", path}, {"kind", "vocabulary"}, {"format", "gguf"}};
     METIER_TRY(AddTokenizer(path, document));
   } else {
-    METIER_ASSIGN(document, DescribeModel(path, file, "gguf", list));
+    METIER_ASSIGN(document, DescribeModel(path, "gguf", list));
   }
   Json metadata = Json::object();
   for (const auto& [key, value] : file.metadata()) metadata[key] = std::visit(JsonOfValue(), value);
@@ -232,7 +227,7 @@ Result<Json> DescribePath(const std::string& path, ListTensors tensors) {
     return fs::exists(fs::path(path) / name, ignored);
   };
   if (specialist::IsSpecialist(path)) return DescribeSpecialist(path, tensors);
-  if (holds("config.json")) return DescribeFolder(path, tensors);
+  if (holds("config.json")) return DescribeModel(path, "huggingface", tensors);
   if (holds("adapter_config.json")) return DescribeAdapter(path, tensors);
   return Error(ErrorCode::kNotFound,
                fmt::format("'{}': expected config.json (a model), adapter_config.json (an "

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 #include <tuple>
 #include <utility>
@@ -25,7 +26,14 @@ constexpr std::array<Linear FeedForward::*, 3> kLinearsOfExpert = {
     &FeedForward::gate, &FeedForward::up, &FeedForward::down};
 
 std::span<const std::byte> BytesOf(const Matrix& stored) {
-  return {stored.data, static_cast<std::size_t>(stored.rows) * stored.row_bytes};
+  return {stored.data, stored.packing ? PackedBytes(stored)
+                                      : static_cast<std::size_t>(stored.rows) * stored.row_bytes};
+}
+
+// Panel `panel` of a matrix in the file, packed here or there.
+void FetchPanel(const Matrix& stored, std::size_t panel, std::byte* out) {
+  if (!stored.packing) return PackPanel(stored, panel, out);
+  std::memcpy(out, stored.data + panel * stored.panel_bytes, stored.panel_bytes);
 }
 
 }  // namespace
@@ -66,7 +74,7 @@ ExpertCache::ExpertCache(const std::vector<std::vector<FeedForward>>& stored,
       Entry entry{.layer = layer, .stored = ffn, .packed = ffn};
       for (const auto linear : kLinearsOfExpert) {
         Matrix& w = (entry.packed.*linear).w;
-        if (!IsWorthPacking(w)) continue;
+        if (!w.packing && !IsWorthPacking(w)) continue;
         w = PackedFormOf(w);
         entry.bytes += PackedBytes(w);
       }
@@ -227,7 +235,7 @@ void ExpertCache::Load(std::unique_lock<std::mutex>& lock, Entry& entry, Tensor 
     const std::size_t cost = kernels::kPanelOutputs * static_cast<std::size_t>(stored.columns);
     crew(PanelCount(stored.rows), cost, [&](std::size_t begin, std::size_t end) {
       for (std::size_t panel = begin; panel < end; ++panel)
-        PackPanel(stored, panel, at + panel * packed.panel_bytes);
+        FetchPanel(stored, panel, at + panel * packed.panel_bytes);
     });
     at += PackedBytes(packed);
     DropMappedPages(BytesOf(stored));

@@ -53,8 +53,8 @@ class ExpertCache {
   using Crew = FunctionRef<void(std::size_t count, std::size_t cost,
                                 FunctionRef<void(std::size_t, std::size_t)> body)>;
 
-  // stored: [layers, experts], as rows in a map that outlives the cache. kResourceExhausted: the
-  // budget does not hold the largest expert (with both sizes).
+  // stored: [layers, experts], as rows or panels in a map that outlives the cache.
+  // kResourceExhausted: the budget does not hold the largest expert (with both sizes).
   static Result<std::unique_ptr<ExpertCache>> Create(
       const std::vector<std::vector<FeedForward>>& stored, std::uint64_t max_bytes);
   ~ExpertCache();

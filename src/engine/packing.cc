@@ -1,5 +1,7 @@
 #include "engine/packing.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -32,6 +34,10 @@ constexpr std::array kTypes = {
     PackedType{DType::kQ6_K, Packing::kQ6_K},     PackedType{DType::kIQ4_NL, Packing::kIQ4_NL},
     PackedType{DType::kIQ4_XS, Packing::kIQ4_XS},
 };
+
+// Goes up with every change of a byte in a panel: files on disk say which they have, and a test
+// pins the bytes.
+constexpr int kLayoutVersion = 1;
 
 constexpr std::size_t kCodeRow = 4 * kPanelOutputs;
 constexpr std::size_t kHalfRow = 2 * kPanelOutputs;
@@ -148,6 +154,11 @@ std::optional<Packing> PackingOf(DType dtype) {
     if (type.dtype == dtype) return type.packing;
   }
   return std::nullopt;
+}
+
+std::string PanelLayout() {
+  return fmt::format("panels of {} outputs, groups of {}, version {}", kPanelOutputs, kGroupInner,
+                     kLayoutVersion);
 }
 
 std::size_t PanelCount(std::int64_t outputs) {

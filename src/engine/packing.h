@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "engine/weights.h"
 #include "kernels/packed.h"
@@ -27,6 +28,10 @@ namespace metier::engine {
 
 // Nothing: a type that is not packed and runs as stored.
 std::optional<kernels::Packing> PackingOf(tensor::DType dtype);
+
+// Names how panels are laid out: the same text, the same bytes for the same weights. Files of
+// panels carry it (engine/packed_file.h).
+std::string PanelLayout();
 
 std::size_t PanelCount(std::int64_t outputs);
 // Of one panel.

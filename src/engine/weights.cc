@@ -30,6 +30,8 @@ bool Aligned(const TensorView& view) {
          reinterpret_cast<std::uintptr_t>(view.bytes.data()) % info.block_bytes == 0;
 }
 
+}  // namespace
+
 Matrix MatrixOver(const TensorView& view) {
   METIER_CHECK(view.shape.size() == 2, "a matrix of another rank");
   const tensor::DTypeInfo& info = tensor::InfoOf(view.dtype);
@@ -41,7 +43,17 @@ Matrix MatrixOver(const TensorView& view) {
               static_cast<std::size_t>(view.shape[1]) / info.block_elements * info.block_bytes};
 }
 
-}  // namespace
+Result<Tensor> LoadStored(const model::ModelFiles& files, const std::string& name) {
+  auto loaded = files.Load(name);
+  if (!loaded.ok() && loaded.error().code() == ErrorCode::kUnsupported) return files.LoadF32(name);
+  return loaded;
+}
+
+bool IsMultiplied(const ModelSpec& spec, const model::Parameter& parameter) {
+  if (parameter.shape.size() != 2) return false;
+  if (parameter.name == "embed.tokens") return spec.head && spec.tied_head;
+  return parameter.name.rfind("embed.", 0) != 0;
+}
 
 // Walks the names of a spec and places each parameter.
 class WeightLoader {
@@ -53,6 +65,7 @@ class WeightLoader {
     files_ = files;
     read_ = read;
     METIER_TRY(CheckOptions());
+    METIER_TRY(CheckLayout());
     METIER_TRY(LoadEmbeddings());
     for (std::int64_t n = 0; n < spec_.layers; ++n) METIER_TRY(LoadLayer(n));
     if (spec_.final_norm) {
@@ -80,6 +93,16 @@ class WeightLoader {
                              *options_.max_expert_bytes, wrong));
   }
 
+  Status CheckLayout() const {
+    if (files_ == nullptr || files_->packed_layout().empty()) return Ok();
+    if (files_->packed_layout() == PanelLayout()) return Ok();
+    return Error(
+        ErrorCode::kUnsupported,
+        fmt::format("'{}' is packed as \"{}\", this program reads \"{}\"; pack the model "
+                    "again, from what it was made of: metier pack MODEL --out {}",
+                    files_->path(), files_->packed_layout(), PanelLayout(), files_->path()));
+  }
+
   Status MakeExpertCache() {
     std::vector<std::vector<FeedForward>> experts;
     for (const LayerWeights& layer : weights_.layers) experts.push_back(layer.experts);
@@ -89,7 +112,6 @@ class WeightLoader {
 
   Status LoadEmbeddings() {
     METIER_ASSIGN(weights_.tokens, LoadMatrix("embed.tokens"));
-    // Rows of a table are read one by one; only as the head are they multiplied.
     if (spec_.head && spec_.tied_head) {
       METIER_ASSIGN(weights_.tokens, Pack("embed.tokens", weights_.tokens));
     }
@@ -161,6 +183,7 @@ class WeightLoader {
   // One that is packed when it is wanted: not a byte of it is read now. What is not packed is
   // loaded like any other.
   Result<Linear> PlaceLinear(const std::string& name) {
+    if (files_->Panels(name + ".weight")) return LoadLinear(name, false);
     const auto stored = files_->Borrow(name + ".weight");
     if (!stored) {
       return Error(
@@ -199,6 +222,9 @@ class WeightLoader {
   // The embeddings' names have no ".weight"; every linear's has.
   Result<Matrix> LoadMatrix(const std::string& name) {
     const std::string full = name.rfind("embed.", 0) == 0 ? name : name + ".weight";
+    if (files_ != nullptr) {
+      if (const auto panels = files_->Panels(full)) return MapPanels(full, *panels);
+    }
     METIER_ASSIGN(const TensorView view, View(full));
     const Matrix matrix = MatrixOver(view);
     std::vector<float> row(static_cast<std::size_t>(matrix.columns));
@@ -207,10 +233,35 @@ class WeightLoader {
     return matrix;
   }
 
-  // The matrix as panels, its stored form given back; or as it is, where that is asked for, its
-  // type is not packed, panels would mostly be padding, or memory is short.
+  // Panels of a packed file. The shape is the spec's.
+  static Result<Matrix> MapPanels(const std::string& name, const TensorView& view) {
+    Matrix packed{.dtype = view.dtype, .rows = view.shape[0], .columns = view.shape[1]};
+    if (!PackingOf(view.dtype)) {
+      return Error(ErrorCode::kDataCorrupt, fmt::format("{}: panels of {}, which is not packed",
+                                                        name, tensor::InfoOf(view.dtype).name));
+    }
+    packed = PackedFormOf(packed);
+    packed.data = view.bytes.data();
+    if (view.bytes.size() != PackedBytes(packed)) {
+      return Error(ErrorCode::kDataCorrupt,
+                   fmt::format("{}: {} bytes of panels, {} of shape {} takes {}", name,
+                               view.bytes.size(), tensor::InfoOf(view.dtype).name,
+                               tensor::FormatShape(view.shape), PackedBytes(packed)));
+    }
+    constexpr std::uintptr_t kAlignment = 64;
+    if (reinterpret_cast<std::uintptr_t>(packed.data) % kAlignment != 0) {
+      return Error(
+          ErrorCode::kDataCorrupt,
+          fmt::format("{}: its panels do not start at a multiple of {} bytes", name, kAlignment));
+    }
+    return packed;
+  }
+
+  // The matrix as panels, its stored form given back; or as it is, where it is panels already, rows
+  // are asked for, its type is not packed, panels would mostly be padding, or memory is short.
   Result<Matrix> Pack(const std::string& name, const Matrix& stored) {
-    if (options_.layout == WeightLayout::kStored || !IsWorthPacking(stored)) return stored;
+    if (stored.packing || options_.layout == WeightLayout::kStored || !IsWorthPacking(stored))
+      return stored;
     Matrix packed = PackedFormOf(stored);
     const std::size_t bytes = PackedBytes(packed);
     if (bytes > options_.max_bytes - weights_.owned_bytes_) return stored;
@@ -245,11 +296,8 @@ class WeightLoader {
     }
     if (const auto borrowed = files_->Borrow(name); borrowed && Aligned(*borrowed))
       return *borrowed;
-    auto loaded = files_->Load(name);
-    if (!loaded.ok() && loaded.error().code() == ErrorCode::kUnsupported)
-      loaded = files_->LoadF32(name);
-    if (!loaded.ok()) return std::move(loaded).error();
-    return Keep(name, std::move(loaded).value());
+    METIER_ASSIGN(Tensor loaded, LoadStored(*files_, name));
+    return Keep(name, std::move(loaded));
   }
 
   Result<TensorView> Keep(const std::string& name, Tensor values) {

@@ -83,10 +83,12 @@ class ExpertCache;
 
 class Weights {
  public:
-  // Shares the file's map. kResourceExhausted: what must be copied exceeds max_bytes, or an expert
+  // Shares the file's map, where the panels of a packed file are used as they lie, whatever the
+  // options' layout. kResourceExhausted: what must be copied exceeds max_bytes, or an expert
   // max_expert_bytes, with both numbers. kUnsupported: a stored type that nothing decodes; experts
-  // that are to be fetched and lie in the file in another order. kInvalidArgument: max_expert_bytes
-  // for a model without experts, or beside kStored.
+  // that are to be fetched and lie in the file in another order; panels of another layout.
+  // kDataCorrupt: panels of another size than their shape calls for. kInvalidArgument:
+  // max_expert_bytes for a model without experts, or beside kStored.
   static Result<Weights> FromFiles(const model::ModelFiles& files, const WeightOptions& options);
   // Every parameter from a function, as F32.
   static Result<Weights> FromReader(const model::ModelSpec& spec,
@@ -119,6 +121,13 @@ class Weights {
   std::shared_ptr<ExpertCache> expert_cache_;  // reads the files' map until it goes
   std::uint64_t owned_bytes_ = 0;
 };
+
+// The bytes as rows, whatever their alignment. Requires two dimensions.
+Matrix MatrixOver(const tensor::TensorView& view);
+// In memory, in the stored type; as floats where that cannot be (ModelFiles::Load says when).
+Result<tensor::Tensor> LoadStored(const model::ModelFiles& files, const std::string& name);
+// Whether a pass multiplies with a parameter: tables whose rows are only looked up stay rows.
+bool IsMultiplied(const model::ModelSpec& spec, const model::Parameter& parameter);
 
 // Row `row` as floats into out [columns].
 void DecodeRow(const Matrix& matrix, std::int64_t row, std::span<float> out);

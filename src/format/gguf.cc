@@ -314,7 +314,7 @@ class Parser {
   const Limits& limits_;
   std::uint64_t tensor_count_ = 0;
   std::uint64_t entry_count_ = 0;
-  std::uint64_t alignment_ = kGgufDefaultAlignment;
+  std::uint64_t alignment_ = kGgufAlignment;
   std::vector<Info> infos_;
 };
 

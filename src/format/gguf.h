@@ -61,7 +61,7 @@ class GgufFile : public tensor::TensorSource {
   std::map<std::string, tensor::TensorView> tensors_;
 };
 
-// Writes version 3, alignment 32, atomically; general.alignment in `metadata` is left out. Any
+// Writes version 3, alignment 32, atomically; general.alignment in `metadata` is replaced. Any
 // tensor type of GGUF; the bytes are passed through. Values get the narrowest type that readers
 // expect: u32 or u64, i32 or i64; a double becomes f32 when it is one exactly and f64 otherwise, so
 // round what other programs should read as f32. kInvalidArgument: a name twice or too long, more
@@ -69,8 +69,11 @@ class GgufFile : public tensor::TensorSource {
 Status WriteGguf(const std::string& path, const std::map<std::string, GgufValue>& metadata,
                  const std::vector<NamedTensor>& tensors);
 
-// The same with bytes produced one tensor at a time (format/tensor_stream.h).
+// The same with bytes produced one tensor at a time (format/tensor_stream.h). Tensors start at
+// multiples of `alignment` bytes, a power of two of at least 8.
+inline constexpr std::uint64_t kGgufAlignment = 32;
 Status StreamGguf(const std::string& path, const std::map<std::string, GgufValue>& metadata,
-                  const std::vector<TensorInfo>& infos, const TensorProducer& produce);
+                  const std::vector<TensorInfo>& infos, const TensorProducer& produce,
+                  std::uint64_t alignment = kGgufAlignment);
 
 }  // namespace metier::format

@@ -10,7 +10,6 @@ inline constexpr std::uint32_t kGgufMagic = 0x46554747;  // "GGUF", little-endia
 inline constexpr std::uint64_t kGgufMaxKeyBytes = 65535;
 inline constexpr std::uint64_t kGgufMaxTensorNameBytes = 64;
 inline constexpr std::uint32_t kGgufMaxDimensions = 4;
-inline constexpr std::uint64_t kGgufDefaultAlignment = 32;
 
 enum class GgufType : std::uint32_t {
   kU8 = 0,

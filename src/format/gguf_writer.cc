@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -110,8 +109,8 @@ class ValueWriter {
   std::string& out_;
 };
 
-std::uint64_t PaddingAfter(std::uint64_t bytes) {
-  return (kGgufDefaultAlignment - bytes % kGgufDefaultAlignment) % kGgufDefaultAlignment;
+std::uint64_t PaddingAfter(std::uint64_t bytes, std::uint64_t alignment) {
+  return (alignment - bytes % alignment) % alignment;
 }
 
 Status CheckInfos(const std::vector<TensorInfo>& infos) {
@@ -157,13 +156,20 @@ void AppendInfo(std::string& out, const TensorInfo& info, std::uint64_t offset) 
 }  // namespace
 
 Status StreamGguf(const std::string& path, const std::map<std::string, GgufValue>& metadata,
-                  const std::vector<TensorInfo>& infos, const TensorProducer& produce) {
+                  const std::vector<TensorInfo>& infos, const TensorProducer& produce,
+                  std::uint64_t alignment) {
   METIER_TRY(CheckInfos(infos));
   std::string header;
   Append(header, kGgufMagic);
   Append<std::uint32_t>(header, 3);
   Append<std::uint64_t>(header, infos.size());
-  Append<std::uint64_t>(header, metadata.size() - metadata.count(std::string(kAlignmentKey)));
+  const bool says_alignment = alignment != kGgufAlignment;
+  Append<std::uint64_t>(header, metadata.size() - metadata.count(std::string(kAlignmentKey)) +
+                                    (says_alignment ? 1 : 0));
+  if (says_alignment) {
+    AppendText(header, kAlignmentKey);
+    ValueWriter{header}(alignment);
+  }
   METIER_TRY(AppendMetadata(header, metadata));
   std::vector<std::uint64_t> sizes;
   std::uint64_t offset = 0;
@@ -172,19 +178,19 @@ Status StreamGguf(const std::string& path, const std::map<std::string, GgufValue
     AppendInfo(header, info, offset);
     sizes.push_back(bytes);
     const auto next = CheckedAdd(offset, bytes);
-    const auto padded = next ? CheckedAdd(*next, PaddingAfter(*next)) : next;
+    const auto padded = next ? CheckedAdd(*next, PaddingAfter(*next, alignment)) : next;
     if (!padded)
       return Error(ErrorCode::kInvalidArgument, "tensors of more bytes than 64 bits can count");
     offset = *padded;
   }
-  header.append(PaddingAfter(header.size()), '\0');
+  header.append(PaddingAfter(header.size(), alignment), '\0');
 
-  constexpr std::array<std::byte, kGgufDefaultAlignment> kZeros{};
+  const std::vector<std::byte> zeros(static_cast<std::size_t>(alignment));
   METIER_ASSIGN(AtomicFile file, AtomicFile::Create(path));
   METIER_TRY(file.Write(header));
   for (std::size_t i = 0; i < infos.size(); ++i) {
     METIER_TRY(WriteTensorBytes(file, infos[i], sizes[i], i, produce));
-    METIER_TRY(file.Write(std::span(kZeros).first(PaddingAfter(sizes[i]))));
+    METIER_TRY(file.Write(std::span(zeros).first(PaddingAfter(sizes[i], alignment))));
   }
   return file.Commit();
 }

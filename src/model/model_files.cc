@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "format/gguf.h"
 #include "format/safetensors.h"
+#include "model/packed_index.h"
 #include "model/pooling_files.h"
 #include "model/stored_tensors.h"
 
@@ -26,6 +27,8 @@ struct ModelFiles::State {
   std::unique_ptr<tensor::TensorSource> source;
   const format::GgufFile* gguf = nullptr;  // `source`, where that is a GGUF file
   std::map<std::string, Placement> placements;
+  std::string packed_layout;
+  std::map<std::string, tensor::TensorView> panels;
   std::vector<std::string> unused;
 
   const Placement& At(const std::string& name) const {
@@ -36,7 +39,10 @@ struct ModelFiles::State {
 
   Status OpenDirectory(const Limits& limits);
   Status OpenGguf(const Limits& limits);
+  Status OpenPackedFolder(const Limits& limits);
   Status Place();
+  Status PlacePacked(const std::string& text, const Limits& limits);
+  Status NoPanels(const std::string& name) const;
   Status PlaceTensor(const StoredTensor& tensor, const std::vector<TensorRule>& rules,
                      const std::vector<Parameter>& parameters);
   Status ChoosePrefix(const std::vector<TensorRule>& rules);
@@ -63,6 +69,8 @@ Error WrongShape(const std::string& ours, const std::string& theirs, const tenso
 }  // namespace
 
 Status ModelFiles::State::OpenDirectory(const Limits& limits) {
+  std::error_code ignored;
+  if (fs::exists(path + "/" + kPackedFileName, ignored)) return OpenPackedFolder(limits);
   METIER_ASSIGN(const Json config, ReadJsonFile(path + "/config.json", limits));
   const auto type = config.is_object() ? config.find("model_type") : config.end();
   if (type == config.end() || !type->is_string())
@@ -72,7 +80,27 @@ Status ModelFiles::State::OpenDirectory(const Limits& limits) {
   METIER_TRY(ReadPooling(path, limits, spec));
   METIER_TRY(Validate(spec, limits));
   METIER_ASSIGN(source, format::OpenSafetensorsModel(path, limits));
-  return Ok();
+  return Place();
+}
+
+Status ModelFiles::State::OpenPackedFolder(const Limits& limits) {
+  std::error_code ignored;
+  for (const char* other : {"model.safetensors", "model.safetensors.index.json"}) {
+    if (!fs::exists(path + "/" + other, ignored)) continue;
+    return Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{} and {} are both there; remove one of them", kPackedFileName, other));
+  }
+  METIER_ASSIGN(format::SafetensorsFile file,
+                format::SafetensorsFile::Open(path + "/" + kPackedFileName, limits));
+  const auto index = file.metadata().find(kPackedKey);
+  if (index == file.metadata().end()) {
+    return Error(ErrorCode::kDataCorrupt,
+                 fmt::format("{}: no metadata '{}'", kPackedFileName, kPackedKey));
+  }
+  const std::string text = index->second;
+  source = std::make_unique<format::SafetensorsFile>(std::move(file));
+  return PlacePacked(text, limits);
 }
 
 Status ModelFiles::State::OpenGguf(const Limits& limits) {
@@ -81,6 +109,10 @@ Status ModelFiles::State::OpenGguf(const Limits& limits) {
   auto owned = std::make_unique<format::GgufFile>(std::move(file));
   gguf = owned.get();
   source = std::move(owned);
+  if (gguf->Metadata(kPackedKey) != nullptr) {
+    METIER_ASSIGN(const std::string index, gguf->Text(kPackedKey));
+    return PlacePacked(index, limits);
+  }
   METIER_ASSIGN(const std::string architecture, gguf->Text("general.architecture"));
   METIER_ASSIGN(const std::string type, gguf->TextOr("general.type", "model"));
   if (type != "model")
@@ -90,7 +122,51 @@ Status ModelFiles::State::OpenGguf(const Limits& limits) {
   METIER_ASSIGN(spec, read_by->from_gguf(*gguf));
   METIER_TRY(Validate(spec, limits));
   METIER_ASSIGN(family, FindFamily(spec.family));
+  return Place();
+}
+
+Status ModelFiles::State::PlacePacked(const std::string& text, const Limits& limits) {
+  METIER_ASSIGN(PackedIndex index, ReadPackedIndex(text, limits));
+  METIER_ASSIGN(family, FindFamily(index.spec.family));
+  spec = std::move(index.spec);
+  packed_layout = std::move(index.layout);
+  for (auto& [name, tensor] : index.tensors) {
+    const tensor::TensorView* bytes = source->Find(name);
+    if (bytes == nullptr || bytes->dtype != tensor::DType::kI8) {
+      return Error(ErrorCode::kDataCorrupt,
+                   fmt::format("parameter '{}' has no tensor of bytes", name));
+    }
+    const auto elements = static_cast<std::uint64_t>(tensor::ElementCount(tensor.shape));
+    const auto expected = tensor::BytesFor(tensor.dtype, elements);
+    if (!tensor.panels && expected != bytes->bytes.size()) {
+      return Error(ErrorCode::kDataCorrupt,
+                   fmt::format("parameter '{}' has {} bytes, {} of shape {} takes {}", name,
+                               bytes->bytes.size(), tensor::InfoOf(tensor.dtype).name,
+                               tensor::FormatShape(tensor.shape), expected.value_or(0)));
+    }
+    tensor::TensorView view{tensor.dtype, tensor.shape, bytes->bytes};
+    if (tensor.panels) {
+      panels.emplace(name, std::move(view));
+    } else {
+      TensorRule rule;
+      rule.ours = name;
+      rule.theirs = name;
+      placements.emplace(name,
+                         Placement{std::move(rule), std::move(tensor.shape), spec.head_dim, view});
+    }
+  }
+  for (const std::string& name : source->Names()) {
+    if (index.tensors.count(name) == 0) unused.push_back(name);
+  }
   return Ok();
+}
+
+Status ModelFiles::State::NoPanels(const std::string& name) const {
+  if (panels.count(name) == 0) return Ok();
+  return Error(ErrorCode::kUnsupported,
+               fmt::format("'{}': parameter '{}' is packed for the engine, which can run it and "
+                           "nothing else; use the model from which this one was packed",
+                           path, name));
 }
 
 std::string ModelFiles::State::WithPrefix(const std::string& name) const {
@@ -182,7 +258,6 @@ Result<ModelFiles> ModelFiles::Open(const std::string& path, const Limits& limit
   std::error_code ignored;
   const bool directory = fs::is_directory(path, ignored);
   auto opened = directory ? state->OpenDirectory(limits) : state->OpenGguf(limits);
-  if (opened.ok()) opened = state->Place();
   if (!opened.ok()) return std::move(opened).error().With("model '" + path + "'");
   ModelFiles files;
   files.state_ = std::move(state);
@@ -195,19 +270,32 @@ const std::string& ModelFiles::path() const { return state_->path; }
 ModelFiles::Kind ModelFiles::kind() const { return state_->kind; }
 const format::GgufFile* ModelFiles::gguf() const { return state_->gguf; }
 
+const tensor::TensorSource& ModelFiles::tensors() const { return *state_->source; }
+const std::string& ModelFiles::packed_layout() const { return state_->packed_layout; }
+
+std::optional<tensor::TensorView> ModelFiles::Panels(const std::string& name) const {
+  const auto found = state_->panels.find(name);
+  if (found == state_->panels.end()) return std::nullopt;
+  return found->second;
+}
+
 tensor::DType ModelFiles::StoredType(const std::string& name) const {
+  if (const auto panels = Panels(name)) return panels->dtype;
   return state_->At(name).view.dtype;
 }
 
 std::optional<tensor::TensorView> ModelFiles::Borrow(const std::string& name) const {
+  if (state_->panels.count(name) != 0) return std::nullopt;
   return BorrowPlaced(state_->At(name));
 }
 
 Result<tensor::Tensor> ModelFiles::Load(const std::string& name) const {
+  METIER_TRY(state_->NoPanels(name));
   return LoadPlaced(state_->At(name));
 }
 
 Result<tensor::Tensor> ModelFiles::LoadF32(const std::string& name) const {
+  METIER_TRY(state_->NoPanels(name));
   return LoadPlacedF32(state_->At(name));
 }
 

@@ -1,5 +1,5 @@
 // model/model_files.h - models on disk: a Hugging Face directory or a GGUF file in, our parameters
-// out, and back.
+// out, and back. Either may be packed for the engine (model/packed_index.h).
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,15 @@ class ModelFiles {
   const std::string& path() const;
   enum class Kind { kHuggingFace, kGguf };
   Kind kind() const;
-  const format::GgufFile* gguf() const;  // nullptr for directories
+  const format::GgufFile* gguf() const;         // nullptr for directories
+  const tensor::TensorSource& tensors() const;  // as the file has them
+
+  // Of a packed file: how its panels are laid out. "" for all others.
+  const std::string& packed_layout() const;
+  // A parameter's panels, with the type and shape of the weights in them; the number of bytes and
+  // the layout are to be checked. Nothing: a file that is not packed, or rows, which are had as
+  // from any file.
+  std::optional<tensor::TensorView> Panels(const std::string& name) const;
 
   // The stored type of a parameter. Requires a name from Parameters(spec()).
   tensor::DType StoredType(const std::string& name) const;
@@ -43,10 +51,10 @@ class ModelFiles {
   std::optional<tensor::TensorView> Borrow(const std::string& name) const;
 
   // In the stored type where that is possible (row picks of quantised tensors are; transposes and
-  // shifts of plain types are), else kUnsupported.
+  // shifts of plain types are), else kUnsupported. So are panels.
   Result<tensor::Tensor> Load(const std::string& name) const;
 
-  // Decoded to F32.
+  // Decoded to F32. kUnsupported: panels.
   Result<tensor::Tensor> LoadF32(const std::string& name) const;
 
   // Names of tensors in the file that no parameter uses.

@@ -19,6 +19,7 @@ extern const Verb kGenerateVerb;
 extern const Verb kInspectVerb;
 extern const Verb kLogitsVerb;
 extern const Verb kMergeVerb;
+extern const Verb kPackVerb;
 extern const Verb kParityVerb;
 extern const Verb kRunVerb;
 extern const Verb kSchemaVerb;

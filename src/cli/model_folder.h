@@ -1,0 +1,34 @@
+// cli/model_folder.h - folders of models that verbs write: in full or not at all.
+#pragma once
+
+#include <string>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace metier::cli {
+
+// `out` without slashes at its end. kInvalidArgument: it is there already.
+Result<std::string> NewPath(std::string out);
+
+// A new folder beside `out` that becomes `out` when it is complete, or goes.
+class FolderInTheMaking {
+ public:
+  explicit FolderInTheMaking(std::string out);
+  ~FolderInTheMaking();
+  FolderInTheMaking(const FolderInTheMaking&) = delete;
+  FolderInTheMaking& operator=(const FolderInTheMaking&) = delete;
+
+  const std::string& path() const { return part_; }
+  Status Finish();
+
+ private:
+  std::string out_;
+  std::string part_;
+};
+
+// Copies a Hugging Face directory's tokenizer files and templates, those that are there; their
+// names.
+Result<Json> CopyTokenizerFiles(const std::string& from, const std::string& to);
+
+}  // namespace metier::cli
