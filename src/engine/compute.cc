@@ -230,8 +230,9 @@ void Compute::MultiplyPanels(const Product& product, const float* low, const Pac
       .out = out,
       .out_stride = out_stride,
       .rows = input.rows,
-      .add = product.add};
-  FetchExpand(product.changes, from, to);
+      .add = product.add,
+      .ahead = ahead.data(),
+      .ahead_count = StretchesOf(product.changes, from, to, ahead)};
   PackedKernelOf(w, call)(call);
   Expand(product.changes, low, input.row, input.rows, from, to, out, out_stride);
 }
@@ -248,6 +249,7 @@ kernels::PackedKernel Compute::PackedKernelOf(const Matrix& w,
 // The panels of all products, one behind the other, are what the crew shares out.
 void Compute::MultiplyPacked(std::span<const Product> products, const float* x, std::size_t rows) {
   Forms forms;
+  std::array<kernels::Stretch, 32> ahead;
   std::size_t panels = 0;
   for (const Product& product : products) {
     AddForm(*product.w, forms);

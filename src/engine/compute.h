@@ -160,9 +160,11 @@ class Compute {
     return low_.data() + product * rows * low_stride_;
   }
   void RunShrink(const ShrinkTask& task) const;
-  // Asks for the weights of Expand ahead of the product before it: they are short stretches, one of
-  // each adapter, that nothing else would fetch in time.
-  void FetchExpand(std::span<const RowChange> changes, std::size_t from, std::size_t to) const;
+  // The weights that Expand reads, for the product before it to fetch: they are short stretches,
+  // one of each adapter, that nothing else would fetch in time. Their number; those without room
+  // are left out.
+  static std::size_t StretchesOf(std::span<const RowChange> changes, std::size_t from,
+                                 std::size_t to, std::span<kernels::Stretch> stretches);
   // Adds changes to panels [from, to) of rows [row, row + rows); `out` points at the first of both.
   void Expand(std::span<const RowChange> changes, const float* low, std::size_t row,
               std::size_t rows, std::size_t from, std::size_t to, float* out,

@@ -55,7 +55,7 @@ void Compute::RunShrink(const ShrinkTask& task) const {
   const LowRank& change = *task.change;
   const std::size_t strip_bytes = kernels::StripBytes(change.type, change.in);
   LowRankKernelsOf(kernels_, change)
-      .shrink({.a = change.a.bytes().data() + task.strip * strip_bytes,
+      .shrink({.a = change.a + task.strip * strip_bytes,
                .x = task.x,
                .x_stride = change.in,
                .low = task.low,
@@ -64,16 +64,15 @@ void Compute::RunShrink(const ShrinkTask& task) const {
                .inner = change.in});
 }
 
-void Compute::FetchExpand(std::span<const RowChange> changes, std::size_t from,
-                          std::size_t to) const {
-  constexpr std::size_t kLine = 64;
-  for (const RowChange& run : changes) {
-    const LowRank& change = *run.change;
+std::size_t Compute::StretchesOf(std::span<const RowChange> changes, std::size_t from,
+                                 std::size_t to, std::span<kernels::Stretch> stretches) {
+  const std::size_t count = std::min(changes.size(), stretches.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    const LowRank& change = *changes[i].change;
     const std::size_t panel_bytes = kernels::PanelBytes(change.type, change.rank);
-    const std::byte* const b = change.b.bytes().data();
-    for (std::size_t at = from * panel_bytes; at < to * panel_bytes; at += kLine)
-      __builtin_prefetch(b + at, 0, 2);  // to be read, into the second-level cache
+    stretches[i] = {change.b + from * panel_bytes, (to - from) * panel_bytes};
   }
+  return count;
 }
 
 void Compute::Expand(std::span<const RowChange> changes, const float* low, std::size_t row,
@@ -87,7 +86,7 @@ void Compute::Expand(std::span<const RowChange> changes, const float* low, std::
     const std::size_t panel_bytes = kernels::PanelBytes(change.type, change.rank);
     const std::size_t output = from * kernels::kPanelOutputs;
     LowRankKernelsOf(kernels_, change)
-        .expand({.b = change.b.bytes().data() + from * panel_bytes,
+        .expand({.b = change.b + from * panel_bytes,
                  .low = low + begin * low_stride_,
                  .low_stride = low_stride_,
                  .scale = change.scale,

@@ -41,6 +41,7 @@ Result<LoadedAdapter> LoadedAdapter::Create(const model::Adapter& adapter, const
                                             kernels::FactorType type) {
   LoadedAdapter loaded;
   loaded.by_linear_.assign(weights.linears().size(), -1);
+  std::size_t bytes = 0;
   for (const LoraDelta& delta : adapter.deltas) {
     const auto found = weights.linears().find(delta.linear);
     if (found == weights.linears().end()) {
@@ -58,7 +59,17 @@ Result<LoadedAdapter> LoadedAdapter::Create(const model::Adapter& adapter, const
                    fmt::format("adapter '{}': two deltas for '{}'", adapter.name, delta.linear));
     }
     slot = static_cast<std::int32_t>(loaded.changes_.size());
-    loaded.changes_.push_back(LowRank::Pack(delta, type));
+    // Packed below; counted meanwhile.
+    loaded.changes_.emplace_back();
+    bytes += LowRank::Bytes(delta, type);
+  }
+  loaded.factors_ =
+      tensor::Tensor::Uninitialised(tensor::DType::kU8, {static_cast<std::int64_t>(bytes)});
+  std::span<std::byte> space = loaded.factors_.bytes();
+  for (std::size_t i = 0; i < adapter.deltas.size(); ++i) {
+    const std::size_t taken = LowRank::Bytes(adapter.deltas[i], type);
+    loaded.changes_[i] = LowRank::Pack(adapter.deltas[i], type, space.first(taken));
+    space = space.subspan(taken);
   }
   for (const model::ReplacedWeight& weight : adapter.replaced)
     METIER_TRY(loaded.Replace(weight, weights));

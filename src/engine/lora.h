@@ -35,6 +35,7 @@ class LoadedAdapter {
  private:
   Status Replace(const model::ReplacedWeight& weight, const Weights& weights);
 
+  tensor::Tensor factors_;  // of all changes in one piece, for large pages (tensor.cc)
   std::vector<LowRank> changes_;
   std::vector<std::int32_t> by_linear_;   // index into changes_, or -1
   std::vector<tensor::Tensor> replaced_;  // what the matrices borrow

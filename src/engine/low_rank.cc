@@ -8,6 +8,7 @@
 #include <limits>
 #include <span>
 
+#include "base/check.h"
 #include "engine/packing.h"
 #include "tensor/half.h"
 
@@ -18,14 +19,29 @@ using kernels::kFactorBlock;
 using kernels::kPanelOutputs;
 using kernels::kQuadRanks;
 using kernels::kStripRanks;
-using tensor::DType;
-using tensor::Tensor;
 
 namespace {
 
-Tensor Bytes(std::size_t count) {
-  return Tensor::Uninitialised(DType::kI8, {static_cast<std::int64_t>(count)});
-}
+// Of both factors, and of the bytes that they become.
+struct Sizes {
+  Sizes(const model::LoraDelta& delta, FactorType type)
+      : rank(static_cast<std::size_t>(delta.a.shape()[0])),
+        in(static_cast<std::size_t>(delta.a.shape()[1])),
+        out(static_cast<std::size_t>(delta.b.shape()[0])),
+        a(WholeLines(kernels::StripCount(rank) * kernels::StripBytes(type, in))),
+        b(WholeLines(PanelCount(delta.b.shape()[0]) * kernels::PanelBytes(type, rank))) {}
+
+  static std::size_t WholeLines(std::size_t bytes) {
+    constexpr std::size_t kLine = 64;
+    return (bytes + kLine - 1) / kLine * kLine;
+  }
+
+  std::size_t rank;
+  std::size_t in;
+  std::size_t out;
+  std::size_t a;
+  std::size_t b;
+};
 
 // What a factor's value at (row, column) is; zero outside.
 struct Factor {
@@ -103,32 +119,31 @@ void PackPanelInt8(const Factor& b, std::size_t first, std::byte*& to) {
 
 }  // namespace
 
-LowRank LowRank::Pack(const model::LoraDelta& delta, FactorType type) {
-  const auto rank = static_cast<std::size_t>(delta.a.shape()[0]);
-  const auto in = static_cast<std::size_t>(delta.a.shape()[1]);
-  const auto out = static_cast<std::size_t>(delta.b.shape()[0]);
-  const Factor a{.values = delta.a.f32(), .rows = rank, .columns = in};
-  const Factor b{.values = delta.b.f32(), .rows = out, .columns = rank};
-  const std::size_t strips = kernels::StripCount(rank);
-  const std::size_t panels = PanelCount(static_cast<std::int64_t>(out));
-  LowRank packed{.type = type,
-                 .rank = rank,
-                 .in = in,
-                 .out = out,
-                 .scale = static_cast<float>(delta.scale),
-                 .a = Bytes(strips * kernels::StripBytes(type, in)),
-                 .b = Bytes(panels * kernels::PanelBytes(type, rank))};
-  std::byte* to = packed.a.bytes().data();
-  for (std::size_t strip = 0; strip < strips; ++strip) {
-    for (std::size_t i = 0; i < in; i += kFactorBlock)
-      PackStrip(a, type, strip * kStripRanks, i, std::min(kFactorBlock, in - i), to);
+std::size_t LowRank::Bytes(const model::LoraDelta& delta, FactorType type) {
+  const Sizes sizes(delta, type);
+  return sizes.a + sizes.b;
+}
+
+LowRank LowRank::Pack(const model::LoraDelta& delta, FactorType type, std::span<std::byte> space) {
+  const Sizes sizes(delta, type);
+  METIER_CHECK(space.size() == sizes.a + sizes.b, "room for both factors");
+  const Factor a{.values = delta.a.f32(), .rows = sizes.rank, .columns = sizes.in};
+  const Factor b{.values = delta.b.f32(), .rows = sizes.out, .columns = sizes.rank};
+  std::byte* to = space.data();
+  for (std::size_t strip = 0; strip < kernels::StripCount(sizes.rank); ++strip) {
+    for (std::size_t i = 0; i < sizes.in; i += kFactorBlock)
+      PackStrip(a, type, strip * kStripRanks, i, std::min(kFactorBlock, sizes.in - i), to);
   }
-  to = packed.b.bytes().data();
-  for (std::size_t panel = 0; panel < panels; ++panel) {
-    const std::size_t first = panel * kPanelOutputs;
-    type == FactorType::kF32 ? PackPanelF32(b, first, to) : PackPanelInt8(b, first, to);
-  }
-  return packed;
+  to = space.data() + sizes.a;
+  for (std::size_t output = 0; output < sizes.out; output += kPanelOutputs)
+    type == FactorType::kF32 ? PackPanelF32(b, output, to) : PackPanelInt8(b, output, to);
+  return {.type = type,
+          .rank = sizes.rank,
+          .in = sizes.in,
+          .out = sizes.out,
+          .scale = static_cast<float>(delta.scale),
+          .a = space.data(),
+          .b = space.data() + sizes.a};
 }
 
 }  // namespace metier::engine

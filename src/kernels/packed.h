@@ -79,6 +79,12 @@ struct QuantisedRows {
   std::size_t rows = 0;                // the stride between blocks; at least those multiplied
 };
 
+// Memory that the caller reads soon.
+struct Stretch {
+  const std::byte* at = nullptr;
+  std::size_t bytes = 0;
+};
+
 // out[r][o] = bias[o] + sum over i of x[r][i] * w[o][i], added to what is there when `add` is set.
 // The float product reads x, the 8-bit one `quantised`, that of bfloat16 pairs x_bf16.
 struct PackedProduct {
@@ -98,6 +104,9 @@ struct PackedProduct {
   std::size_t out_stride = 0;
   std::size_t rows = 0;
   bool add = false;
+  // The products of 8 bits and of pairs fetch these while they compute, evenly from begin to end.
+  const Stretch* ahead = nullptr;
+  std::size_t ahead_count = 0;
 };
 
 using PackedKernel = void (*)(const PackedProduct& product);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "kernels/body/fetch.h"
 #include "kernels/body/lanes.h"
 #include "kernels/body/quantise.h"
 #include "kernels/kernel_table.h"
@@ -123,6 +124,9 @@ void ShrinkTile(const Shrink& p, std::size_t row) {
   const std::byte* a = p.a;
   for (std::size_t i = 0; i < p.inner; i += kFactorBlock, a += kBlockBytes) {
     const std::size_t n = p.inner - i < kFactorBlock ? p.inner - i : kFactorBlock;
+    // Streams are short, and each begins unannounced.
+    for (std::size_t at = 0; at < kBlockBytes; at += kLine)
+      __builtin_prefetch(a + 2 * kBlockBytes + at);
     ShrinkBlock<V, W, R, C>(a, x + i, p.x_stride, n, total);
   }
   METIER_UNROLL

@@ -7,6 +7,7 @@
 // value of an integer sum, -zero * (sum of the activations), and costs nothing.
 #pragma once
 
+#include "kernels/body/fetch.h"
 #include "kernels/body/packed_format.h"
 
 // GCC hoists the loads of several quads and then spills the sums; this keeps it from doing so.
@@ -130,21 +131,6 @@ METIER_INLINE void AddGroup(const Block& block, std::size_t g, std::size_t o, co
   }
 }
 
-// Memory that later tiles read, fetched while earlier ones are computed: a few lines with each
-// group. All at once would fill the core's buffers of outstanding misses, and what follows would
-// wait: 8 rows of 8-bit weights ran at 0.7 of the speed.
-struct Fetch {
-  static constexpr std::size_t kLine = 64;
-
-  const std::byte* at;
-  std::size_t lines;  // with each group
-
-  METIER_INLINE void Next() {
-    for (std::size_t i = 0; i < lines; ++i, at += kLine) __builtin_prefetch(at);
-  }
-  Fetch After(std::size_t groups) const { return {at + groups * lines * kLine, lines}; }
-};
-
 // R rows and C vectors of outputs from output o of the panel. parked: the results so far, rows
 // kPanelOutputs apart.
 template <class V, int R, int C, class Block>
@@ -185,7 +171,7 @@ std::size_t LinesOfGroup(std::size_t rows, std::size_t bytes) {
   const std::size_t tiles = (rows + V::kTilePackedRows - 1) / V::kTilePackedRows;
   const std::size_t shares = (tiles < kMostTiles ? tiles : kMostTiles) * kBlockGroups *
                              (kPanelOutputs / kTileOutputsOf<V>);
-  return (bytes / Fetch::kLine + shares - 1) / shares;
+  return (bytes / kLine + shares - 1) / shares;
 }
 
 // All rows of a block: full tiles, then the rest with smaller ones. What is fetched ends at `end`.
@@ -213,6 +199,10 @@ void BlockAllRows(const Block& block, std::size_t groups, BlockRows rows, std::s
   take(&BlockTiles<V, 1, Block>, 1);
 }
 
+METIER_INLINE std::size_t PanelsOf(const PackedProduct& p) {
+  return (p.outputs + kPanelOutputs - 1) / kPanelOutputs;
+}
+
 // parked: [rows, kPanelOutputs], the products of the panel's outputs from `output` on.
 template <class V>
 void FinishPanel(const PackedProduct& p, std::size_t row, std::size_t rows, std::size_t output,
@@ -237,6 +227,7 @@ void MultiplyInt8(const PackedProduct& p) {
   alignas(64) float parked[kPackedRows * kPanelOutputs];
   constexpr std::size_t kBytes = kBlockGroups * F::kRecord;
   const std::size_t groups = (p.inner + kGroupInner - 1) / kGroupInner;
+  FetchAhead ahead(p, PanelsOf(p) * ((groups + kBlockGroups - 1) / kBlockGroups));
   for (std::size_t row = 0; row < p.rows; row += kPackedRows) {
     const std::size_t rows = p.rows - row < kPackedRows ? p.rows - row : kPackedRows;
     const std::size_t lines = LinesOfGroup<V>(rows, kBytes);
@@ -248,6 +239,7 @@ void MultiplyInt8(const PackedProduct& p) {
         const std::size_t at = g / kBlockGroups * p.quantised.rows + row;
         const BlockRows x{p.quantised.q + at * kBlockInner, p.quantised.sums + at * kBlockSums,
                           p.quantised.scale + at};
+        ahead.Next();
         const Fetch next{stored.record + 2 * kBytes, lines};
         BlockAllRows<V>(stored, count, x, rows, g == 0, next, next.at + kBytes, parked);
       }

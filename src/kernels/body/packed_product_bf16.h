@@ -52,12 +52,14 @@ void MultiplyBf16Pairs(const PackedProduct& p) {
   // Pairs whose weights, 16 KiB, stay in the first-level cache for all rows.
   constexpr std::size_t kPairs = 64;
   const std::size_t all = (p.inner + 1) / 2;
+  FetchAhead ahead(p, PanelsOf(p) * ((all + kPairs - 1) / kPairs));
   for (std::size_t row = 0; row < p.rows; row += kPackedRows) {
     const std::size_t rows = p.rows - row < kPackedRows ? p.rows - row : kPackedRows;
     for (std::size_t output = 0; output < p.outputs; output += kPanelOutputs) {
       const std::byte* panel = p.w + output / kPanelOutputs * p.panel_bytes;
       for (std::size_t i = 0; i < all; i += kPairs) {
         const std::size_t n = all - i < kPairs ? all - i : kPairs;
+        ahead.Next();
         const std::byte* w = panel + i * kCodeRow;
         const std::uint16_t* x = p.x_bf16 + row * p.x_bf16_stride + 2 * i;
         std::size_t r = 0;

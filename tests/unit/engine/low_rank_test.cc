@@ -39,6 +39,19 @@ struct Case {
 constexpr Case kCases[] = {{16, 64, 64, 1},  {1, 5, 3, 2},      {8, 31, 100, 5},
                            {17, 66, 640, 4}, {40, 130, 65, 33}, {16, 7, 1100, 70}};
 
+// A change that owns its factors.
+struct Factors {
+  tensor::Tensor bytes;
+};
+struct PackedChange : Factors, LowRank {
+  PackedChange(const model::LoraDelta& delta, FactorType factors)
+      : Factors{tensor::Tensor(DType::kU8,
+                               {static_cast<std::int64_t>(LowRank::Bytes(delta, factors))})},
+        LowRank(Pack(delta, factors, bytes.bytes())) {}
+  PackedChange(const PackedChange&) = delete;
+  PackedChange& operator=(const PackedChange&) = delete;
+};
+
 // A base that leaves the change alone.
 struct ZeroMatrix {
   explicit ZeroMatrix(const LowRank& change)
@@ -97,7 +110,7 @@ TEST_P(LowRankChanges, StayWithinForwardErrorBound) {
   for (const FactorType type : {FactorType::kF32, FactorType::kInt8}) {
     for (const Case& c : kCases) {
       const model::LoraDelta delta = DeltaOf(c, 3);
-      const LowRank change = LowRank::Pack(delta, type);
+      const PackedChange change(delta, type);
       const auto in = static_cast<std::size_t>(c.in);
       const auto outs = static_cast<std::size_t>(c.out);
       const auto rank = static_cast<std::size_t>(c.rank);
@@ -144,8 +157,8 @@ TEST_P(LowRankChanges, StayWithinForwardErrorBound) {
 
 TEST_P(LowRankChanges, HaveTheSameBitsAloneAndTogetherOnAnyThreads) {
   for (const Case& c : kCases) {
-    const LowRank change = LowRank::Pack(DeltaOf(c, 7), FactorType::kInt8);
-    const LowRank other = LowRank::Pack(DeltaOf(c, 9), FactorType::kF32);
+    const PackedChange change(DeltaOf(c, 7), FactorType::kInt8);
+    const PackedChange other(DeltaOf(c, 9), FactorType::kF32);
     const auto in = static_cast<std::size_t>(c.in);
     const auto outs = static_cast<std::size_t>(c.out);
     const std::vector<float> x = Uniform(c.rows * in, 8);
@@ -181,7 +194,7 @@ TEST_P(LowRankChanges, HideNothingThatIsNotFiniteAndTakeWhatIsTiny) {
   const std::vector<float> before(static_cast<std::size_t>(c.out), 1.0F);
   const std::vector<float> ones(in, 1.0F);
   for (const FactorType type : {FactorType::kF32, FactorType::kInt8}) {
-    const LowRank change = LowRank::Pack(DeltaOf(c, 3), type);
+    const PackedChange change(DeltaOf(c, 3), type);
     for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
       std::vector<float> x = ones;
       x[in / 2] = bad;
@@ -190,15 +203,15 @@ TEST_P(LowRankChanges, HideNothingThatIsNotFiniteAndTakeWhatIsTiny) {
       broken_a.a.f32()[in / 2] = bad;
       model::LoraDelta broken_b = DeltaOf(c, 3);
       broken_b.b.f32()[0] = bad;
-      EXPECT_FALSE(std::isfinite(Added(LowRank::Pack(broken_a, type), ones, 1, before, 1)[0]));
-      EXPECT_FALSE(std::isfinite(Added(LowRank::Pack(broken_b, type), ones, 1, before, 1)[0]));
+      EXPECT_FALSE(std::isfinite(Added(PackedChange(broken_a, type), ones, 1, before, 1)[0]));
+      EXPECT_FALSE(std::isfinite(Added(PackedChange(broken_b, type), ones, 1, before, 1)[0]));
     }
     for (const float tiny : {0.0F, 1e-40F, 2e-38F, 1e-36F}) {
       EXPECT_EQ(Added(change, std::vector<float>(in, tiny), 1, before, 1), before) << tiny;
       model::LoraDelta small = DeltaOf(c, 3);
       for (float& value : small.a.f32()) value = tiny;
       for (float& value : small.b.f32()) value = tiny;
-      EXPECT_EQ(Added(LowRank::Pack(small, type), ones, 1, before, 1), before) << tiny;
+      EXPECT_EQ(Added(PackedChange(small, type), ones, 1, before, 1), before) << tiny;
     }
   }
 }
