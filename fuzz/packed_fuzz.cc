@@ -31,10 +31,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto sequence = backend.OpenSequence(metier::model::AdapterId::kNone);
     METIER_CHECK(sequence.ok(), "a sequence without an adapter");
     const metier::model::TokenId tokens[] = {0, 0};
-    const metier::model::SequenceStep step{.sequence = *sequence,
-                                           .tokens = tokens,
-                                           .types = {},
-                                           .want = metier::model::Want::kLast};
+    const metier::model::SequenceStep step{
+        .sequence = *sequence, .tokens = tokens, .types = {}, .want = metier::model::Want::kLast};
     static_cast<void>(backend.Forward({&step, 1}));
   }
   return 0;

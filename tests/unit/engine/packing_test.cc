@@ -5,8 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "base/hash.h"
 #include "base/rng.h"
 
 namespace metier::engine {
@@ -48,6 +52,35 @@ TEST(Packing, WritesEveryByteOfAPanel) {
             << info.name << " " << rows << " x " << columns;
       }
     }
+  }
+}
+
+// The first 16 digits of the SHA-256 of panels of 70 outputs, the second of which has padding.
+constexpr std::pair<std::string_view, std::string_view> kDigests[] = {
+    {"F32", "a58dfc72c1126e04"},  {"F16", "c3eedcf5fd05e198"},    {"BF16", "ec7b43d493775095"},
+    {"Q4_0", "0ec788be18e3a02f"}, {"Q4_1", "58d92481897dd7a9"},   {"Q5_0", "6a5c30047d0714e2"},
+    {"Q5_1", "264e9d8f16c1e0f7"}, {"Q8_0", "fb1a33998aa2019b"},   {"Q2_K", "7af166c38db35594"},
+    {"Q3_K", "5a2f190514394b99"}, {"Q4_K", "9b81014adcc1e0bb"},   {"Q5_K", "d6e50af5f438f973"},
+    {"Q6_K", "78fbb80b15895428"}, {"IQ4_NL", "0ec788be18e3a02f"}, {"IQ4_XS", "f7f5576ccfd22895"},
+};
+
+std::string_view DigestOf(std::string_view type) {
+  for (const auto& [name, digest] : kDigests) {
+    if (name == type) return digest;
+  }
+  return "";
+}
+
+// Files of panels outlive the program that wrote them. Where this fails, kLayoutVersion in
+// packing.cc goes up, and these digests are those of the new version.
+TEST(Packing, LayoutIsTheOneThatItsNameSays) {
+  EXPECT_EQ(PanelLayout(), "panels of 64 outputs, groups of 32, version 1");
+  for (const tensor::DTypeInfo& info : tensor::AllDTypes()) {
+    if (!PackingOf(info.dtype)) continue;
+    const auto panels = Panels(info.dtype, 70, 512, std::byte{0});
+    const std::string digest =
+        Sha256Hex(std::string_view(reinterpret_cast<const char*>(panels.data()), panels.size()));
+    EXPECT_EQ(digest.substr(0, 16), DigestOf(info.name)) << info.name;
   }
 }
 
