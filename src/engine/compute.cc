@@ -93,6 +93,13 @@ void Compute::For(std::size_t count, std::size_t cost,
 
 void Compute::Multiply(std::span<const Product> products, const float* x, std::size_t rows) {
   if (rows == 0 || products.empty()) return;
+  const bool one_order = std::all_of(products.begin(), products.end(), [&](const Product& product) {
+    return product.w->input_order == products.front().w->input_order;
+  });
+  if (!one_order) {
+    for (const Product& product : products) Multiply({&product, 1}, x, rows);
+    return;
+  }
   const bool packed = std::all_of(products.begin(), products.end(), [](const Product& product) {
     return product.w->packing.has_value();
   });
@@ -101,7 +108,7 @@ void Compute::Multiply(std::span<const Product> products, const float* x, std::s
     if (product.w->packing) {
       MultiplyPacked({&product, 1}, x, rows);
     } else {
-      MultiplyStored(product, x, rows);
+      MultiplyStored(product, InOrder(*product.w, x, rows), rows);
       AddChanges(product, x, rows);
     }
   }
@@ -196,6 +203,32 @@ Compute::PackedInput Compute::Prepare(Forms forms, const float* x, std::size_t r
   return input;
 }
 
+const float* Compute::InOrder(std::span<const RowGroup> groups, OrderOf order_of, const float* x,
+                              std::size_t inner) {
+  if (std::all_of(groups.begin(), groups.end(),
+                  [&](const RowGroup& group) { return order_of(group) == nullptr; }))
+    return x;
+  ordered_.resize(groups.back().end * inner);
+  for (const RowGroup& group : groups) {
+    const std::uint32_t* order = order_of(group);
+    For(group.end - group.begin, inner, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t row = group.begin + begin; row < group.begin + end; ++row) {
+        const float* from = x + row * inner;
+        float* to = ordered_.data() + row * inner;
+        for (std::size_t i = 0; i < inner; ++i) to[i] = from[order == nullptr ? i : order[i]];
+      }
+    });
+  }
+  return ordered_.data();
+}
+
+const float* Compute::InOrder(const Matrix& w, const float* x, std::size_t rows) {
+  const RowGroup all{.begin = 0, .end = rows};
+  return InOrder(
+      {&all, 1}, [&](const RowGroup&) { return w.input_order; }, x,
+      static_cast<std::size_t>(w.columns));
+}
+
 void Compute::Form(Forms forms, const PackedInput& input, std::size_t r) {
   const float* x = input.x + r * input.inner;
   if (forms.pairs) {
@@ -215,6 +248,7 @@ void Compute::MultiplyPanels(const Product& product, const float* low, const Pac
   const Matrix& w = *product.w;
   const std::size_t output = from * kernels::kPanelOutputs;
   const std::size_t end = std::min(static_cast<std::size_t>(w.rows), to * kernels::kPanelOutputs);
+  std::array<kernels::Stretch, 32> ahead;
   const kernels::PackedProduct call{
       .w = w.data + from * w.panel_bytes,
       .panel_bytes = w.panel_bytes,
@@ -258,8 +292,9 @@ void Compute::MultiplyPacked(std::span<const Product> products, const float* x, 
   forms.nonzero = forms.floats && rows == 1;
   PlanChanges(
       products.size(), [&](std::size_t i) { return products[i].changes; }, x, rows);
+  const Matrix& first_w = *products.front().w;
   const PackedInput input =
-      Prepare(forms, x, rows, static_cast<std::size_t>(products.front().w->columns));
+      Prepare(forms, InOrder(first_w, x, rows), rows, static_cast<std::size_t>(first_w.columns));
   For(panels, kernels::kPanelOutputs * input.inner * rows, [&](std::size_t begin, std::size_t end) {
     std::size_t first = 0;  // panel of the product at hand
     for (std::size_t i = 0; i < products.size(); ++i) {
@@ -279,7 +314,8 @@ void Compute::MultiplyPacked(std::span<const Product> products, const float* x, 
 void Compute::MultiplyGated(model::Activation activation, const RowGroup& group, const float* x,
                             float* out, std::vector<float>& space) {
   const FeedForward& ffn = *group.ffn;
-  if (ffn.gate.w.packing && ffn.up.w.packing) return MultiplyGated(activation, {&group, 1}, x, out);
+  if (ffn.gate.w.packing && ffn.up.w.packing && ffn.gate.w.input_order == ffn.up.w.input_order)
+    return MultiplyGated(activation, {&group, 1}, x, out);
   space.resize(group.end * static_cast<std::size_t>(ffn.gate.w.rows));
   const std::array<Product, 2> products = {
       {{.w = &ffn.gate.w,
@@ -329,7 +365,8 @@ void Compute::MultiplyGated(model::Activation activation, std::span<const RowGro
     return i % 2 == 0 ? groups[i / 2].gate_changes : groups[i / 2].up_changes;
   };
   PlanChanges(2 * groups.size(), changes_of, x, rows);
-  const PackedInput input = Prepare(forms, x, rows, inner);
+  const auto order_of = [](const RowGroup& group) { return group.ffn->gate.w.input_order; };
+  const PackedInput input = Prepare(forms, InOrder(groups, order_of, x, inner), rows, inner);
   const kernels::ActivationKernel act = ActivationKernelOf(kernels_, activation);
   const std::size_t panels = PanelCount(shape.rows);
   const std::size_t cost = 2 * kernels::kPanelOutputs * inner * rows / groups.size();
@@ -350,7 +387,8 @@ void Compute::MultiplyDown(std::span<const RowGroup> groups, const float* x, flo
     AddForm(group.ffn->down.w, forms);
     forms.nonzero = forms.nonzero || (forms.floats && group.end - group.begin == 1);
   }
-  const PackedInput input = Prepare(forms, x, rows, inner);
+  const auto order_of = [](const RowGroup& group) { return group.ffn->down.w.input_order; };
+  const PackedInput input = Prepare(forms, InOrder(groups, order_of, x, inner), rows, inner);
   const std::size_t panels = PanelCount(shape.rows);
   const std::size_t cost = kernels::kPanelOutputs * inner * rows / groups.size();
   For(groups.size() * panels, cost, [&](std::size_t begin, std::size_t end) {

@@ -129,6 +129,13 @@ class Compute {
   // Brings x into the forms and shrinks the planned changes, in one round of the crew; nothing is
   // planned any more then.
   PackedInput Prepare(Forms forms, const float* x, std::size_t rows, std::size_t inner);
+  // x of the groups' rows as their weights want it (Matrix::input_order): x itself where none wants
+  // it otherwise.
+  using OrderOf = FunctionRef<const std::uint32_t*(const RowGroup&)>;
+  const float* InOrder(std::span<const RowGroup> groups, OrderOf order_of, const float* x,
+                       std::size_t inner);
+  // The same for all rows of products of one order.
+  const float* InOrder(const Matrix& w, const float* x, std::size_t rows);
   void Form(Forms forms, const PackedInput& input, std::size_t row);
   static PackedInput RowsOf(const PackedInput& input, std::size_t row, std::size_t rows);
   // Panels [from, to) of the product, whose out points at the first of them. `low`: see
@@ -140,6 +147,7 @@ class Compute {
   void MultiplyGatedPanel(kernels::ActivationKernel act, const RowGroup& group, std::size_t index,
                           const PackedInput& input, std::size_t panel, float* out) const;
   void MultiplyPacked(std::span<const Product> products, const float* x, std::size_t rows);
+  // x: in the order of the weights.
   void MultiplyStored(const Product& product, const float* x, std::size_t rows);
   kernels::PackedKernel PackedKernelOf(const Matrix& w, const kernels::PackedProduct& call) const;
   const std::uint32_t* const* MarkZeros(const float* x, std::size_t rows, std::size_t inner);
@@ -185,6 +193,7 @@ class Compute {
   std::vector<std::uint32_t> marks_;    // of zeros, [rows, groups]
   std::vector<const std::uint32_t*> nonzero_;
   std::vector<float> scratch_;  // of a product that is added
+  std::vector<float> ordered_;  // activations in the order of weights
   std::vector<float> low_;      // activations between the adapters' factors
   std::size_t low_stride_ = 0;
   std::vector<ShrinkTask> shrinks_;

@@ -30,7 +30,8 @@ struct StoredParameter {
   TensorView view;
 };
 
-Result<StoredParameter> Fetch(const model::ModelFiles& files, const Parameter& parameter) {
+Result<StoredParameter> Fetch(const model::ModelFiles& files, const Parameter& parameter,
+                              ThreadPool& pool) {
   StoredParameter stored;
   if (parameter.shape.size() == 1) {
     METIER_ASSIGN(stored.memory, files.LoadF32(parameter.name));
@@ -38,7 +39,7 @@ Result<StoredParameter> Fetch(const model::ModelFiles& files, const Parameter& p
     stored.view = *borrowed;
     return stored;
   } else {
-    METIER_ASSIGN(stored.memory, LoadStored(files, parameter.name));
+    METIER_ASSIGN(stored.memory, LoadStored(files, parameter.name, pool));
   }
   stored.view = stored.memory.view();
   return stored;
@@ -70,7 +71,14 @@ class PackedWriter {
     index_.layout = PanelLayout();
     index_.spec = files_.spec();
     for (Parameter& parameter : model::Parameters(files_.spec())) {
-      METIER_ASSIGN(const StoredParameter stored, Fetch(files_, parameter));
+      if (!files_.InputOrder(parameter.name).empty()) {
+        return Error(
+            ErrorCode::kUnsupported,
+            fmt::format("'{}': parameter '{}' is in GPTQ with act-order, which packed files "
+                        "do not hold; run the model as it is",
+                        files_.path(), parameter.name));
+      }
+      METIER_ASSIGN(const StoredParameter stored, Fetch(files_, parameter, pool_));
       const TensorView& view = stored.view;
       const bool panels =
           IsMultiplied(files_.spec(), parameter) && IsWorthPacking(MatrixOver(view));
@@ -90,7 +98,7 @@ class PackedWriter {
   }
 
   Status Produce(std::size_t i, const format::ByteSink& sink) {
-    METIER_ASSIGN(const StoredParameter stored, Fetch(files_, entries_[i].parameter));
+    METIER_ASSIGN(const StoredParameter stored, Fetch(files_, entries_[i].parameter, pool_));
     return entries_[i].panels ? WritePanels(MatrixOver(stored.view), sink)
                               : sink(stored.view.bytes);
   }

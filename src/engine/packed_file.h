@@ -22,7 +22,7 @@ struct PackedFile {
 
 // Writes `path`: a GGUF file where `files` is one, else what a folder holds as
 // model::kPackedFileName. Atomic; needs memory for one matrix as stored. kInvalidArgument: `files`
-// is packed already. kUnsupported: a type that nothing decodes.
+// is packed already. kUnsupported: a type that nothing decodes, GPTQ with act-order.
 Result<PackedFile> WritePackedFile(const model::ModelFiles& files, const std::string& path,
                                    int threads);
 

@@ -43,8 +43,9 @@ Matrix MatrixOver(const TensorView& view) {
               static_cast<std::size_t>(view.shape[1]) / info.block_elements * info.block_bytes};
 }
 
-Result<Tensor> LoadStored(const model::ModelFiles& files, const std::string& name) {
-  auto loaded = files.Load(name);
+Result<Tensor> LoadStored(const model::ModelFiles& files, const std::string& name,
+                          ThreadPool& pool) {
+  auto loaded = files.Load(name, &pool);
   if (!loaded.ok() && loaded.error().code() == ErrorCode::kUnsupported) return files.LoadF32(name);
   return loaded;
 }
@@ -152,6 +153,12 @@ class WeightLoader {
             LoadFeedForward(fmt::format("{}experts.{}.", prefix, e), [&](const std::string& name) {
               return options_.max_expert_bytes ? PlaceLinear(name) : LoadLinear(name, false);
             }));
+        if (spec_.gated && expert.gate.w.input_order != expert.up.w.input_order) {
+          return Error(ErrorCode::kUnsupported,
+                       fmt::format("{}experts.{}: gate and up in GPTQ with two act-orders, experts "
+                                   "must have one",
+                                   prefix, e));
+        }
         layer.experts.push_back(expert);
       }
     }
@@ -226,11 +233,21 @@ class WeightLoader {
       if (const auto panels = files_->Panels(full)) return MapPanels(full, *panels);
     }
     METIER_ASSIGN(const TensorView view, View(full));
-    const Matrix matrix = MatrixOver(view);
+    Matrix matrix = MatrixOver(view);
+    METIER_ASSIGN(matrix.input_order, InputOrder(name, full));
     std::vector<float> row(static_cast<std::size_t>(matrix.columns));
     if (auto decoded = format::DecodeToF32(matrix.dtype, matrix.Row(0), row); !decoded.ok())
       return std::move(decoded).error().With(full);
     return matrix;
+  }
+
+  Result<const std::uint32_t*> InputOrder(const std::string& name, const std::string& full) {
+    if (files_ == nullptr || files_->InputOrder(full).empty()) return nullptr;
+    if (name.rfind("embed.", 0) == 0) {
+      return Error(ErrorCode::kUnsupported,
+                   fmt::format("{}: a table in GPTQ with act-order; linears may have it", full));
+    }
+    return weights_.input_orders_.insert(files_->InputOrder(full)).first->data();
   }
 
   // Panels of a packed file. The shape is the spec's.
@@ -296,7 +313,7 @@ class WeightLoader {
     }
     if (const auto borrowed = files_->Borrow(name); borrowed && Aligned(*borrowed))
       return *borrowed;
-    METIER_ASSIGN(Tensor loaded, LoadStored(*files_, name));
+    METIER_ASSIGN(Tensor loaded, LoadStored(*files_, name, pool_));
     return Keep(name, std::move(loaded));
   }
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,6 +31,9 @@ struct Matrix {
   std::size_t row_bytes = 0;                // as rows only
   std::optional<kernels::Packing> packing;  // nothing: rows
   std::size_t panel_bytes = 0;              // packed only
+  // Column j is multiplied with x[input_order[j]] (GPTQ with act-order); equal orders are one
+  // pointer. nullptr: with x[j].
+  const std::uint32_t* input_order = nullptr;
 
   // Requires rows.
   std::span<const std::byte> Row(std::int64_t row) const {
@@ -117,6 +121,7 @@ class Weights {
 
   std::map<std::string, Linear> linears_;
   std::vector<tensor::Tensor> owned_;
+  std::set<std::vector<std::uint32_t>> input_orders_;
   std::shared_ptr<const model::ModelFiles> files_;
   std::shared_ptr<ExpertCache> expert_cache_;  // reads the files' map until it goes
   std::uint64_t owned_bytes_ = 0;
@@ -125,7 +130,8 @@ class Weights {
 // The bytes as rows, whatever their alignment. Requires two dimensions.
 Matrix MatrixOver(const tensor::TensorView& view);
 // In memory, in the stored type; as floats where that cannot be (ModelFiles::Load says when).
-Result<tensor::Tensor> LoadStored(const model::ModelFiles& files, const std::string& name);
+Result<tensor::Tensor> LoadStored(const model::ModelFiles& files, const std::string& name,
+                                  ThreadPool& pool);
 // Whether a pass multiplies with a parameter: tables whose rows are only looked up stay rows.
 bool IsMultiplied(const model::ModelSpec& spec, const model::Parameter& parameter);
 

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "format/gguf.h"
+#include "format/gptq.h"
 #include "format/safetensors.h"
 #include "model/packed_index.h"
 #include "model/pooling_files.h"
@@ -27,6 +28,7 @@ struct ModelFiles::State {
   std::unique_ptr<tensor::TensorSource> source;
   const format::GgufFile* gguf = nullptr;  // `source`, where that is a GGUF file
   std::map<std::string, Placement> placements;
+  std::optional<format::GptqConfig> gptq;
   std::string packed_layout;
   std::map<std::string, tensor::TensorView> panels;
   std::vector<std::string> unused;
@@ -43,6 +45,10 @@ struct ModelFiles::State {
   Status Place();
   Status PlacePacked(const std::string& text, const Limits& limits);
   Status NoPanels(const std::string& name) const;
+  Status ReadQuantisation(Json& config);
+  // nullptr: a tensor that is not quantised.
+  Result<std::shared_ptr<const format::GptqMatrix>> FindGptq(const std::string& name,
+                                                             std::int64_t out, std::int64_t in);
   Status PlaceTensor(const StoredTensor& tensor, const std::vector<TensorRule>& rules,
                      const std::vector<Parameter>& parameters);
   Status ChoosePrefix(const std::vector<TensorRule>& rules);
@@ -71,16 +77,28 @@ Error WrongShape(const std::string& ours, const std::string& theirs, const tenso
 Status ModelFiles::State::OpenDirectory(const Limits& limits) {
   std::error_code ignored;
   if (fs::exists(path + "/" + kPackedFileName, ignored)) return OpenPackedFolder(limits);
-  METIER_ASSIGN(const Json config, ReadJsonFile(path + "/config.json", limits));
+  METIER_ASSIGN(Json config, ReadJsonFile(path + "/config.json", limits));
   const auto type = config.is_object() ? config.find("model_type") : config.end();
   if (type == config.end() || !type->is_string())
     return Error(ErrorCode::kDataCorrupt, "config.json: no \"model_type\"");
   METIER_ASSIGN(family, FindFamilyByModelType(type->get_ref<const std::string&>()));
+  METIER_TRY(ReadQuantisation(config));
   METIER_ASSIGN(spec, family->from_config(config));
   METIER_TRY(ReadPooling(path, limits, spec));
   METIER_TRY(Validate(spec, limits));
   METIER_ASSIGN(source, format::OpenSafetensorsModel(path, limits));
   return Place();
+}
+
+// Takes GPTQ's key out of the config: any other method stays for the family to refuse.
+Status ModelFiles::State::ReadQuantisation(Json& config) {
+  const auto found = config.find("quantization_config");
+  if (found == config.end() || !found->is_object()) return Ok();
+  const auto method = found->find("quant_method");
+  if (method == found->end() || *method != "gptq") return Ok();
+  METIER_ASSIGN(gptq, format::ReadGptqConfig(*found));
+  config.erase("quantization_config");
+  return Ok();
 }
 
 Status ModelFiles::State::OpenPackedFolder(const Limits& limits) {
@@ -190,6 +208,28 @@ Status ModelFiles::State::ChoosePrefix(const std::vector<TensorRule>& rules) {
       fmt::format("no token embedding: a model of family {} has one of{}", family->name, tried));
 }
 
+Result<std::shared_ptr<const format::GptqMatrix>> ModelFiles::State::FindGptq(
+    const std::string& name, std::int64_t out, std::int64_t in) {
+  constexpr std::string_view kWeight = ".weight";
+  const std::shared_ptr<const format::GptqMatrix> none;
+  if (!gptq || !name.ends_with(kWeight)) return none;
+  const std::string stem = name.substr(0, name.size() - kWeight.size());
+  const tensor::TensorView* found[] = {
+      source->Find(stem + ".qweight"), source->Find(stem + ".qzeros"),
+      source->Find(stem + ".scales"), source->Find(stem + ".g_idx")};
+  if (found[0] == nullptr) return none;
+  for (const char* part : {".qweight", ".qzeros", ".scales", ".g_idx"}) used_.insert(stem + part);
+  if (found[1] == nullptr || found[2] == nullptr) {
+    return Error(ErrorCode::kDataCorrupt, fmt::format("'{}.qweight' has no '{}' beside it", stem,
+                                                      found[1] == nullptr ? "qzeros" : "scales"));
+  }
+  format::GptqTensors tensors{.qweight = *found[0], .qzeros = *found[1], .scales = *found[2]};
+  if (found[3] != nullptr) tensors.g_idx = *found[3];
+  auto matrix = format::GptqMatrix::Create(tensors, *gptq, out, in);
+  if (!matrix.ok()) return std::move(matrix).error().With(stem);
+  return std::make_shared<const format::GptqMatrix>(std::move(matrix).value());
+}
+
 Status ModelFiles::State::PlaceTensor(const StoredTensor& tensor,
                                       const std::vector<TensorRule>& rules,
                                       const std::vector<Parameter>& parameters) {
@@ -198,10 +238,24 @@ Status ModelFiles::State::PlaceTensor(const StoredTensor& tensor,
   if (view != nullptr && view->shape != tensor.shape)
     return WrongShape(rules[tensor.parts.front()].ours, name, view->shape, tensor.shape);
   if (view != nullptr) used_.insert(name);
+  std::shared_ptr<const format::GptqMatrix> quantised;
+  if (view == nullptr && tensor.shape.size() == 2) {
+    const bool transposed = rules[tensor.parts.front()].transpose;
+    METIER_ASSIGN(quantised, FindGptq(name, tensor.shape[transposed ? 1 : 0],
+                                      tensor.shape[transposed ? 0 : 1]));
+  }
   for (const std::size_t part : tensor.parts) {
-    Placement at{rules[part], parameters[part].shape, spec.head_dim, {}};
+    Placement at{rules[part], parameters[part].shape, spec.head_dim, {}, quantised};
     const std::string alone = WithPrefix(at.rule.alternative);
     const tensor::TensorView* own = view != nullptr || alone.empty() ? view : source->Find(alone);
+    if (own == nullptr && at.gptq == nullptr && at.shape.size() == 2) {
+      METIER_ASSIGN(at.gptq, FindGptq(alone, at.shape[0], at.shape[1]));
+    }
+    if (at.gptq != nullptr) {
+      std::string ours = at.rule.ours;
+      placements.emplace(std::move(ours), std::move(at));
+      continue;
+    }
     if (own == nullptr) {
       const bool head = at.rule.ours == "head.weight";
       return Error(ErrorCode::kDataCorrupt,
@@ -281,7 +335,7 @@ std::optional<tensor::TensorView> ModelFiles::Panels(const std::string& name) co
 
 tensor::DType ModelFiles::StoredType(const std::string& name) const {
   if (const auto panels = Panels(name)) return panels->dtype;
-  return state_->At(name).view.dtype;
+  return TypeOfPlaced(state_->At(name));
 }
 
 std::optional<tensor::TensorView> ModelFiles::Borrow(const std::string& name) const {
@@ -289,9 +343,16 @@ std::optional<tensor::TensorView> ModelFiles::Borrow(const std::string& name) co
   return BorrowPlaced(state_->At(name));
 }
 
-Result<tensor::Tensor> ModelFiles::Load(const std::string& name) const {
+Result<tensor::Tensor> ModelFiles::Load(const std::string& name, ThreadPool* pool) const {
   METIER_TRY(state_->NoPanels(name));
-  return LoadPlaced(state_->At(name));
+  return LoadPlaced(state_->At(name), pool);
+}
+
+const std::vector<std::uint32_t>& ModelFiles::InputOrder(const std::string& name) const {
+  static const std::vector<std::uint32_t> kInOrder;
+  const auto found = state_->placements.find(name);
+  if (found == state_->placements.end() || found->second.gptq == nullptr) return kInOrder;
+  return found->second.gptq->input_order();
 }
 
 Result<tensor::Tensor> ModelFiles::LoadF32(const std::string& name) const {

@@ -1,5 +1,6 @@
 // model/model_files.h - models on disk: a Hugging Face directory or a GGUF file in, our parameters
-// out, and back. Either may be packed for the engine (model/packed_index.h).
+// out, and back. Either may be packed for the engine (model/packed_index.h), a directory may be a
+// GPTQ checkpoint (format/gptq.h).
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,7 @@
 
 #include "base/limits.h"
 #include "base/result.h"
+#include "base/thread_pool.h"
 #include "model/family.h"
 #include "model/model_spec.h"
 #include "tensor/tensor.h"
@@ -51,8 +53,12 @@ class ModelFiles {
   std::optional<tensor::TensorView> Borrow(const std::string& name) const;
 
   // In the stored type where that is possible (row picks of quantised tensors are; transposes and
-  // shifts of plain types are), else kUnsupported. So are panels.
-  Result<tensor::Tensor> Load(const std::string& name) const;
+  // shifts of plain types are), else kUnsupported. So are panels. A GPTQ linear comes in the blocks
+  // that hold it, its columns in InputOrder(); `pool` shares that work out.
+  Result<tensor::Tensor> Load(const std::string& name, ThreadPool* pool = nullptr) const;
+
+  // Column j of what Load gives belongs to input order[j] (GPTQ with act-order). Empty: to input j.
+  const std::vector<std::uint32_t>& InputOrder(const std::string& name) const;
 
   // Decoded to F32. kUnsupported: panels.
   Result<tensor::Tensor> LoadF32(const std::string& name) const;

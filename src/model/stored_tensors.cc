@@ -79,6 +79,31 @@ Result<Tensor> Gather(const Placement& at) {
   return out;
 }
 
+// Our rows `begin` to `end` as rows of the checkpoint's linear.
+std::vector<std::int64_t> GptqRows(const Placement& at, std::size_t begin, std::size_t end) {
+  std::vector<std::int64_t> rows;
+  for (std::size_t row = begin; row < end; ++row)
+    rows.push_back(StoredRow(at.rule, at.head_dim, static_cast<std::int64_t>(row)));
+  return rows;
+}
+
+Tensor EncodeGptq(const Placement& at, ThreadPool* pool) {
+  Tensor out = Tensor::Uninitialised(at.gptq->dtype(), at.shape);
+  const auto rows = static_cast<std::size_t>(at.shape[0]);
+  const std::size_t row_bytes = out.bytes().size() / rows;
+  const auto encode = [&](std::size_t begin, std::size_t end) {
+    at.gptq->Encode(GptqRows(at, begin, end),
+                    out.bytes().subspan(begin * row_bytes, (end - begin) * row_bytes));
+  };
+  constexpr std::size_t kTogether = 16;  // outputs whose codes share a cache line
+  if (pool == nullptr) {
+    encode(0, rows);
+  } else {
+    pool->ParallelFor(rows, kTogether, encode);
+  }
+  return out;
+}
+
 void Add(double value, std::span<float> to) {
   for (float& number : to) number = static_cast<float>(static_cast<double>(number) + value);
 }
@@ -129,7 +154,12 @@ TensorView SliceOfExpert(const TensorView& all, std::int64_t expert) {
   return slice;
 }
 
+DType TypeOfPlaced(const Placement& at) {
+  return at.gptq == nullptr ? at.view.dtype : at.gptq->dtype();
+}
+
 std::optional<TensorView> BorrowPlaced(const Placement& at) {
+  if (at.gptq != nullptr) return std::nullopt;
   const auto row_bytes = RowBytes(at);
   if (at.rule.add != 0 || !IsContiguous(at)) return std::nullopt;
   if (at.rule.rows.run == 0) return TensorView{at.view.dtype, at.shape, at.view.bytes};
@@ -140,7 +170,8 @@ std::optional<TensorView> BorrowPlaced(const Placement& at) {
   return TensorView{at.view.dtype, at.shape, span};
 }
 
-Result<Tensor> LoadPlaced(const Placement& at) {
+Result<Tensor> LoadPlaced(const Placement& at, ThreadPool* pool) {
+  if (at.gptq != nullptr) return EncodeGptq(at, pool);
   METIER_ASSIGN(Tensor gathered, Gather(at));
   if (at.rule.add == 0) return gathered;
   METIER_ASSIGN(Tensor values, format::DecodeTensor(gathered.view()));
@@ -151,6 +182,11 @@ Result<Tensor> LoadPlaced(const Placement& at) {
 }
 
 Result<Tensor> LoadPlacedF32(const Placement& at) {
+  if (at.gptq != nullptr) {
+    Tensor values(DType::kF32, at.shape);
+    at.gptq->Decode(GptqRows(at, 0, static_cast<std::size_t>(at.shape[0])), values.f32());
+    return values;
+  }
   Placement plain = at;
   plain.rule.add = 0;
   Tensor values;

@@ -6,11 +6,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "base/thread_pool.h"
+#include "format/gptq.h"
 #include "model/family.h"
 #include "model/model_spec.h"
 #include "tensor/tensor.h"
@@ -35,6 +38,8 @@ struct Placement {
   tensor::Shape shape;        // ours
   std::int64_t head_dim = 0;  // for RowOrder::kRopePairs
   tensor::TensorView view;    // the tensor, or the slice of it that is the rule's expert
+  // In place of the view: a linear of a GPTQ checkpoint, [out, in] whatever the rule's transpose.
+  std::shared_ptr<const format::GptqMatrix> gptq = {};
 };
 
 // The slice of one expert of a tensor [experts, ...].
@@ -44,8 +49,9 @@ tensor::TensorView SliceOfExpert(const tensor::TensorView& all, std::int64_t exp
 std::int64_t StoredRow(const TensorRule& rule, std::int64_t head_dim, std::int64_t row);
 
 // See the members of ModelFiles of these names.
+tensor::DType TypeOfPlaced(const Placement& at);
 std::optional<tensor::TensorView> BorrowPlaced(const Placement& at);
-Result<tensor::Tensor> LoadPlaced(const Placement& at);
+Result<tensor::Tensor> LoadPlaced(const Placement& at, ThreadPool* pool);
 Result<tensor::Tensor> LoadPlacedF32(const Placement& at);
 
 // Whether a parameter is a whole tensor of theirs, value for value, when their shapes are equal.
