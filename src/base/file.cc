@@ -6,11 +6,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <utility>
+
+#include "base/check.h"
 
 namespace metier {
 namespace {
@@ -113,6 +116,34 @@ void ReadMappedPagesAhead(std::span<const std::byte> bytes) {
   // A kernel that cannot is no error: the pages are read when they are used.
   if (!bytes.empty())
     ::madvise(reinterpret_cast<void*>(from), begin + bytes.size() - from, MADV_WILLNEED);
+}
+
+void MoveToLargePages(std::span<const std::byte> bytes, const std::stop_token& stop) {
+  constexpr std::size_t kLarge = std::size_t{2} << 20;
+  constexpr std::size_t kTogether = 16 * kLarge;
+  const auto aligned = [](std::uintptr_t at) { return (at + kLarge - 1) / kLarge * kLarge; };
+  const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());
+  const std::uintptr_t end = (begin + bytes.size()) / kLarge * kLarge;
+  for (std::uintptr_t at = aligned(begin); at < end && !stop.stop_requested(); at += kTogether) {
+    const std::size_t size = std::min<std::size_t>(kTogether, end - at);
+    // Room to begin at a multiple, as the place does that it will take.
+    void* room =
+        ::mmap(nullptr, size + kLarge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (room == MAP_FAILED) return;
+    const auto space = reinterpret_cast<std::uintptr_t>(room);
+    void* copy = reinterpret_cast<void*>(aligned(space));
+    ::madvise(copy, size, MADV_HUGEPAGE);
+    std::memcpy(copy, reinterpret_cast<const void*>(at), size);
+    ::mprotect(copy, size, PROT_READ);
+    // Threads that touch these pages now wait for the call to end.
+    void* moved =
+        ::mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, reinterpret_cast<void*>(at));
+    METIER_CHECK(moved == reinterpret_cast<void*>(at), "pages that take another place");
+    const std::uintptr_t copied = aligned(space);
+    if (copied > space) ::munmap(room, copied - space);
+    const std::uintptr_t rest = space + kLarge - copied;
+    if (rest > 0) ::munmap(reinterpret_cast<void*>(copied + size), rest);
+  }
 }
 
 Result<MappedFile> MappedFile::Open(const std::string& path) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -43,6 +44,12 @@ class MappedFile {
 void DropMappedPages(std::span<const std::byte> bytes);
 // Has the system read pages of a MappedFile that are going to be used; returns at once.
 void ReadMappedPagesAhead(std::span<const std::byte> bytes);
+// Copies pages of a MappedFile into memory of this process, large pages where the system has them,
+// and puts that in their place, at their addresses: who reads them meanwhile, on any thread, reads
+// the same bytes. Pages before the first and behind the last whole large page stay as they are.
+// DropMappedPages must not be called for these bytes any more. Ends early when it is to stop or
+// there is no memory.
+void MoveToLargePages(std::span<const std::byte> bytes, const std::stop_token& stop);
 
 // Writes beside the target and renames on Commit, after fsync: a crash or a full disk leaves the
 // old file or none. Without Commit the temporary file is removed.

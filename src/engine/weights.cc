@@ -78,6 +78,7 @@ class WeightLoader {
     }
     if (files_ != nullptr) weights_.files_ = std::make_shared<const model::ModelFiles>(*files_);
     if (options_.max_expert_bytes) METIER_TRY(MakeExpertCache());
+    MoveMappedPanels();
     return std::move(weights_);
   }
 
@@ -251,7 +252,7 @@ class WeightLoader {
   }
 
   // Panels of a packed file. The shape is the spec's.
-  static Result<Matrix> MapPanels(const std::string& name, const TensorView& view) {
+  Result<Matrix> MapPanels(const std::string& name, const TensorView& view) {
     Matrix packed{.dtype = view.dtype, .rows = view.shape[0], .columns = view.shape[1]};
     if (!PackingOf(view.dtype)) {
       return Error(ErrorCode::kDataCorrupt, fmt::format("{}: panels of {}, which is not packed",
@@ -271,7 +272,28 @@ class WeightLoader {
           ErrorCode::kDataCorrupt,
           fmt::format("{}: its panels do not start at a multiple of {} bytes", name, kAlignment));
     }
+    mapped_panels_.push_back(view.bytes);
     return packed;
+  }
+
+  // The first token comes from the map, at once; the many after it are faster from large pages.
+  // Experts that are fetched drop their pages, and so must stay in the map.
+  void MoveMappedPanels() {
+    if (mapped_panels_.empty() || options_.layout == WeightLayout::kStored ||
+        options_.max_expert_bytes)
+      return;
+    // One stretch: a packed file has its panels one behind the other.
+    const std::byte* begin = mapped_panels_.front().data();
+    const std::byte* end = begin;
+    for (const auto& panels : mapped_panels_) {
+      begin = std::min(begin, panels.data());
+      end = std::max(end, panels.data() + panels.size());
+    }
+    const std::span<const std::byte> all(begin, end);
+    if (all.size() > options_.max_bytes - weights_.owned_bytes_) return;
+    weights_.mover_ = std::jthread([all, files = weights_.files_](const std::stop_token& stop) {
+      MoveToLargePages(all, stop);
+    });
   }
 
   // The matrix as panels, its stored form given back; or as it is, where it is panels already, rows
@@ -333,6 +355,7 @@ class WeightLoader {
   const ModelSpec& spec_;
   WeightOptions options_;
   ThreadPool pool_;
+  std::vector<std::span<const std::byte>> mapped_panels_;
   const model::ModelFiles* files_ = nullptr;
   const model::ParameterReader* read_ = nullptr;
   Weights weights_;

@@ -10,6 +10,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/result.h"
@@ -88,7 +89,8 @@ class ExpertCache;
 class Weights {
  public:
   // Shares the file's map, where the panels of a packed file are used as they lie, whatever the
-  // options' layout. kResourceExhausted: what must be copied exceeds max_bytes, or an expert
+  // options' layout; with kPacked, where there is room, a thread moves them to large pages
+  // meanwhile. kResourceExhausted: what must be copied exceeds max_bytes, or an expert
   // max_expert_bytes, with both numbers. kUnsupported: a stored type that nothing decodes; experts
   // that are to be fetched and lie in the file in another order; panels of another layout.
   // kDataCorrupt: panels of another size than their shape calls for. kInvalidArgument:
@@ -125,6 +127,7 @@ class Weights {
   std::shared_ptr<const model::ModelFiles> files_;
   std::shared_ptr<ExpertCache> expert_cache_;  // reads the files' map until it goes
   std::uint64_t owned_bytes_ = 0;
+  std::jthread mover_;  // of mapped panels; ends before what it reads goes
 };
 
 // The bytes as rows, whatever their alignment. Requires two dimensions.

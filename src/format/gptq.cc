@@ -18,7 +18,7 @@ using tensor::TensorView;
 
 namespace {
 
-constexpr std::size_t kBlock = 32;
+constexpr std::size_t kGptqBlock = 32;
 
 std::uint32_t WordAt(const TensorView& view, std::size_t index) {
   std::uint32_t word = 0;
@@ -47,7 +47,7 @@ constexpr std::array kBlockTypes = {BlockType{DType::kQ4_0, -8, 7},
                                     BlockType{DType::kQ8_0, -128, 127}};
 
 // Fields in the places that format/blocks.h gives them.
-void PutBlock(DType dtype, std::uint16_t scale, const std::array<int, kBlock>& values,
+void PutBlock(DType dtype, std::uint16_t scale, const std::array<int, kGptqBlock>& values,
               std::byte* out) {
   std::memcpy(out, &scale, sizeof(scale));
   out += sizeof(scale);
@@ -58,14 +58,14 @@ void PutBlock(DType dtype, std::uint16_t scale, const std::array<int, kBlock>& v
   const int zero = dtype == DType::kQ4_0 ? 8 : 16;
   if (dtype == DType::kQ5_0) {
     std::uint32_t fifth = 0;
-    for (std::size_t i = 0; i < kBlock; ++i)
+    for (std::size_t i = 0; i < kGptqBlock; ++i)
       fifth |= static_cast<std::uint32_t>((values[i] + zero) >> 4) << i;
     std::memcpy(out, &fifth, sizeof(fifth));
     out += sizeof(fifth);
   }
-  for (std::size_t i = 0; i < kBlock / 2; ++i) {
+  for (std::size_t i = 0; i < kGptqBlock / 2; ++i) {
     const int low = (values[i] + zero) & 15;
-    const int high = (values[i + kBlock / 2] + zero) & 15;
+    const int high = (values[i + kGptqBlock / 2] + zero) & 15;
     *out++ = static_cast<std::byte>(low | high << 4);
   }
 }
@@ -174,13 +174,13 @@ Status GptqMatrix::ReadGroups(const GptqConfig& config) {
 }
 
 void GptqMatrix::ChooseType() {
-  if (static_cast<std::size_t>(inputs_) % kBlock != 0) return;
+  if (static_cast<std::size_t>(inputs_) % kGptqBlock != 0) return;
   std::vector<std::uint32_t> order(group_of_.size());
   std::iota(order.begin(), order.end(), 0U);
   std::stable_sort(order.begin(), order.end(),
                    [&](std::uint32_t a, std::uint32_t b) { return group_of_[a] < group_of_[b]; });
   for (std::size_t i = 0; i < order.size(); ++i) {
-    if (group_of_[order[i]] != group_of_[order[i / kBlock * kBlock]]) return;
+    if (group_of_[order[i]] != group_of_[order[i / kGptqBlock * kGptqBlock]]) return;
   }
   int least_zero = 1 << bits_;
   int most_zero = 0;
@@ -226,15 +226,15 @@ float GptqMatrix::Scale(std::size_t group, std::size_t output) const {
 
 void GptqMatrix::EncodeRow(std::size_t output, std::span<std::byte> out) const {
   const std::size_t bytes = tensor::InfoOf(dtype_).block_bytes;
-  std::array<int, kBlock> values{};
+  std::array<int, kGptqBlock> values{};
   for (std::size_t block = 0; block * bytes < out.size(); ++block) {
     const auto input = [&](std::size_t i) {
-      const std::size_t at = block * kBlock + i;
+      const std::size_t at = block * kGptqBlock + i;
       return order_.empty() ? at : order_[at];
     };
     const std::size_t group = group_of_[input(0)];
     const int zero = Zero(group, output);
-    for (std::size_t i = 0; i < kBlock; ++i) values[i] = Code(input(i), output) - zero;
+    for (std::size_t i = 0; i < kGptqBlock; ++i) values[i] = Code(input(i), output) - zero;
     PutBlock(dtype_, ScaleBits(group, output), values, out.data() + block * bytes);
   }
 }

@@ -8,8 +8,11 @@
 #include <atomic>
 #include <csignal>
 #include <cstring>
+#include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <stop_token>
+#include <string>
 #include <thread>
 
 #include "support/fixtures.h"
@@ -241,6 +244,46 @@ TEST(ReplaceDirectory, NeverLeavesAGap) {
   reader.join();
   EXPECT_GT(looks, 0);
   EXPECT_EQ(gaps, 0);
+}
+
+TEST(MappedPages, MoveUnderTheEyesOfTheirReaders) {
+  const TempFolder folder;
+  std::string text(std::size_t{9} << 20, 'x');
+  for (std::size_t i = 0; i < text.size(); i += 61) text[i] = static_cast<char>(i * 7 / 61);
+  WriteAll(folder / "f", text);
+  ASSERT_OK_AND_ASSIGN(const MappedFile file, MappedFile::Open(folder / "f"));
+  const auto holds = [&] {
+    return std::memcmp(file.bytes().data(), text.data(), text.size()) == 0;
+  };
+  std::stop_source stop;
+  std::atomic<std::int64_t> wrong = 0;
+  std::atomic<std::int64_t> looked = 0;
+  {
+    std::jthread reader([&](const std::stop_token& end) {
+      while (!end.stop_requested()) {
+        wrong += holds() ? 0 : 1;
+        ++looked;
+      }
+    });
+    while (looked == 0) continue;
+    // A second time moves what is memory already.
+    for (int times = 0; times < 2; ++times)
+      MoveToLargePages(file.bytes().subspan(5, (std::size_t{8} << 20) + 77), stop.get_token());
+    const std::int64_t so_far = looked;
+    while (looked < so_far + 2) continue;
+  }
+  EXPECT_EQ(wrong, 0);
+  // They are no longer the file's: what is written there does not show.
+  const std::string other(text.size(), 'y');
+  std::FILE* rewritten = std::fopen((folder / "f").c_str(), "r+b");
+  ASSERT_EQ(std::fwrite(other.data(), 1, other.size(), rewritten), other.size());
+  std::fclose(rewritten);
+  EXPECT_EQ(std::to_integer<char>(file.bytes().back()), 'y') << "the end stays mapped";
+  const std::size_t middle = std::size_t{4} << 20;
+  EXPECT_EQ(std::memcmp(file.bytes().data() + middle, text.data() + middle, 1 << 20), 0);
+  stop.request_stop();
+  MoveToLargePages(file.bytes(), stop.get_token());
+  EXPECT_EQ(std::to_integer<char>(file.bytes().back()), 'y');
 }
 
 }  // namespace
