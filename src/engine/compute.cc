@@ -283,7 +283,6 @@ kernels::PackedKernel Compute::PackedKernelOf(const Matrix& w,
 // The panels of all products, one behind the other, are what the crew shares out.
 void Compute::MultiplyPacked(std::span<const Product> products, const float* x, std::size_t rows) {
   Forms forms;
-  std::array<kernels::Stretch, 32> ahead;
   std::size_t panels = 0;
   for (const Product& product : products) {
     AddForm(*product.w, forms);

@@ -156,8 +156,8 @@ class WeightLoader {
             }));
         if (spec_.gated && expert.gate.w.input_order != expert.up.w.input_order) {
           return Error(ErrorCode::kUnsupported,
-                       fmt::format("{}experts.{}: gate and up in GPTQ with two act-orders, experts "
-                                   "must have one",
+                       fmt::format("{}experts.{}: gate and up are in GPTQ with two act-orders, one "
+                                   "is expected; quantise them on the same activations, or without",
                                    prefix, e));
         }
         layer.experts.push_back(expert);
@@ -245,8 +245,11 @@ class WeightLoader {
   Result<const std::uint32_t*> InputOrder(const std::string& name, const std::string& full) {
     if (files_ == nullptr || files_->InputOrder(full).empty()) return nullptr;
     if (name.rfind("embed.", 0) == 0) {
-      return Error(ErrorCode::kUnsupported,
-                   fmt::format("{}: a table in GPTQ with act-order; linears may have it", full));
+      return Error(
+          ErrorCode::kUnsupported,
+          fmt::format("{} is in GPTQ with act-order, which linears may have; leave the table as "
+                      "floats",
+                      full));
     }
     return weights_.input_orders_.insert(files_->InputOrder(full)).first->data();
   }

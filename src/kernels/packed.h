@@ -79,10 +79,11 @@ struct QuantisedRows {
   std::size_t rows = 0;                // the stride between blocks; at least those multiplied
 };
 
-// Memory that the caller reads soon.
+// Memory that the caller reads soon. Without defaults: a product has room for many, and writes
+// those that there are.
 struct Stretch {
-  const std::byte* at = nullptr;
-  std::size_t bytes = 0;
+  const std::byte* at;
+  std::size_t bytes;
 };
 
 // out[r][o] = bias[o] + sum over i of x[r][i] * w[o][i], added to what is there when `add` is set.

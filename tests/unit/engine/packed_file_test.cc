@@ -140,6 +140,23 @@ TEST_F(PackedFiles, AreRunAndNothingElse) {
                "is packed already");
 }
 
+TEST_F(PackedFiles, HoldMatricesOfMorePanelsThanAreWrittenTogether) {
+  spec_ = (*model::FindFamily("llama"))->tiny();
+  spec_.vocab = 64 * 64 + 100;
+  ASSERT_OK(model::WriteHuggingFaceModel(
+      temp_ / "hf", spec_, DType::kBF16,
+      [&](const std::string& name) { return RandomParameterOf(spec_, name); }));
+  ASSERT_OK_AND_ASSIGN(const ModelFiles files, ModelFiles::Open(temp_ / "hf"));
+  std::filesystem::create_directory(temp_ / "packed");
+  ASSERT_OK(WritePackedFile(files, Path(), kThreads));
+  ASSERT_OK_AND_ASSIGN(const auto plain, NativeModel::Open(temp_ / "hf"));
+  ASSERT_OK_AND_ASSIGN(const auto packed, NativeModel::Open(temp_ / "packed"));
+  NativeBackend one(plain, {.threads = 1});
+  NativeBackend other(packed, {.threads = 1});
+  const std::vector<model::TokenId> tokens = RandomTokens(spec_, 5, 1);
+  EXPECT_TRUE(RunWhole(one, tokens) == RunWhole(other, tokens));
+}
+
 TEST_F(PackedFiles, OfAnotherLayoutAreRefusedWithWhatToRun) {
   Pack("llama");
   ChangeIndex([](Json& index) { index["layout"] = "panels of 32 outputs"; });
