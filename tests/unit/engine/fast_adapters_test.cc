@@ -1,5 +1,5 @@
-// Eight different adapters of rank 16 in one batch over a quantised base, all in bytes: as near to
-// weights merged in float as the base in bytes is to its own.
+// Eight different adapters of rank 16 in one batch over a base as it is served, the factors in
+// bytes: as near to weights merged in float as the base is to its own, but for the factors' bytes.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -14,6 +14,11 @@ using tensor::DType;
 using tensor::Tensor;
 
 constexpr std::size_t kAdapters = 8;
+
+// The root mean square error of normal factors in bytes, of the product's: a step is the greatest
+// of up to 128 over 127, about 2.7 / 127 of a deviation, and its error that over sqrt(12), 0.0061;
+// both factors together sqrt(2) of it.
+constexpr double kFactorsInBytes = 0.0087;
 
 // Rank 16 on every linear; not small, so that what it does stands far above the rounding.
 model::Adapter WideAdapter(const model::ModelSpec& spec, std::uint64_t seed) {
@@ -80,7 +85,7 @@ TEST_P(FastAdapters, AreAsNearToMergedWeightsAsTheBaseIsToItself) {
   const std::vector<model::TokenId> tokens = RandomTokens(spec_, 24, 3);
   const std::vector<float> exact = Exact(spec_, base, tokens);
   const double own = RelativeError(RunWhole(backend, tokens), exact);
-  EXPECT_GT(own, 0);
+  const double allowed = 2 * own + kFactorsInBytes;  // own is 0 for BF16 without its products
 
   std::vector<model::SequenceStep> steps;
   for (std::size_t i = 0; i < kAdapters; ++i) {
@@ -94,8 +99,8 @@ TEST_P(FastAdapters, AreAsNearToMergedWeightsAsTheBaseIsToItself) {
     ASSERT_OK_AND_ASSIGN(const model::MergedModel merged,
                          model::Merge(spec_, base, WideAdapter(spec_, i)));
     const std::vector<float> expected = Exact(merged.spec, merged.read, tokens);
-    EXPECT_GT(RelativeError(exact, expected), 10 * own) << "the adapter hardly does anything";
-    EXPECT_LT(RelativeError(rows[i].values, expected), 2 * own) << i;
+    EXPECT_GT(RelativeError(exact, expected), 5 * allowed) << "the adapter hardly does anything";
+    EXPECT_LT(RelativeError(rows[i].values, expected), allowed) << i;
   }
 }
 
