@@ -33,15 +33,23 @@ void Pause() {
 
 }  // namespace
 
-// A round is one ParallelFor. `claim` holds its number, how many parts it has and the next one that
+// A round is one ParallelFor. Each thread has a stretch of neighbouring parts of its own, so that
+// what it reads lies one behind the other, and helps with the others' when it is through. A
+// stretch's `claim` holds the round's number, where the stretch ends and the next part of it that
 // nobody has taken, so that one addition takes a part and says what it is a part of: a thread that
-// wakes late takes from the round that runs now, or sees that nothing is left. The fields below are
+// wakes late takes from the round that runs now, or sees that nothing is left. The other fields are
 // written between rounds only, and a round ends when all its parts are done.
 struct ThreadPool::State {
   static constexpr int kFieldBits = 20;
   static constexpr std::uint64_t kField = (std::uint64_t{1} << kFieldBits) - 1;
 
-  std::atomic<std::uint64_t> claim{0};
+  struct alignas(64) Stretch {
+    std::atomic<std::uint64_t> claim{0};
+  };
+
+  explicit State(int threads) : stretches(static_cast<std::size_t>(threads)) {}
+
+  std::vector<Stretch> stretches;
   std::atomic<std::size_t> done{0};
   std::atomic<std::uint32_t> epoch{0};  // rounds so far; what sleepers wait on
   std::atomic<int> sleepers{0};
@@ -51,28 +59,38 @@ struct ThreadPool::State {
   std::size_t part = 0;  // indices in each part but the last
   std::vector<std::thread> crew;
 
-  // Takes parts until none is left.
-  void RunParts() {
-    while (true) {
-      const std::uint64_t word = claim.fetch_add(1, std::memory_order_acq_rel);
-      const std::size_t index = word & kField;
-      const std::size_t parts = (word >> kFieldBits) & kField;
-      if (index >= parts) return;
-      (*body)(index * part, std::min(count, (index + 1) * part));
-      done.fetch_add(1, std::memory_order_release);
+  static bool HasParts(std::uint64_t claim) {
+    return (claim & kField) < (claim >> kFieldBits & kField);
+  }
+
+  // Takes parts until none is left, those of its own stretch first.
+  void RunParts(std::size_t thread) {
+    for (std::size_t i = 0; i < stretches.size(); ++i) {
+      std::atomic<std::uint64_t>& claim = stretches[(thread + i) % stretches.size()].claim;
+      while (HasParts(claim.load(std::memory_order_relaxed))) {
+        const std::uint64_t word = claim.fetch_add(1, std::memory_order_acq_rel);
+        if (!HasParts(word)) break;
+        const std::size_t index = word & kField;
+        (*body)(index * part, std::min(count, (index + 1) * part));
+        done.fetch_add(1, std::memory_order_release);
+      }
     }
   }
 
   void Publish(std::size_t parts) {
     const std::uint32_t round = epoch.load(std::memory_order_relaxed) + 1;
     done.store(0, std::memory_order_relaxed);
-    claim.store(std::uint64_t{round} << (2 * kFieldBits) | std::uint64_t{parts} << kFieldBits,
-                std::memory_order_release);
+    for (std::size_t i = 0; i < stretches.size(); ++i) {
+      const std::uint64_t begin = parts * i / stretches.size();
+      const std::uint64_t end = parts * (i + 1) / stretches.size();
+      stretches[i].claim.store(std::uint64_t{round} << (2 * kFieldBits) | end << kFieldBits | begin,
+                               std::memory_order_release);
+    }
     epoch.store(round, std::memory_order_seq_cst);
     if (sleepers.load(std::memory_order_seq_cst) > 0) epoch.notify_all();
   }
 
-  void Work() {
+  void Work(std::size_t thread) {
     std::uint32_t seen = 0;
     while (true) {
       for (int i = 0; i < kSpins && epoch.load(std::memory_order_acquire) == seen; ++i) Pause();
@@ -81,15 +99,16 @@ struct ThreadPool::State {
       sleepers.fetch_sub(1, std::memory_order_relaxed);
       if (stop.load(std::memory_order_acquire)) return;
       seen = epoch.load(std::memory_order_acquire);
-      RunParts();
+      RunParts(thread);
     }
   }
 };
 
-ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
+ThreadPool::ThreadPool(int threads) {
   METIER_CHECK(threads >= 1, "a pool has at least the caller's thread");
-  for (int i = 1; i < threads; ++i)
-    state_->crew.emplace_back([state = state_.get()] { state->Work(); });
+  state_ = std::make_unique<State>(threads);
+  for (std::size_t i = 1; i < static_cast<std::size_t>(threads); ++i)
+    state_->crew.emplace_back([state = state_.get(), i] { state->Work(i); });
 }
 
 ThreadPool::~ThreadPool() {
@@ -116,7 +135,7 @@ void ThreadPool::ParallelFor(std::size_t count, std::size_t grain,
   state.part = (grains + wanted - 1) / wanted * grain;
   const std::size_t parts = (count + state.part - 1) / state.part;
   state.Publish(parts);
-  state.RunParts();
+  state.RunParts(0);
   for (int i = 0; state.done.load(std::memory_order_acquire) != parts; ++i) {
     if (i < kSpins) {
       Pause();
