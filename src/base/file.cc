@@ -9,8 +9,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cinttypes>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <utility>
 
 #include "base/check.h"
@@ -19,6 +21,11 @@ namespace metier {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::size_t kLarge = std::size_t{2} << 20;  // a large page
+// Files are written by this many bytes at multiples of it, so that file systems which have large
+// pages keep them in such.
+constexpr std::size_t kWriteBytes = 2 * kLarge;
 
 Error SystemError(std::string_view action, const std::string& path, int number) {
   ErrorCode code = ErrorCode::kIo;
@@ -118,12 +125,54 @@ void ReadMappedPagesAhead(std::span<const std::byte> bytes) {
     ::madvise(reinterpret_cast<void*>(from), begin + bytes.size() - from, MADV_WILLNEED);
 }
 
+void PreferLargePages(std::span<const std::byte> bytes) {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto at = reinterpret_cast<std::uintptr_t>(bytes.data());
+  const std::uintptr_t begin = at / page * page;
+  // An error leaves everything as it was.
+  ::madvise(reinterpret_cast<void*>(begin), at + bytes.size() - begin, MADV_HUGEPAGE);
+}
+
+namespace {
+
+// Bytes of the maps that touch [begin, end) which large pages of a file hold; what was never read
+// counts as not.
+std::size_t BytesInLargePages(std::uintptr_t begin, std::uintptr_t end) {
+  std::FILE* maps = std::fopen("/proc/self/smaps", "re");
+  if (maps == nullptr) return 0;
+  std::size_t bytes = 0;
+  bool inside = false;
+  char line[512];
+  while (std::fgets(line, sizeof line, maps) != nullptr) {
+    std::uintptr_t from = 0;
+    std::uintptr_t to = 0;
+    std::size_t kilobytes = 0;
+    if (std::sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2) {
+      inside = from < end && begin < to;
+    } else if (inside && std::sscanf(line, "FilePmdMapped: %zu kB", &kilobytes) == 1) {
+      bytes += kilobytes * 1024;
+    }
+  }
+  std::fclose(maps);
+  return bytes;
+}
+
+// Reads a byte of each large page, which maps it.
+bool HasLargePages(std::uintptr_t begin, std::uintptr_t end, const std::stop_token& stop) {
+  for (std::uintptr_t at = begin; at < end && !stop.stop_requested(); at += kLarge)
+    static_cast<void>(*reinterpret_cast<const volatile std::byte*>(at));
+  const std::size_t size = end - begin;
+  return BytesInLargePages(begin, end) >= size - size / 8;
+}
+
+}  // namespace
+
 void MoveToLargePages(std::span<const std::byte> bytes, const std::stop_token& stop) {
-  constexpr std::size_t kLarge = std::size_t{2} << 20;
   constexpr std::size_t kTogether = 16 * kLarge;
   const auto aligned = [](std::uintptr_t at) { return (at + kLarge - 1) / kLarge * kLarge; };
   const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());
   const std::uintptr_t end = (begin + bytes.size()) / kLarge * kLarge;
+  if (aligned(begin) >= end || HasLargePages(aligned(begin), end, stop)) return;
   for (std::uintptr_t at = aligned(begin); at < end && !stop.stop_requested(); at += kTogether) {
     const std::size_t size = std::min<std::size_t>(kTogether, end - at);
     // Room to begin at a multiple, as the place does that it will take.
@@ -187,12 +236,15 @@ Result<AtomicFile> AtomicFile::Create(const std::string& path) {
   file.temporary_ = fmt::format("{}.{}.{}.tmp", path, ::getpid(), ++created);
   file.file_ = std::fopen(file.temporary_.c_str(), "wbe");
   if (file.file_ == nullptr) return SystemError("create", file.temporary_, errno);
+  file.buffer_ = std::make_unique_for_overwrite<char[]>(kWriteBytes);
+  std::setvbuf(file.file_, file.buffer_.get(), _IOFBF, kWriteBytes);
   return file;
 }
 
 AtomicFile::AtomicFile(AtomicFile&& other) noexcept
     : path_(std::move(other.path_)),
       temporary_(std::move(other.temporary_)),
+      buffer_(std::move(other.buffer_)),
       file_(std::exchange(other.file_, nullptr)),
       failed_(other.failed_) {}
 

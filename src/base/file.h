@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <memory>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -44,11 +45,15 @@ class MappedFile {
 void DropMappedPages(std::span<const std::byte> bytes);
 // Has the system read pages of a MappedFile that are going to be used; returns at once.
 void ReadMappedPagesAhead(std::span<const std::byte> bytes);
-// Copies pages of a MappedFile into memory of this process, large pages where the system has them,
-// and puts that in their place, at their addresses: who reads them meanwhile, on any thread, reads
-// the same bytes. Pages before the first and behind the last whole large page stay as they are.
-// DropMappedPages must not be called for these bytes any more. Ends early when it is to stop or
-// there is no memory.
+// Asks for large pages for a stretch of a MappedFile that will be read as a whole, before it is
+// read: file systems that keep a file in large pages (ext4 since Linux 6.16, XFS) then read and map
+// it by them. Others leave it as it is.
+void PreferLargePages(std::span<const std::byte> bytes);
+// For a stretch that the map does not have in large pages: copies it into memory of this process,
+// large pages where the system has them, and puts that in its place, at its addresses: who reads it
+// meanwhile, on any thread, reads the same bytes. Pages before the first and behind the last whole
+// large page stay as they are. DropMappedPages must not be called for these bytes any more. Ends
+// early when it is to stop or there is no memory.
 void MoveToLargePages(std::span<const std::byte> bytes, const std::stop_token& stop);
 
 // Writes beside the target and renames on Commit, after fsync: a crash or a full disk leaves the
@@ -72,6 +77,7 @@ class AtomicFile {
 
   std::string path_;
   std::string temporary_;
+  std::unique_ptr<char[]> buffer_;  // of the file
   std::FILE* file_ = nullptr;
   int failed_ = 0;  // errno of the first failed write: Commit must not publish the file then
 };

@@ -279,8 +279,9 @@ class WeightLoader {
     return packed;
   }
 
-  // The first token comes from the map, at once; the many after it are faster from large pages.
-  // Experts that are fetched drop their pages, and so must stay in the map.
+  // The first token comes from the map, at once; the many after it are faster from large pages,
+  // which the map itself has on some file systems. Experts that are fetched drop their pages, and
+  // so must stay in the map.
   void MoveMappedPanels() {
     if (mapped_panels_.empty() || options_.layout == WeightLayout::kStored ||
         options_.max_expert_bytes)
@@ -293,6 +294,7 @@ class WeightLoader {
       end = std::max(end, panels.data() + panels.size());
     }
     const std::span<const std::byte> all(begin, end);
+    PreferLargePages(all);
     if (all.size() > options_.max_bytes - weights_.owned_bytes_) return;
     weights_.mover_ = std::jthread([all, files = weights_.files_](const std::stop_token& stop) {
       MoveToLargePages(all, stop);
@@ -371,6 +373,14 @@ Result<Weights> Weights::FromFiles(const model::ModelFiles& files, const WeightO
 Result<Weights> Weights::FromReader(const ModelSpec& spec, const model::ParameterReader& read,
                                     const WeightOptions& options) {
   return WeightLoader(spec, options).Load(nullptr, &read);
+}
+
+Matrix MatrixOf(const tensor::Tensor& tensor) {
+  return {.dtype = tensor.dtype(),
+          .rows = tensor.shape()[0],
+          .columns = tensor.shape()[1],
+          .data = tensor.bytes().data(),
+          .row_bytes = static_cast<std::size_t>(tensor.shape()[1]) * sizeof(float)};
 }
 
 void DecodeRow(const Matrix& matrix, std::int64_t row, std::span<float> out) {

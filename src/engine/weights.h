@@ -138,6 +138,9 @@ Result<tensor::Tensor> LoadStored(const model::ModelFiles& files, const std::str
 // Whether a pass multiplies with a parameter: tables whose rows are only looked up stay rows.
 bool IsMultiplied(const model::ModelSpec& spec, const model::Parameter& parameter);
 
+// The rows of an F32 tensor [rows, columns], which the matrix borrows.
+Matrix MatrixOf(const tensor::Tensor& tensor);
+
 // Row `row` as floats into out [columns].
 void DecodeRow(const Matrix& matrix, std::int64_t row, std::span<float> out);
 

@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -11,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <sstream>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -133,7 +135,7 @@ TEST(AtomicFile, AKilledWriterLeavesTheOldFile) {
 TEST(AtomicFile, AFullDiskLeavesTheOldFile) {
   const TempFolder folder;
   WriteAll(folder / "a", "old");
-  for (const std::size_t size : {2000U, 1U << 20}) {
+  for (const std::size_t size : {2000U, 16U << 20}) {
     const int status = InChild([&] {
       ::signal(SIGXFSZ, SIG_IGN);
       const rlimit limit{1000, 1000};
@@ -252,6 +254,10 @@ TEST(MappedPages, MoveUnderTheEyesOfTheirReaders) {
   for (std::size_t i = 0; i < text.size(); i += 61) text[i] = static_cast<char>(i * 7 / 61);
   WriteAll(folder / "f", text);
   ASSERT_OK_AND_ASSIGN(const MappedFile file, MappedFile::Open(folder / "f"));
+  // The file may be in large pages: not through this map.
+  ASSERT_EQ(
+      ::madvise(const_cast<std::byte*>(file.bytes().data()), file.bytes().size(), MADV_NOHUGEPAGE),
+      0);
   const auto holds = [&] {
     return std::memcmp(file.bytes().data(), text.data(), text.size()) == 0;
   };
@@ -284,6 +290,44 @@ TEST(MappedPages, MoveUnderTheEyesOfTheirReaders) {
   stop.request_stop();
   MoveToLargePages(file.bytes(), stop.get_token());
   EXPECT_EQ(std::to_integer<char>(file.bytes().back()), 'y');
+}
+
+// Of the map that holds this address.
+std::size_t FileBytesInLargePages(const std::byte* address) {
+  std::istringstream maps(ReadAll("/proc/self/smaps"));
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  std::size_t kilobytes = 0;
+  bool inside = false;
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t from = 0;
+    std::uintptr_t to = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &from, &to) == 2) inside = from <= at && at < to;
+    std::size_t found = 0;
+    if (inside && std::sscanf(line.c_str(), "FilePmdMapped: %zu kB", &found) == 1)
+      kilobytes += found;
+  }
+  return kilobytes * 1024;
+}
+
+// Where the file system has them; where it has not, this moves as above.
+TEST(MappedPages, StayTheFilesWhereItIsInLargePages) {
+  const TempFolder folder;
+  const std::string text(std::size_t{16} << 20, 'x');
+  ASSERT_OK(WriteFileAtomic(folder / "f", text));
+  ASSERT_OK_AND_ASSIGN(const MappedFile file, MappedFile::Open(folder / "f"));
+  PreferLargePages(file.bytes());
+  std::size_t sum = 0;
+  for (std::size_t i = 0; i < text.size(); i += 4096)
+    sum += std::to_integer<std::size_t>(file.bytes()[i]);
+  EXPECT_EQ(sum, text.size() / 4096 * 'x');
+  const std::size_t large = FileBytesInLargePages(file.bytes().data());
+  std::printf("%zu of %zu bytes in the file's large pages\n", large, text.size());
+  std::stop_source stop;
+  MoveToLargePages(file.bytes(), stop.get_token());
+  std::FILE* rewritten = std::fopen((folder / "f").c_str(), "r+b");
+  ASSERT_EQ(std::fputc('y', rewritten), 'y');
+  std::fclose(rewritten);
+  EXPECT_EQ(std::to_integer<char>(file.bytes().front()), large == text.size() ? 'y' : 'x');
 }
 
 }  // namespace
