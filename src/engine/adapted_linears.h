@@ -8,6 +8,7 @@
 
 #include "engine/compute.h"
 #include "engine/lora.h"
+#include "engine/mixture.h"
 #include "engine/weights.h"
 #include "model/model_spec.h"
 
@@ -26,7 +27,9 @@ class AdaptedLinears {
   explicit AdaptedLinears(Compute& compute) : compute_(compute) {}
 
   // Multiplies x [rows, in] with each linear, or the run's own weight instead, and adds each run's
-  // changes. All linears share `in`, at most 4 of them; runs in the order of the rows.
+  // changes. All linears share `in`, at most 4 of them; runs in the order of the rows. Runs of a
+  // mixture choose here where one of its routers reads x, for these linears and those that follow
+  // with the same rows.
   void Multiply(std::span<const LinearOutput> outputs, std::span<const AdapterRun> runs,
                 const float* x, std::size_t rows);
   void Multiply(const Linear& linear, std::span<const AdapterRun> runs, const float* x,
@@ -42,14 +45,21 @@ class AdaptedLinears {
                       float* hidden);
 
  private:
+  // Lets the routers that read x, the input of this linear, choose for their runs' rows.
+  void Route(const Linear& linear, std::span<const AdapterRun> runs, const float* x);
+  void RouteRun(const AdapterRun& run, std::size_t router, const float* x);
   // Room for the changes of `linears` linears: spans of Collect hold until the next call.
   void Reserve(std::size_t linears, std::span<const AdapterRun> runs);
   std::span<const RowChange> Collect(const Linear& linear, std::span<const AdapterRun> runs);
+  void CollectMixed(const Linear& linear, const AdapterRun& run);
   void MultiplyReplaced(const LinearOutput& output, std::span<const AdapterRun> runs,
                         const float* x);
 
   Compute& compute_;
   std::vector<RowChange> changes_;
+  std::vector<float> weights_;                   // RowChange::weights
+  std::vector<std::vector<RowChoice>> choices_;  // by Router::slot and row
+  std::vector<float> scores_;                    // [rows, experts]
   std::vector<float> space_;
 };
 

@@ -290,7 +290,7 @@ void Compute::MultiplyPacked(std::span<const Product> products, const float* x, 
   }
   forms.nonzero = forms.floats && rows == 1;
   PlanChanges(
-      products.size(), [&](std::size_t i) { return products[i].changes; }, x, rows);
+      products.size(), [&](std::size_t i) { return products[i].changes; }, x);
   const Matrix& first_w = *products.front().w;
   const PackedInput input =
       Prepare(forms, InOrder(first_w, x, rows), rows, static_cast<std::size_t>(first_w.columns));
@@ -303,8 +303,7 @@ void Compute::MultiplyPacked(std::span<const Product> products, const float* x, 
       const std::size_t to = std::clamp(end, first, first + count) - first;
       first += count;
       if (from == to) continue;
-      MultiplyPanels(product, Low(i, rows), input, from, to,
-                     product.out + from * kernels::kPanelOutputs,
+      MultiplyPanels(product, Low(i), input, from, to, product.out + from * kernels::kPanelOutputs,
                      static_cast<std::size_t>(product.w->rows));
     }
   });
@@ -341,8 +340,8 @@ void Compute::MultiplyGatedPanel(kernels::ActivationKernel act, const RowGroup& 
   const Product up{.w = &ffn.up.w, .bias = ffn.up.bias, .changes = group.up_changes};
   for (std::size_t begin = group.begin; begin < group.end; begin += kRows) {
     const PackedInput part = RowsOf(input, begin, std::min(kRows, group.end - begin));
-    MultiplyPanels(gate, Low(2 * index, input.rows), part, panel, panel + 1, gates.data(), kWidth);
-    MultiplyPanels(up, Low(2 * index + 1, input.rows), part, panel, panel + 1, ups.data(), kWidth);
+    MultiplyPanels(gate, Low(2 * index), part, panel, panel + 1, gates.data(), kWidth);
+    MultiplyPanels(up, Low(2 * index + 1), part, panel, panel + 1, ups.data(), kWidth);
     for (std::size_t r = 0; r < part.rows; ++r) {
       act(gates.data() + r * kWidth, ups.data() + r * kWidth,
           out + (begin + r) * hidden + panel * kWidth, width);
@@ -363,7 +362,7 @@ void Compute::MultiplyGated(model::Activation activation, std::span<const RowGro
   const auto changes_of = [&](std::size_t i) {
     return i % 2 == 0 ? groups[i / 2].gate_changes : groups[i / 2].up_changes;
   };
-  PlanChanges(2 * groups.size(), changes_of, x, rows);
+  PlanChanges(2 * groups.size(), changes_of, x);
   const auto order_of = [](const RowGroup& group) { return group.ffn->gate.w.input_order; };
   const PackedInput input = Prepare(forms, InOrder(groups, order_of, x, inner), rows, inner);
   const kernels::ActivationKernel act = ActivationKernelOf(kernels_, activation);

@@ -43,7 +43,7 @@ struct Product {
   const float* bias = nullptr;  // or nullptr
   float* out = nullptr;         // [rows, w->rows]
   bool add = false;             // to what is in out
-  // Added behind the product: changes of rows that do not overlap.
+  // Added behind the product, one after the other.
   std::span<const RowChange> changes = {};
 };
 
@@ -157,15 +157,17 @@ class Compute {
     const LowRank* change;
     std::size_t strip;
     const float* x;
+    const float* weights;
     float* low;
     std::size_t rows;
   };
   using ChangesOf = FunctionRef<std::span<const RowChange>(std::size_t)>;
   // Makes the tasks that shrink the changes of `products` products of x, and room for their
-  // results: those of product i lie at Low(i, rows), [rows, low_stride_].
-  void PlanChanges(std::size_t products, ChangesOf changes_of, const float* x, std::size_t rows);
-  const float* Low(std::size_t product, std::size_t rows) const {
-    return low_.data() + product * rows * low_stride_;
+  // results: those of product i lie from Low(i) on, low_stride_ values for each row of its first
+  // change, then of the next.
+  void PlanChanges(std::size_t products, ChangesOf changes_of, const float* x);
+  const float* Low(std::size_t product) const {
+    return low_.data() + low_starts_[product] * low_stride_;
   }
   void RunShrink(const ShrinkTask& task) const;
   // The weights that Expand reads, for the product before it to fetch: they are short stretches,
@@ -192,9 +194,10 @@ class Compute {
   std::vector<std::uint16_t> rounded_;  // activations as bfloat16
   std::vector<std::uint32_t> marks_;    // of zeros, [rows, groups]
   std::vector<const std::uint32_t*> nonzero_;
-  std::vector<float> scratch_;  // of a product that is added
-  std::vector<float> ordered_;  // activations in the order of weights
-  std::vector<float> low_;      // activations between the adapters' factors
+  std::vector<float> scratch_;           // of a product that is added
+  std::vector<float> ordered_;           // activations in the order of weights
+  std::vector<float> low_;               // activations between the adapters' factors
+  std::vector<std::size_t> low_starts_;  // rows before those of a product
   std::size_t low_stride_ = 0;
   std::vector<ShrinkTask> shrinks_;
   std::size_t shrink_cost_ = 0;  // multiplications of all of them

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/nearest.h"
+#include "engine/mixture.h"
 
 namespace metier::engine {
 
@@ -25,14 +26,6 @@ Status CheckShapes(const LoraDelta& delta, const Linear& linear) {
                            "[rank, {}] and B [{}, rank] in F32",
                            delta.linear, tensor::FormatShape(a), tensor::FormatShape(b),
                            linear.w.rows, linear.w.columns, linear.w.columns, linear.w.rows));
-}
-
-Matrix MatrixOf(const tensor::Tensor& tensor) {
-  return {.dtype = tensor.dtype(),
-          .rows = tensor.shape()[0],
-          .columns = tensor.shape()[1],
-          .data = tensor.bytes().data(),
-          .row_bytes = static_cast<std::size_t>(tensor.shape()[1]) * sizeof(float)};
 }
 
 }  // namespace
@@ -73,6 +66,13 @@ Result<LoadedAdapter> LoadedAdapter::Create(const model::Adapter& adapter, const
   }
   for (const model::ReplacedWeight& weight : adapter.replaced)
     METIER_TRY(loaded.Replace(weight, weights));
+  return loaded;
+}
+
+LoadedAdapter LoadedAdapter::Of(Mixing mixing, const Weights& weights) {
+  LoadedAdapter loaded;
+  loaded.by_linear_.assign(weights.linears().size(), -1);
+  loaded.mixing_ = std::make_shared<const Mixing>(std::move(mixing));
   return loaded;
 }
 

@@ -1,9 +1,11 @@
 // engine/lora.h - adapters ready to be applied while computing: y += scale * B (A x), or with a
-// weight of their own instead of the base's, on the rows of the sequences that use them.
+// weight of their own instead of the base's, on the rows of the sequences that use them; or several
+// of them, as a mixture chooses.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -15,13 +17,17 @@
 
 namespace metier::engine {
 
-// A model::Adapter whose changes are looked up by Linear::index.
+struct Mixing;
+
+// A model::Adapter whose changes are looked up by Linear::index, or a use of a mixture of such.
 class LoadedAdapter {
  public:
   // Factors become `type`, see LowRank::Pack. kInvalidArgument: a linear that the model does not
   // have (with the nearest name), or shapes that do not fit it.
   static Result<LoadedAdapter> Create(const model::Adapter& adapter, const Weights& weights,
                                       kernels::FactorType type);
+  // An adapter that changes nothing but what the mixture's experts change.
+  static LoadedAdapter Of(Mixing mixing, const Weights& weights);
 
   // nullptr: this adapter leaves the linear alone.
   const LowRank* Find(const Linear& linear) const;
@@ -31,6 +37,9 @@ class LoadedAdapter {
     return head_ && linear.index == head_index_ ? &*head_ : nullptr;
   }
   const Matrix* tokens() const { return tokens_ ? &*tokens_ : nullptr; }
+  // nullptr: no mixture.
+  const Mixing* mixing() const { return mixing_.get(); }
+  bool HasDeltasAlone() const { return !mixing_ && !tokens_ && !head_; }
 
  private:
   Status Replace(const model::ReplacedWeight& weight, const Weights& weights);
@@ -42,6 +51,7 @@ class LoadedAdapter {
   std::optional<Matrix> tokens_;
   std::optional<Matrix> head_;
   std::size_t head_index_ = 0;
+  std::shared_ptr<const Mixing> mixing_;
 };
 
 // Consecutive rows, at least one, that share an adapter (or none).

@@ -36,6 +36,7 @@ struct RowChange {
   const LowRank* change = nullptr;
   std::size_t begin = 0;
   std::size_t end = 0;
+  const float* weights = nullptr;  // factors, of each row; or nullptr
 };
 
 }  // namespace metier::engine

@@ -7,8 +7,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "base/rng.h"
@@ -63,6 +66,8 @@ Status CheckOptions(const SpeedOptions& options) {
   if (options.prompt_tokens < 0 || options.new_tokens < 0 || options.past_tokens < 0)
     wrong = "fewer than 0 tokens";
   if (options.adapters < 0 || options.rank < 1) wrong = "adapters of no rank";
+  if (options.routed < 0 || options.routed > options.adapters)
+    wrong = fmt::format("{} of {} adapters for a token", options.routed, options.adapters);
   for (const std::int64_t streams : options.streams) {
     if (streams < 1) wrong = fmt::format("{} streams, expected one or more", streams);
   }
@@ -90,6 +95,26 @@ model::Adapter RandomAdapter(const model::ModelSpec& spec, std::int64_t rank, Rn
   std::sort(adapter.deltas.begin(), adapter.deltas.end(),
             [](const auto& a, const auto& b) { return a.linear < b.linear; });
   return adapter;
+}
+
+// One router for each layer, which reads what attention reads, of experts that change `linears`.
+model::AdapterMixture RandomMixture(const model::ModelSpec& spec, const SpeedOptions& options,
+                                    const std::set<std::string>& linears, Rng& rng) {
+  model::AdapterMixture mixture{.name = "random", .top_k = options.routed};
+  for (std::int64_t n = 0; n < spec.layers; ++n) {
+    const std::string layer = fmt::format("layers.{}.", n);
+    model::AdapterRouter router{.reads = layer + "attn.q",
+                                .weight = RandomMatrix(options.adapters, spec.width, rng)};
+    std::copy_if(linears.begin(), linears.end(), std::back_inserter(router.linears),
+                 [&](const std::string& linear) { return linear.starts_with(layer); });
+    mixture.routers.push_back(std::move(router));
+  }
+  return mixture;
+}
+
+// What a mixture can route: the linears of attention and of dense feed-forwards.
+bool IsRoutable(const std::string& linear) {
+  return linear.find(".attn.") != std::string::npos || linear.find(".ffn.") != std::string::npos;
 }
 
 // Sequences that are closed when this goes.
@@ -128,17 +153,27 @@ class Measurement {
       METIER_ASSIGN(const AdapterId id, backend_.AddAdapter(adapter));
       plain_ = {id};
     }
+    std::set<std::string> linears;
     for (std::int64_t i = 0; i < options_.adapters; ++i) {
-      METIER_ASSIGN(const AdapterId id,
-                    backend_.AddAdapter(RandomAdapter(backend_.spec(), options_.rank, rng_)));
+      model::Adapter adapter = RandomAdapter(backend_.spec(), options_.rank, rng_);
+      if (options_.routed > 0)
+        std::erase_if(adapter.deltas, [](const auto& delta) { return !IsRoutable(delta.linear); });
+      for (const model::LoraDelta& delta : adapter.deltas) linears.insert(delta.linear);
+      METIER_ASSIGN(const AdapterId id, backend_.AddAdapter(adapter));
       random_.push_back(id);
     }
+    if (options_.routed == 0) return Ok();
+    METIER_ASSIGN(
+        const AdapterId mixed,
+        backend_.AddMixture(RandomMixture(backend_.spec(), options_, linears, rng_), random_));
+    random_ = {mixed};
     return Ok();
   }
 
-  Result<double> Prompt(std::int64_t tokens) {
+  enum class Adapters { kPlain, kRandom };
+  Result<double> Prompt(std::int64_t tokens, Adapters adapters) {
     OpenSequences sequences(backend_);
-    METIER_TRY(sequences.Add(plain_.front()));
+    METIER_TRY(sequences.Add(adapters == Adapters::kRandom ? random_.front() : plain_.front()));
     const std::vector<TokenId> prompt = RandomTokens(tokens);
     const Stopwatch watch;
     METIER_TRY(Step(sequences, prompt, Want::kLast));
@@ -147,7 +182,6 @@ class Measurement {
     return static_cast<double>(tokens) / seconds;
   }
 
-  enum class Adapters { kPlain, kRandom };
   Result<double> Decode(std::int64_t streams, Adapters adapters) {
     const std::vector<AdapterId>& ids = adapters == Adapters::kRandom ? random_ : plain_;
     OpenSequences sequences(backend_);
@@ -244,7 +278,7 @@ Result<ModelSpeed> MeasureModel(const SpeedOptions& options, const SpeedProgress
   speed.token_bytes = BytesReadPerToken(files);
 
   Measurement measure(backend, options);
-  METIER_ASSIGN(const double first, measure.Prompt(1));
+  METIER_ASSIGN(const double first, measure.Prompt(1, Measurement::Adapters::kPlain));
   speed.first_token_seconds = 1 / first;
   METIER_TRY(measure.AddAdapters());
 
@@ -255,8 +289,12 @@ Result<ModelSpeed> MeasureModel(const SpeedOptions& options, const SpeedProgress
   using Adapters = Measurement::Adapters;
   std::vector<Wanted> wanted;
   if (options.prompt_tokens > 0) {
-    wanted.push_back(
-        {[&] { return measure.Prompt(options.prompt_tokens); }, &speed.prompt_tokens_per_second});
+    wanted.push_back({[&] { return measure.Prompt(options.prompt_tokens, Adapters::kPlain); },
+                      &speed.prompt_tokens_per_second});
+  }
+  if (options.prompt_tokens > 0 && options.adapters > 0) {
+    wanted.push_back({[&] { return measure.Prompt(options.prompt_tokens, Adapters::kRandom); },
+                      &speed.adapted_prompt});
   }
   if (files.spec().causal && options.new_tokens > 0) {
     for (const std::int64_t streams : options.streams) speed.decode.push_back({.streams = streams});

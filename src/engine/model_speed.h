@@ -32,6 +32,8 @@ struct SpeedOptions {
   std::vector<std::int64_t> streams = {1};  // sequences that decode together, one step for all
   std::int64_t adapters = 0;  // random LoRAs on every linear; sequence i uses adapter i % adapters
   std::int64_t rank = 16;     // of these
+  std::int64_t routed = 0;    // experts of a token where the adapters are one mixture of all
+                              // sequences, with random routers; 0: they are not
   std::int64_t repeats = 5;
   std::uint64_t seed = 1;
 };
@@ -58,6 +60,7 @@ struct ModelSpeed {
   double load_seconds = 0;         // until tokens can be given
   double first_token_seconds = 0;  // one token: touches every weight for the first time
   Spread prompt_tokens_per_second;
+  Spread adapted_prompt;            // the same with a random adapter, or the mixture; 0 without
   std::vector<DecodeSpeed> decode;  // in the order of SpeedOptions::streams; empty for an encoder
   std::uint64_t weight_bytes = 0;   // of all parameters as stored in the file
   std::uint64_t token_bytes = 0;    // of those that one token of one sequence multiplies with

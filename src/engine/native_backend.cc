@@ -48,7 +48,10 @@ NativeBackend::NativeBackend(std::shared_ptr<const NativeModel> model, const Nat
                               .max_idle_bytes = *options_.max_idle_cache_bytes,
                               .hash = options_.page_hash}),
       compute_(*options_.kernels, options_.threads, options_.arithmetic, options_.many_rows),
-      network_(model_, cache_, compute_) {}
+      network_(model_, cache_, compute_),
+      adapters_(model_->weights(), options_.arithmetic == Arithmetic::kFast
+                                       ? kernels::FactorType::kInt8
+                                       : kernels::FactorType::kF32) {}
 
 CachedTokens& NativeBackend::Find(SequenceId sequence) {
   const auto found = sequences_.find(sequence);
@@ -56,16 +59,8 @@ CachedTokens& NativeBackend::Find(SequenceId sequence) {
   return found->second;
 }
 
-const LoadedAdapter* NativeBackend::FindAdapter(AdapterId adapter) const {
-  const auto found = adapters_.find(adapter);
-  return found == adapters_.end() ? nullptr : &found->second;
-}
-
 Result<SequenceId> NativeBackend::OpenSequence(AdapterId adapter) {
-  if (adapter != AdapterId::kNone && FindAdapter(adapter) == nullptr) {
-    return Error(ErrorCode::kInvalidArgument, fmt::format("no adapter with id {} is loaded",
-                                                          static_cast<std::int64_t>(adapter)));
-  }
+  METIER_TRY(adapters_.CheckUsable(adapter));
   const SequenceId id{next_sequence_++};
   sequences_.emplace(id, CachedTokens(adapter));
   return id;
@@ -103,20 +98,16 @@ Result<SequenceId> NativeBackend::ForkSequence(SequenceId sequence) {
 }
 
 Result<AdapterId> NativeBackend::AddAdapter(const model::Adapter& adapter) {
-  const kernels::FactorType type = options_.arithmetic == Arithmetic::kFast
-                                       ? kernels::FactorType::kInt8
-                                       : kernels::FactorType::kF32;
-  METIER_ASSIGN(LoadedAdapter loaded, LoadedAdapter::Create(adapter, model_->weights(), type));
-  const AdapterId id{next_adapter_++};
-  adapters_.emplace(id, std::move(loaded));
-  return id;
+  return adapters_.Add(adapter);
+}
+
+Result<AdapterId> NativeBackend::AddMixture(const model::AdapterMixture& mixture,
+                                            std::span<const AdapterId> experts) {
+  return adapters_.AddMixture(mixture, experts);
 }
 
 Status NativeBackend::RemoveAdapter(AdapterId adapter) {
-  if (FindAdapter(adapter) == nullptr) {
-    return Error(ErrorCode::kInvalidArgument, fmt::format("no adapter with id {} is loaded",
-                                                          static_cast<std::int64_t>(adapter)));
-  }
+  METIER_TRY(adapters_.CheckRemovable(adapter));
   const auto users = std::count_if(sequences_.begin(), sequences_.end(), [&](const auto& entry) {
     return entry.second.adapter() == adapter;
   });
@@ -126,8 +117,36 @@ Status NativeBackend::RemoveAdapter(AdapterId adapter) {
                              static_cast<std::int64_t>(adapter), users));
   }
   cache_.Forget(adapter);
-  adapters_.erase(adapter);
+  adapters_.Remove(adapter);
   return Ok();
+}
+
+Result<AdapterId> NativeBackend::RouteSequence(AdapterId mixture, std::span<const TokenId> prompt) {
+  METIER_ASSIGN(const std::shared_ptr<const LoadedMixture> mixed,
+                adapters_.FindBySequence(mixture));
+  METIER_ASSIGN(std::vector<float> scores, ScorePrompt(mixed, prompt));
+  std::vector<RowChoice> choices;
+  for (std::size_t router = 0; router < mixed->routers().size(); ++router) {
+    choices.push_back(
+        mixed->Choose(std::span(scores).subspan(router * mixed->experts(), mixed->experts())));
+  }
+  return adapters_.AddRouted(mixture, choices);
+}
+
+Result<std::vector<float>> NativeBackend::ScorePrompt(std::shared_ptr<const LoadedMixture> mixture,
+                                                      std::span<const TokenId> prompt) {
+  std::vector<float> scores(mixture->routers().size() * mixture->experts());
+  const LoadedAdapter scoring =
+      LoadedAdapter::Of({.mixture = std::move(mixture), .sums = &scores}, model_->weights());
+  METIER_ASSIGN(const SequenceId sequence, OpenSequence(AdapterId::kNone));
+  const SequenceStep step{.sequence = sequence, .tokens = prompt, .want = Want::kNothing};
+  Status computed = CheckSteps({&step, 1});
+  if (computed.ok()) computed = Reserve({&step, 1});
+  if (computed.ok()) RunPasses({&step, 1}, nullptr, &scoring);
+  CloseSequence(sequence);
+  METIER_TRY(computed);
+  for (float& score : scores) score /= static_cast<float>(prompt.size());
+  return scores;
 }
 
 std::int64_t NativeBackend::ResultWidth() const {
@@ -205,14 +224,16 @@ Status NativeBackend::Reserve(std::span<const SequenceStep> steps) {
 }
 
 // Cuts the steps into passes of at most pass_tokens rows. An encoder's text must stay whole (every
-// token sees every other), so there a pass is one text or more.
-void NativeBackend::RunPasses(std::span<const SequenceStep> steps, float* out) {
+// token sees every other), so there a pass is one text or more. `scoring`: an adapter for all of
+// them, of passes without results.
+void NativeBackend::RunPasses(std::span<const SequenceStep> steps, float* out,
+                              const LoadedAdapter* scoring) {
   const auto limit = static_cast<std::size_t>(std::max<std::int64_t>(options_.pass_tokens, 1));
   pass_.clear();
   std::size_t rows = 0;
   const auto run = [&] {
     if (pass_.empty()) return;
-    network_.Run(pass_, out);
+    scoring == nullptr ? network_.Run(pass_, out) : network_.RunLayers(pass_);
     for (const Segment& segment : pass_)
       out += (segment.tokens.size() - segment.want_from) * static_cast<std::size_t>(ResultWidth());
     pass_.clear();
@@ -226,7 +247,7 @@ void NativeBackend::RunPasses(std::span<const SequenceStep> steps, float* out) {
       if (rows > 0 && (rows == limit || (!spec().causal && rows + count > limit))) run();
       if (spec().causal) count = std::min(count, limit - rows);
       pass_.push_back({.past = &sequence,
-                       .adapter = FindAdapter(sequence.adapter()),
+                       .adapter = scoring != nullptr ? scoring : adapters_.Find(sequence.adapter()),
                        .tokens = step.tokens.subspan(begin, count),
                        .types = step.types.empty() ? step.types : step.types.subspan(begin, count),
                        .first_position = sequence.length() + static_cast<std::int64_t>(begin),

@@ -13,6 +13,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/adapter_table.h"
 #include "engine/compute.h"
 #include "engine/kv_cache.h"
 #include "engine/native_model.h"
@@ -58,6 +59,10 @@ class NativeBackend : public model::Backend {
   model::CacheStats cache_stats() const override { return cache_.stats(); }
   Result<model::AdapterId> AddAdapter(const model::Adapter& adapter) override;
   Status RemoveAdapter(model::AdapterId adapter) override;
+  Result<model::AdapterId> AddMixture(const model::AdapterMixture& mixture,
+                                      std::span<const model::AdapterId> experts) override;
+  Result<model::AdapterId> RouteSequence(model::AdapterId mixture,
+                                         std::span<const model::TokenId> prompt) override;
   void ExpectLength(model::SequenceId sequence, std::int64_t tokens) override {
     cache_.ExpectLength(Find(sequence), tokens);
   }
@@ -65,11 +70,14 @@ class NativeBackend : public model::Backend {
 
  private:
   CachedTokens& Find(model::SequenceId sequence);
-  const LoadedAdapter* FindAdapter(model::AdapterId adapter) const;
   Status CheckSteps(std::span<const model::SequenceStep> steps);
   Status CheckTokens(const model::SequenceStep& step, std::int64_t length) const;
   Status Reserve(std::span<const model::SequenceStep> steps);
-  void RunPasses(std::span<const model::SequenceStep> steps, float* out);
+  void RunPasses(std::span<const model::SequenceStep> steps, float* out,
+                 const LoadedAdapter* scoring = nullptr);
+  // The mean of the prompt's scores, [routers, experts].
+  Result<std::vector<float>> ScorePrompt(std::shared_ptr<const LoadedMixture> mixture,
+                                         std::span<const model::TokenId> prompt);
   std::int64_t ResultWidth() const;
 
   std::shared_ptr<const NativeModel> model_;
@@ -78,9 +86,8 @@ class NativeBackend : public model::Backend {
   Compute compute_;
   Network network_;
   std::map<model::SequenceId, CachedTokens> sequences_;
-  std::map<model::AdapterId, LoadedAdapter> adapters_;
+  AdapterTable adapters_;
   std::int64_t next_sequence_ = 0;
-  std::int64_t next_adapter_ = 0;
 
   // Of the last step, kept between steps for their memory.
   std::vector<model::SequenceId> named_;

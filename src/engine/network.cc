@@ -41,6 +41,19 @@ Network::Network(std::shared_ptr<const NativeModel> model, KvCache& cache, Compu
 }
 
 void Network::Run(std::span<const Segment> segments, float* out) {
+  Begin(segments);
+  for (std::size_t n = 0; n < weights_.layers.size(); ++n) segments = Layer(segments, n);
+  Finish(segments, out);
+}
+
+void Network::RunLayers(std::span<const Segment> segments) {
+  all_rows_ = true;
+  Begin(segments);
+  for (std::size_t n = 0; n < weights_.layers.size(); ++n) segments = Layer(segments, n);
+  all_rows_ = false;
+}
+
+void Network::Begin(std::span<const Segment> segments) {
   rows_ = segments.back().row + segments.back().tokens.size();
   CollectRuns(segments);
   for (std::vector<float>* rows : {&x_, &normed_, &block_}) Size(*rows, rows_, spec_.width);
@@ -48,8 +61,6 @@ void Network::Run(std::span<const Segment> segments, float* out) {
   for (std::vector<float>* rows : {&k_, &v_}) Size(*rows, rows_, spec_.kv_width());
   Embed(segments);
   if (spec_.position == PositionKind::kRope) PrepareRope(segments);
-  for (std::size_t n = 0; n < weights_.layers.size(); ++n) segments = Layer(segments, n);
-  Finish(segments, out);
 }
 
 void Network::CollectRuns(std::span<const Segment> segments) {
@@ -147,7 +158,7 @@ void Network::AddProduct(const Linear& linear, const float* input) {
 }
 
 bool Network::Narrows(std::span<const Segment> segments, std::size_t n) const {
-  return n + 1 == weights_.layers.size() && WantedRows(segments) < rows_;
+  return !all_rows_ && n + 1 == weights_.layers.size() && WantedRows(segments) < rows_;
 }
 
 std::span<const Segment> Network::ProjectHeads(std::span<const Segment> segments, std::size_t n,

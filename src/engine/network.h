@@ -39,8 +39,11 @@ class Network {
   // Writes keys and values of all tokens into the cache, and the wanted results, in the order of
   // the rows, into out: logits [wanted, vocab], or last hidden states [wanted, width].
   void Run(std::span<const Segment> segments, float* out);
+  // The same for whom results do not matter, but what adapters see of every row in every layer.
+  void RunLayers(std::span<const Segment> segments);
 
  private:
+  void Begin(std::span<const Segment> segments);
   // Queries [begin, end) of a segment's tokens, for the heads that share one key head.
   struct AttentionTask {
     const Segment* segment;
@@ -55,8 +58,8 @@ class Network {
   void CollectRuns(std::span<const Segment> segments);
   // One layer over all rows; returns the segments whose rows go on.
   std::span<const Segment> Layer(std::span<const Segment> segments, std::size_t n);
-  // In the last layer only wanted rows go on from their keys and values: what others would add is
-  // read by nobody.
+  // In the last layer of Run only wanted rows go on from their keys and values: what others would
+  // add is read by nobody.
   bool Narrows(std::span<const Segment> segments, std::size_t n) const;
   // Queries, keys and values of input [rows, width], turned; the last two into the cache.
   std::span<const Segment> ProjectHeads(std::span<const Segment> segments, std::size_t n,
@@ -83,6 +86,7 @@ class Network {
 
   // One pass's intermediate rows, kept between passes for their memory.
   std::size_t rows_ = 0;
+  bool all_rows_ = false;  // of RunLayers
   std::vector<AdapterRun> runs_;
   std::vector<AttentionTask> tasks_;
   std::vector<const std::byte*> key_pages_, value_pages_;

@@ -55,7 +55,7 @@ struct KernelTable {
   void (*quantise_row)(const float* x, std::size_t inner, std::size_t row, std::size_t rows,
                        std::int8_t* q, float* scale, std::int32_t* sums);
 
-  // Adapters of float and of bfloat16 factors.
+  // Adapters with factors of float, and of 8 bits.
   LowRankKernels low_rank_f32;
   LowRankKernels low_rank_int8;
 

@@ -14,6 +14,7 @@
 
 #include "base/result.h"
 #include "model/adapter.h"
+#include "model/mixture.h"
 #include "model/model_spec.h"
 
 namespace metier::model {
@@ -110,8 +111,26 @@ class Backend {
   // Copies the adapter. It is applied while computing, never merged, so sequences with and without
   // it share the base weights. kInvalidArgument: a linear the model does not have, or other shapes.
   virtual Result<AdapterId> AddAdapter(const Adapter& adapter) = 0;
-  // Its id is not used again. kInvalidArgument: unknown, or an open sequence still uses it.
+  // Its id is not used again. kInvalidArgument: unknown, or an open sequence or a mixture still
+  // uses it.
   virtual Status RemoveAdapter(AdapterId adapter) = 0;
+
+  // A mixture of adapters that were added before, in the order of the routers' scores; its id is
+  // used and removed as theirs are. Copies the routers, borrows the experts. kInvalidArgument: what
+  // is no adapter of deltas alone, routers that do not fit the model or each other, or an expert
+  // that changes a linear which none of them routes. kUnsupported: by default.
+  virtual Result<AdapterId> AddMixture(const AdapterMixture& /*mixture*/,
+                                       std::span<const AdapterId> /*experts*/) {
+    return Error(ErrorCode::kUnsupported, "this backend cannot mix adapters; use one of them");
+  }
+  // The adapter with which a sequence that begins with `prompt` is to be opened, of a mixture by
+  // sequence: computes the prompt with the base alone and chooses by the mean of its tokens'
+  // scores. One choice has one id, so that sequences of one choice share their pasts. Errors:
+  // those of Forward, and kInvalidArgument: not such a mixture. kUnsupported: by default.
+  virtual Result<AdapterId> RouteSequence(AdapterId /*mixture*/,
+                                          std::span<const TokenId> /*prompt*/) {
+    return Error(ErrorCode::kUnsupported, "this backend cannot mix adapters; use one of them");
+  }
 
   // One result for each step, in order, valid until the next Forward; Want::kNothing gives no rows.
   // Steps name different sequences. On an error nothing is appended anywhere.

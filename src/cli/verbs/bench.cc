@@ -26,6 +26,7 @@ struct BenchOptions {
   std::string streams = "1,2,4,8,16";
   std::int64_t adapters = 0;
   std::int64_t rank = 16;
+  std::int64_t routed = 0;
   std::int64_t repeats = 5;
   std::int64_t seed = 1;
   EngineFlags engine;
@@ -47,6 +48,12 @@ struct BenchOptions {
         .AtLeast(0)
         .AtMost(1024);
     field("rank", rank, "of the random adapters").AtLeast(1).AtMost(4096);
+    field(
+        "routed", routed,
+        "adapters for each token, chosen by random routers from a mixture of all of them, instead "
+        "of one for each stream; 0: no mixture")
+        .AtLeast(0)
+        .AtMost(8);
     field("repeats", repeats, "measurements of everything; the median counts")
         .AtLeast(1)
         .AtMost(1000);
@@ -83,8 +90,8 @@ Json ToJson(const engine::Spread& spread) {
   return {{"median", spread.median}, {"least", spread.least}, {"most", spread.most}};
 }
 
-double Slowdown(const engine::DecodeSpeed& decode) {
-  return decode.tokens_per_second.median / decode.adapted.median;
+double Slowdown(const engine::Spread& plain, const engine::Spread& adapted) {
+  return plain.median / adapted.median;
 }
 
 double MemoryRatio(const engine::ModelSpeed& speed) {
@@ -110,6 +117,11 @@ Json ToJson(const BenchOptions& options, const engine::ModelSpeed& speed) {
   if (options.prompt_tokens > 0) {
     document["prompt"] = {{"tokens", options.prompt_tokens},
                           {"tokens_per_second", ToJson(speed.prompt_tokens_per_second)}};
+    if (options.adapters > 0) {
+      document["prompt"]["adapted_tokens_per_second"] = ToJson(speed.adapted_prompt);
+      document["prompt"]["slowdown"] =
+          Slowdown(speed.prompt_tokens_per_second, speed.adapted_prompt);
+    }
   }
   for (const engine::DecodeSpeed& decode : speed.decode) {
     Json row = {{"streams", decode.streams},
@@ -118,8 +130,9 @@ Json ToJson(const BenchOptions& options, const engine::ModelSpeed& speed) {
                 {"tokens_per_second", ToJson(decode.tokens_per_second)}};
     if (options.adapters > 0) {
       row["adapters"] = options.adapters;
+      row["routed"] = options.routed;
       row["adapted_tokens_per_second"] = ToJson(decode.adapted);
-      row["slowdown"] = Slowdown(decode);
+      row["slowdown"] = Slowdown(decode.tokens_per_second, decode.adapted);
     }
     document["decode"].push_back(std::move(row));
   }
@@ -141,16 +154,27 @@ std::string ToText(const BenchOptions& options, const engine::ModelSpeed& speed)
   };
   line("load", fmt::format("{:9.3f} s, first token after {:.3f} s", speed.load_seconds,
                            speed.load_seconds + speed.first_token_seconds));
-  if (options.prompt_tokens > 0)
+  const auto adapted = [&](const std::string& with, const engine::Spread& plain,
+                           const engine::Spread& changed) {
+    if (options.adapters == 0) return;
+    line("  with " + with,
+         fmt::format("{}, {:.2f} times slower", ToText(changed), Slowdown(plain, changed)));
+  };
+  const std::string mixture =
+      fmt::format("{} of {} adapters of {}", options.routed, options.adapters, options.rank);
+  if (options.prompt_tokens > 0) {
     line(fmt::format("prompt of {}", options.prompt_tokens),
          ToText(speed.prompt_tokens_per_second));
+    adapted(options.routed > 0 ? mixture : fmt::format("an adapter of {}", options.rank),
+            speed.prompt_tokens_per_second, speed.adapted_prompt);
+  }
   for (const engine::DecodeSpeed& decode : speed.decode) {
     const std::string streams =
         fmt::format("{} stream{}", decode.streams, decode.streams == 1 ? "" : "s");
     line("decode, " + streams, ToText(decode.tokens_per_second));
-    if (options.adapters == 0) continue;
-    line(fmt::format("  with {} adapters of {}", options.adapters, options.rank),
-         fmt::format("{}, {:.2f} times slower", ToText(decode.adapted), Slowdown(decode)));
+    adapted(options.routed > 0 ? mixture
+                               : fmt::format("{} adapters of {}", options.adapters, options.rank),
+            decode.tokens_per_second, decode.adapted);
   }
   line("weights", fmt::format("{:9.3f} GiB, {:.3f} GiB of them read for a token",
                               static_cast<double>(speed.weight_bytes) / kGiB,
@@ -212,6 +236,7 @@ Result<Outcome> Bench(const BenchOptions& options, Console& console) {
                                       .streams = streams,
                                       .adapters = options.adapters,
                                       .rank = options.rank,
+                                      .routed = options.routed,
                                       .repeats = options.repeats,
                                       .seed = static_cast<std::uint64_t>(options.seed)},
                                      [&progress](std::uint64_t done, std::uint64_t total) {
@@ -233,6 +258,7 @@ constinit const Verb kBenchVerb =
     MakeVerb<BenchOptions, Bench>("bench", "speed and memory of a model on this machine",
                                   "metier bench model.gguf --streams 1,8\n"
                                   "metier bench model.gguf --adapters 8 --rank 16 --json\n"
+                                  "metier bench model.gguf --adapters 8 --routed 2\n"
                                   "metier bench --machine");
 
 }  // namespace metier::cli

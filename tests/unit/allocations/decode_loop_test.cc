@@ -14,6 +14,7 @@
 #include "counted_new.h"
 #include "engine/generate.h"
 #include "engine/scheduler.h"
+#include "unit/engine/mixing.h"
 #include "unit/engine/tiny_models.h"
 #include "unit/engine/words.h"
 
@@ -28,6 +29,7 @@ struct Scenario {
   const char* name;
   const char* family;
   bool adapters = false;  // two, on half of the requests
+  bool mixture = false;   // of two more, instead of the first of these
   bool sampled = false;   // by temperature, top-k and penalties
   bool stops = false;     // texts to look for
   int threads = 1;
@@ -53,11 +55,22 @@ class DecodeLoop : public ::testing::TestWithParam<Scenario> {
         *opened, NativeOptions{.threads = GetParam().threads, .arithmetic = GetParam().arithmetic});
     for (const std::uint64_t seed : {3, 4})
       EXPECT_OK(backend_->AddAdapter(RandomAdapter(spec_, seed)));
+    if (GetParam().mixture) AddMixture();
+  }
+
+  void AddMixture() {
+    std::vector<AdapterId> experts;
+    for (const std::uint64_t seed : {5, 6})
+      experts.push_back(backend_->AddAdapter(RandomExpert(spec_, seed)).value());
+    const auto mixed = backend_->AddMixture(RandomMixture(spec_, 2, 1, 7), experts);
+    EXPECT_OK(mixed);
+    mixture_ = *mixed;
   }
 
   AdapterId AdapterOf(std::size_t i) const {
-    return GetParam().adapters && i % 2 == 1 ? AdapterId{static_cast<std::int64_t>(i / 2 % 2)}
-                                             : AdapterId::kNone;
+    if (!GetParam().adapters || i % 2 == 0) return AdapterId::kNone;
+    if (GetParam().mixture && i / 2 % 2 == 0) return mixture_;
+    return AdapterId{static_cast<std::int64_t>(i / 2 % 2)};
   }
 
   // Text and tokens are streamed to places that have room.
@@ -114,6 +127,7 @@ class DecodeLoop : public ::testing::TestWithParam<Scenario> {
   metier::test::TempFolder folder_;
   model::ModelSpec spec_;
   std::unique_ptr<NativeBackend> backend_;
+  AdapterId mixture_ = AdapterId::kNone;
   text::Tokenizer words_ = Words(320);
   std::size_t tokens_ = 0;
   std::size_t bytes_ = 0;
@@ -155,6 +169,7 @@ INSTANTIATE_TEST_SUITE_P(
         Scenario{.name = "Adapters", .family = "llama", .adapters = true},
         Scenario{
             .name = "Fast", .family = "qwen2", .adapters = true, .arithmetic = Arithmetic::kFast},
+        Scenario{.name = "Mixture", .family = "llama", .adapters = true, .mixture = true},
         Scenario{.name = "Experts", .family = "mixtral", .adapters = true},
         Scenario{.name = "EarlyRouter", .family = "smallthinker"},
         Scenario{.name = "ExpertCache", .family = "smallthinker", .expert_bytes = 8 * 12288}),

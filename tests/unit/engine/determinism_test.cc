@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "engine/prompt_lookup.h"
 #include "engine/scheduler.h"
+#include "mixing.h"
 #include "scheduling.h"
 
 namespace metier::engine::test {
@@ -36,6 +37,8 @@ constexpr Company kCompanies[] = {
     {32, 1, 128}, {32, 2, 32}, {64, 1, 16},  {64, 2, 200}, {48, 1, 512},
 };
 
+constexpr model::AdapterId kMixed{3};
+
 class Determinism : public Scheduling, public ::testing::WithParamInterface<Kind> {
  protected:
   Determinism() {
@@ -62,11 +65,15 @@ class Determinism : public Scheduling, public ::testing::WithParamInterface<Kind
                               .max_cache_bytes = pages * KvCache(spec_, {}).page_bytes(),
                               .arithmetic = GetParam().arithmetic});
     EXPECT_OK(backend->AddAdapter(RandomAdapter(spec_, 3)));
+    for (const std::uint64_t seed : {4, 5})
+      EXPECT_OK(backend->AddAdapter(RandomExpert(spec_, seed)));
+    const std::vector<model::AdapterId> experts = {model::AdapterId{1}, model::AdapterId{2}};
+    EXPECT_EQ(*backend->AddMixture(RandomMixture(spec_, 2, 1, 6), experts), kMixed);
     return backend;
   }
 
   // Shorter than a page and up to several, a third with a beginning that others have, half of them
-  // sampled, some with an adapter.
+  // sampled, some with an adapter, some with a mixture of two.
   std::vector<Ask> Asks(std::size_t count) const {
     Rng rng(11);
     const std::vector<text::TokenId> system = Prompt(130, 1000);
@@ -77,7 +84,7 @@ class Determinism : public Scheduling, public ::testing::WithParamInterface<Kind
       const auto most = static_cast<std::int64_t>(4 + rng.Below(24));
       Ask ask = Asked(std::move(prompt), most, i % 2 == 0 ? 0 : i);
       if (i % 4 == 3) ask.options.sampler.repetition_penalty = 1.2;
-      ask.adapted = i % 4 == 2;
+      if (i % 4 == 2) ask.adapter = i % 8 == 2 ? model::AdapterId{0} : kMixed;
       ask.client = std::string(1, static_cast<char>('a' + i % 3));
       asks.push_back(std::move(ask));
     }
@@ -87,7 +94,7 @@ class Determinism : public Scheduling, public ::testing::WithParamInterface<Kind
   std::vector<Generation> EachAloneOn(NativeBackend& backend, const std::vector<Ask>& asks) const {
     std::vector<Generation> alone;
     for (const Ask& ask : asks) {
-      auto session = Session::Open(backend, AdapterOf(ask));
+      auto session = Session::Open(backend, ask.adapter);
       auto answer = Generate(*session, words_, ask.prompt, ask.options);
       EXPECT_OK(answer);
       alone.push_back(std::move(answer).value());

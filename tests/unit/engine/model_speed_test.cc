@@ -38,23 +38,27 @@ TEST_F(ModelSpeedTest, MeasuresWhatIsAskedForAndCountsItsSteps) {
                        .adapters = 2,
                        .rank = 4,
                        .repeats = 2};
-  std::uint64_t calls = 0;
-  ASSERT_OK_AND_ASSIGN(
-      const ModelSpeed speed, MeasureModel(options, [&](std::uint64_t done, std::uint64_t total) {
-        EXPECT_EQ(done, ++calls);
-        EXPECT_EQ(total, (1 + 2 + 2) * 3U);  // prompt, decode, adapted; one warms up
-      }));
-  EXPECT_EQ(calls, 15);
-  ExpectOrdered(speed.prompt_tokens_per_second);
-  ASSERT_EQ(speed.decode.size(), 2);
-  EXPECT_EQ(speed.decode[0].streams, 1);
-  EXPECT_EQ(speed.decode[1].streams, 3);
-  for (const DecodeSpeed& decode : speed.decode) {
-    ExpectOrdered(decode.tokens_per_second);
-    ExpectOrdered(decode.adapted);
+  for (const std::int64_t routed : {0, 2}) {
+    options.routed = routed;
+    std::uint64_t calls = 0;
+    ASSERT_OK_AND_ASSIGN(
+        const ModelSpeed speed, MeasureModel(options, [&](std::uint64_t done, std::uint64_t total) {
+          EXPECT_EQ(done, ++calls);
+          EXPECT_EQ(total, 2 * (1 + 2) * 3U);  // prompt, decode, both adapted too; one warms up
+        }));
+    EXPECT_EQ(calls, 18);
+    ExpectOrdered(speed.prompt_tokens_per_second);
+    ExpectOrdered(speed.adapted_prompt);
+    ASSERT_EQ(speed.decode.size(), 2);
+    EXPECT_EQ(speed.decode[0].streams, 1);
+    EXPECT_EQ(speed.decode[1].streams, 3);
+    for (const DecodeSpeed& decode : speed.decode) {
+      ExpectOrdered(decode.tokens_per_second);
+      ExpectOrdered(decode.adapted);
+    }
+    EXPECT_GT(speed.peak_bytes, speed.cache_bytes);
+    EXPECT_EQ(speed.parameters, model::ParameterCount(spec_));
   }
-  EXPECT_GT(speed.peak_bytes, speed.cache_bytes);
-  EXPECT_EQ(speed.parameters, model::ParameterCount(spec_));
 }
 
 // A page holds 64 tokens of a sequence: three sequences of 5 + 60 tokens need six.

@@ -303,7 +303,7 @@ TEST_F(Scheduling, AdaptersComeAndGoBetweenSteps) {
   const auto backend = Backend(100);
   const Ask ask = [&] {
     Ask adapted = Asked(Prompt(70, 1), 5);
-    adapted.adapted = true;
+    adapted.adapter = model::AdapterId{0};
     return adapted;
   }();
   const Generation alone = Alone(ask);

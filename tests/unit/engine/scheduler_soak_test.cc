@@ -73,7 +73,7 @@ class Soak : public Scheduling {
       ask.options.proposer = &*life->proposer;
     }
     Request request = RequestOf(ask, life->heard);
-    if (ask.adapted) {
+    if (ask.adapter != model::AdapterId::kNone) {
       if (adapters_.empty()) return;
       life->adapter = adapters_[rng.Below(adapters_.size())];
       request.adapter = life->adapter;

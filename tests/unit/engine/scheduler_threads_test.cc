@@ -65,7 +65,7 @@ class SchedulerThreads : public Scheduling {
       ask.options.proposer = &*call.proposer;
     }
     Request request = RequestOf(ask, call.heard);
-    if (ask.adapted) {
+    if (ask.adapter != model::AdapterId::kNone) {
       const std::scoped_lock lock(mutex_);
       if (adapters_.empty()) return false;
       request.adapter = adapters_[rng.Below(adapters_.size())];
@@ -94,7 +94,7 @@ class SchedulerThreads : public Scheduling {
     const Result<Generation>& outcome = call.heard.done[0];
     if (!outcome.ok()) {  // its adapter left before it came to be served
       ++without_adapter_;
-      EXPECT_TRUE(asks_[call.ask].adapted);
+      EXPECT_NE(asks_[call.ask].adapter, model::AdapterId::kNone);
       EXPECT_ERROR(outcome, ErrorCode::kInvalidArgument, "no adapter");
       return;
     }

@@ -20,7 +20,7 @@ constexpr std::int64_t kPage = 64;
 struct Ask {
   std::vector<text::TokenId> prompt;
   GenerateOptions options;
-  bool adapted = false;  // by the first adapter of the backend
+  model::AdapterId adapter = model::AdapterId::kNone;  // 0: the first of the backend
   std::string client;
 };
 
@@ -82,7 +82,7 @@ class Scheduling : public ::testing::Test {
       if (i % 4 == 2) ask.options.stop = {"a", "word3"};
       if (i % 4 == 3) ask.options.ignore_end_tokens = false;
       if (i == 6) ask.options.sampler.top_logprobs = 2;
-      ask.adapted = i % 3 == 2;
+      if (i % 3 == 2) ask.adapter = model::AdapterId{0};
       ask.client = std::string(1, static_cast<char>('a' + i % 3));
       asks.push_back(std::move(ask));
     }
@@ -92,14 +92,10 @@ class Scheduling : public ::testing::Test {
     return asks;
   }
 
-  model::AdapterId AdapterOf(const Ask& ask) const {
-    return ask.adapted ? model::AdapterId{0} : model::AdapterId::kNone;
-  }
-
   // In a conversation on a backend of its own.
   Generation Alone(const Ask& ask) const {
     const auto backend = Backend(0);
-    auto session = Session::Open(*backend, AdapterOf(ask));
+    auto session = Session::Open(*backend, ask.adapter);
     auto result = Generate(*session, words_, ask.prompt, ask.options);
     EXPECT_TRUE(result.ok()) << result.error().message();
     return std::move(result).value();
@@ -112,10 +108,8 @@ class Scheduling : public ::testing::Test {
 
   // `heard` must stay where it is until on_done.
   Request RequestOf(const Ask& ask, Heard& heard) const {
-    Request request{.prompt = ask.prompt,
-                    .adapter = AdapterOf(ask),
-                    .options = ask.options,
-                    .client = ask.client};
+    Request request{
+        .prompt = ask.prompt, .adapter = ask.adapter, .options = ask.options, .client = ask.client};
     request.options.on_token = [&heard, also = ask.options.on_token](const Choice& choice) {
       heard.tokens.push_back(choice.token);
       if (also) also(choice);
