@@ -94,8 +94,10 @@ Result<LoadedMixture> LoadedMixture::Create(const model::AdapterMixture& mixture
     }
     for (const auto& [name, linear] : weights.linears()) {
       if (experts[e]->Find(linear) != nullptr && loaded.RouterOf(linear) == nullptr) {
-        return Invalid(fmt::format("mixture '{}': expert {} changes '{}', which no router routes",
-                                   mixture.name, e, name));
+        return Invalid(
+            fmt::format("mixture '{}': expert {} changes '{}', which no router routes; name it in "
+                        "one, or leave it out of the expert",
+                        mixture.name, e, name));
       }
     }
   }
@@ -134,11 +136,13 @@ Status LoadedMixture::AddRouter(const model::AdapterRouter& router, const Weight
     if (routed.layer != place.layer || routed.stage < place.stage) {
       return Invalid(
           fmt::format("the router that reads '{}' cannot route '{}', which is of another "
-                      "layer or computed before",
+                      "layer or computed before; expected linears of its layer, from its input on",
                       router.reads, name));
     }
     std::int32_t& slot = routing_[weights.linears().at(name).index];
-    if (slot >= 0) return Invalid(fmt::format("two routers route '{}'", name));
+    if (slot >= 0)
+      return Invalid(
+          fmt::format("two routers route '{}', expected one; name it in one of them", name));
     slot = static_cast<std::int32_t>(index);
   }
   for (const auto& [name, linear] : weights.linears()) {

@@ -67,7 +67,8 @@ Status CheckOptions(const SpeedOptions& options) {
     wrong = "fewer than 0 tokens";
   if (options.adapters < 0 || options.rank < 1) wrong = "adapters of no rank";
   if (options.routed < 0 || options.routed > options.adapters)
-    wrong = fmt::format("{} of {} adapters for a token", options.routed, options.adapters);
+    wrong = fmt::format("{} of {} adapters for a token, expected at most all of them; ask for more",
+                        options.routed, options.adapters);
   for (const std::int64_t streams : options.streams) {
     if (streams < 1) wrong = fmt::format("{} streams, expected one or more", streams);
   }

@@ -324,10 +324,14 @@ TEST(MappedPages, StayTheFilesWhereItIsInLargePages) {
   std::printf("%zu of %zu bytes in the file's large pages\n", large, text.size());
   std::stop_source stop;
   MoveToLargePages(file.bytes(), stop.get_token());
+  // In the middle: where a map begins between two large pages, its first pages stay in any case.
+  const std::size_t middle = text.size() / 2;
   std::FILE* rewritten = std::fopen((folder / "f").c_str(), "r+b");
+  ASSERT_EQ(std::fseek(rewritten, static_cast<long>(middle), SEEK_SET), 0);
   ASSERT_EQ(std::fputc('y', rewritten), 'y');
   std::fclose(rewritten);
-  EXPECT_EQ(std::to_integer<char>(file.bytes().front()), large == text.size() ? 'y' : 'x');
+  const bool stays = large >= text.size() - text.size() / 8;
+  EXPECT_EQ(std::to_integer<char>(file.bytes()[middle]), stays ? 'y' : 'x');
 }
 
 }  // namespace

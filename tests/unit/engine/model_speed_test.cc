@@ -113,6 +113,10 @@ TEST_F(ModelSpeedTest, RefusesWhatMakesNoSense) {
   options.streams = {1};
   options.repeats = 0;
   EXPECT_ERROR(MeasureModel(options, ignore), ErrorCode::kInvalidArgument, "0 repeats");
+  options.repeats = 1;
+  options.adapters = 2;
+  options.routed = 3;
+  EXPECT_ERROR(MeasureModel(options, ignore), ErrorCode::kInvalidArgument, "3 of 2 adapters");
   options = {.model = folder_ / "absent.gguf"};
   EXPECT_ERROR(MeasureModel(options, ignore), ErrorCode::kNotFound, "absent.gguf");
 }
