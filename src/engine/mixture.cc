@@ -13,10 +13,10 @@ namespace metier::engine {
 namespace {
 
 // Linears of one layer and stage share their input; stages are computed in this order.
-struct Place {
+struct LayerStep {
   std::int64_t layer = 0;
   int stage = 0;
-  bool operator==(const Place&) const = default;
+  bool operator==(const LayerStep&) const = default;
 };
 struct StageOfName {
   std::string_view name;
@@ -29,18 +29,18 @@ constexpr std::array kStages = {
 };
 
 // Nothing: a linear that no router reads or routes.
-std::optional<Place> PlaceOf(std::string_view name) {
+std::optional<LayerStep> StepOf(std::string_view name) {
   constexpr std::string_view kLayers = "layers.";
   if (!name.starts_with(kLayers)) return std::nullopt;
   name.remove_prefix(kLayers.size());
-  Place place;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), place.layer);
+  LayerStep step;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), step.layer);
   if (error != std::errc()) return std::nullopt;
   name.remove_prefix(static_cast<std::size_t>(end - name.data()));
   for (const StageOfName& stage : kStages) {
     if (name.starts_with('.') && name.substr(1) == stage.name) {
-      place.stage = stage.stage;
-      return place;
+      step.stage = stage.stage;
+      return step;
     }
   }
   return std::nullopt;
@@ -50,18 +50,20 @@ Error Invalid(std::string message) {
   return Error(ErrorCode::kInvalidArgument, std::move(message));
 }
 
-Result<Place> FindPlace(const std::string& name, const Weights& weights) {
-  const std::optional<Place> place = PlaceOf(name);
-  if (!place || !weights.linears().contains(name)) {
+Result<LayerStep> FindStep(const std::string& name, const Weights& weights) {
+  const std::optional<LayerStep> step = StepOf(name);
+  if (!step || !weights.linears().contains(name)) {
     return Invalid(fmt::format(
         "'{}' is no linear that a router can read or route; expected one of layers.N.attn.q, k, v, "
         "o and layers.N.ffn.gate, up, down that the model has",
         name));
   }
-  return *place;
+  return *step;
 }
 
 }  // namespace
+
+bool IsRoutable(std::string_view linear) { return StepOf(linear).has_value(); }
 
 Result<LoadedMixture> LoadedMixture::Create(const model::AdapterMixture& mixture,
                                             std::span<const LoadedAdapter* const> experts,
@@ -105,7 +107,7 @@ Result<LoadedMixture> LoadedMixture::Create(const model::AdapterMixture& mixture
 }
 
 Status LoadedMixture::AddRouter(const model::AdapterRouter& router, const Weights& weights) {
-  METIER_ASSIGN(const Place place, FindPlace(router.reads, weights));
+  METIER_ASSIGN(const LayerStep step, FindStep(router.reads, weights));
   const std::int64_t in = weights.linears().at(router.reads).w.columns;
   const tensor::Shape expected = {choice_.experts, in};
   if (router.weight.shape() != expected || router.weight.dtype() != tensor::DType::kF32) {
@@ -116,10 +118,10 @@ Status LoadedMixture::AddRouter(const model::AdapterRouter& router, const Weight
   }
   Router loaded{.weight = router.weight,
                 .bias = tensor::Tensor(tensor::DType::kF32, {choice_.experts}),
-                .layer = place.layer,
+                .layer = step.layer,
                 .slot = static_cast<std::size_t>(
                     std::count_if(routers_.begin(), routers_.end(),
-                                  [&](const Router& r) { return r.layer == place.layer; }))};
+                                  [&](const Router& r) { return r.layer == step.layer; }))};
   if (router.bias) {
     if (router.bias->shape() != loaded.bias.shape() ||
         router.bias->dtype() != tensor::DType::kF32) {
@@ -132,8 +134,8 @@ Status LoadedMixture::AddRouter(const model::AdapterRouter& router, const Weight
   }
   const std::size_t index = routers_.size();
   for (const std::string& name : router.linears) {
-    METIER_ASSIGN(const Place routed, FindPlace(name, weights));
-    if (routed.layer != place.layer || routed.stage < place.stage) {
+    METIER_ASSIGN(const LayerStep routed, FindStep(name, weights));
+    if (routed.layer != step.layer || routed.stage < step.stage) {
       return Invalid(
           fmt::format("the router that reads '{}' cannot route '{}', which is of another "
                       "layer or computed before; expected linears of its layer, from its input on",
@@ -146,7 +148,7 @@ Status LoadedMixture::AddRouter(const model::AdapterRouter& router, const Weight
     slot = static_cast<std::int32_t>(index);
   }
   for (const auto& [name, linear] : weights.linears()) {
-    if (PlaceOf(name) == place) reading_[linear.index].push_back(index);
+    if (StepOf(name) == step) reading_[linear.index].push_back(index);
   }
   routers_.push_back(std::move(loaded));
   return Ok();

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -15,6 +16,9 @@
 #include "model/mixture.h"
 
 namespace metier::engine {
+
+// What routers read and route: the linears of attention and of dense feed-forwards.
+bool IsRoutable(std::string_view linear);
 
 // Experts of one row, and their weights; a mixture's first top_k() of each are meant.
 struct RowChoice {

@@ -16,6 +16,7 @@
 
 #include "base/rng.h"
 #include "base/thread_pool.h"
+#include "engine/mixture.h"
 #include "engine/native_backend.h"
 #include "engine/native_model.h"
 #include "format/peft.h"
@@ -111,11 +112,6 @@ model::AdapterMixture RandomMixture(const model::ModelSpec& spec, const SpeedOpt
     mixture.routers.push_back(std::move(router));
   }
   return mixture;
-}
-
-// What a mixture can route: the linears of attention and of dense feed-forwards.
-bool IsRoutable(const std::string& linear) {
-  return linear.find(".attn.") != std::string::npos || linear.find(".ffn.") != std::string::npos;
 }
 
 // Sequences that are closed when this goes.
