@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -71,13 +74,6 @@ class PackedWriter {
     index_.layout = PanelLayout();
     index_.spec = files_.spec();
     for (Parameter& parameter : model::Parameters(files_.spec())) {
-      if (!files_.InputOrder(parameter.name).empty()) {
-        return Error(
-            ErrorCode::kUnsupported,
-            fmt::format("'{}': parameter '{}' is in GPTQ with act-order, which packed files "
-                        "do not hold; run the model as it is",
-                        files_.path(), parameter.name));
-      }
       METIER_ASSIGN(const StoredParameter stored, Fetch(files_, parameter, pool_));
       const TensorView& view = stored.view;
       const bool panels =
@@ -85,7 +81,8 @@ class PackedWriter {
       const std::uint64_t bytes =
           panels ? PackedBytes(PackedFormOf(MatrixOver(view))) : view.bytes.size();
       (panels ? written_.panel_bytes : written_.row_bytes) += bytes;
-      index_.tensors[parameter.name] = {panels, view.dtype, parameter.shape};
+      index_.tensors[parameter.name] = {panels, view.dtype, parameter.shape,
+                                        OrderOf(parameter.name)};
       entries_.push_back({std::move(parameter), bytes, panels});
     }
     std::stable_partition(entries_.begin(), entries_.end(),
@@ -94,10 +91,27 @@ class PackedWriter {
       infos_.push_back(
           {entry.parameter.name, DType::kI8, {static_cast<std::int64_t>(entry.bytes)}});
     }
+    for (const auto& [order, name] : orders_)
+      infos_.push_back({name, DType::kI32, {static_cast<std::int64_t>(order->size())}});
     return Ok();
   }
 
+  // The name of the tensor that holds the parameter's order, "" where it has none. Equal ones are
+  // written once.
+  std::string OrderOf(const std::string& parameter) {
+    const std::vector<std::uint32_t>& order = files_.InputOrder(parameter);
+    if (order.empty()) return "";
+    for (const auto& [known, name] : orders_) {
+      if (*known == order) return name;
+    }
+    orders_.emplace_back(&order, fmt::format("order.{}", orders_.size()));
+    written_.row_bytes += order.size() * sizeof(order.front());
+    return orders_.back().second;
+  }
+
   Status Produce(std::size_t i, const format::ByteSink& sink) {
+    if (i >= entries_.size())
+      return sink(std::as_bytes(std::span(*orders_[i - entries_.size()].first)));
     METIER_ASSIGN(const StoredParameter stored, Fetch(files_, entries_[i].parameter, pool_));
     return entries_[i].panels ? WritePanels(MatrixOver(stored.view), sink)
                               : sink(stored.view.bytes);
@@ -130,6 +144,7 @@ class PackedWriter {
   ThreadPool pool_;
   model::PackedIndex index_;
   std::vector<Entry> entries_;
+  std::vector<std::pair<const std::vector<std::uint32_t>*, std::string>> orders_;  // and names
   std::vector<format::TensorInfo> infos_;
   std::vector<std::byte> space_;
   PackedFile written_;

@@ -4,7 +4,8 @@
 // it would hold it: rows of embeddings in their stored type, norms and biases as floats. Nothing is
 // rounded: a packed file computes the bits of the file that it was made from. The container stays
 // what it was, a GGUF file with all its metadata or a safetensors file; model/packed_index.h says
-// how the tensors are described. Panels start at multiples of 64 bytes.
+// how the tensors are described, and the order of columns of GPTQ with act-order. Panels start at
+// multiples of 64 bytes.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,7 @@ struct PackedFile {
 
 // Writes `path`: a GGUF file where `files` is one, else what a folder holds as
 // model::kPackedFileName. Atomic; needs memory for one matrix as stored. kInvalidArgument: `files`
-// is packed already. kUnsupported: a type that nothing decodes, GPTQ with act-order.
+// is packed already. kUnsupported: a type that nothing decodes.
 Result<PackedFile> WritePackedFile(const model::ModelFiles& files, const std::string& path,
                                    int threads);
 

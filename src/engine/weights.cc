@@ -193,6 +193,7 @@ class WeightLoader {
   Result<Linear> PlaceLinear(const std::string& name) {
     if (files_->Panels(name + ".weight")) return LoadLinear(name, false);
     const auto stored = files_->Borrow(name + ".weight");
+    if (stored && !files_->InputOrder(name + ".weight").empty()) return LoadLinear(name, false);
     if (!stored) {
       return Error(
           ErrorCode::kUnsupported,
@@ -231,7 +232,11 @@ class WeightLoader {
   Result<Matrix> LoadMatrix(const std::string& name) {
     const std::string full = name.rfind("embed.", 0) == 0 ? name : name + ".weight";
     if (files_ != nullptr) {
-      if (const auto panels = files_->Panels(full)) return MapPanels(full, *panels);
+      if (const auto panels = files_->Panels(full)) {
+        METIER_ASSIGN(Matrix packed, MapPanels(full, *panels));
+        METIER_ASSIGN(packed.input_order, InputOrder(name, full));
+        return packed;
+      }
     }
     METIER_ASSIGN(const TensorView view, View(full));
     Matrix matrix = MatrixOver(view);

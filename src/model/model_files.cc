@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -31,6 +32,8 @@ struct ModelFiles::State {
   std::optional<format::GptqConfig> gptq;
   std::string packed_layout;
   std::map<std::string, tensor::TensorView> panels;
+  std::map<std::string, std::vector<std::uint32_t>> orders;           // of a packed file
+  std::map<std::string, const std::vector<std::uint32_t>*> order_of;  // parameter -> its order
   std::vector<std::string> unused;
 
   const Placement& At(const std::string& name) const {
@@ -44,6 +47,7 @@ struct ModelFiles::State {
   Status OpenPackedFolder(const Limits& limits);
   Status Place();
   Status PlacePacked(const std::string& text, const Limits& limits);
+  Status PlaceOrder(const std::string& name, const PackedTensor& tensor);
   Status NoPanels(const std::string& name) const;
   Status ReadQuantisation(Json& config);
   // nullptr: a tensor that is not quantised.
@@ -162,6 +166,7 @@ Status ModelFiles::State::PlacePacked(const std::string& text, const Limits& lim
                                bytes->bytes.size(), tensor::InfoOf(tensor.dtype).name,
                                tensor::FormatShape(tensor.shape), expected.value_or(0)));
     }
+    if (!tensor.order.empty()) METIER_TRY(PlaceOrder(name, tensor));
     tensor::TensorView view{tensor.dtype, tensor.shape, bytes->bytes};
     if (tensor.panels) {
       panels.emplace(name, std::move(view));
@@ -174,8 +179,36 @@ Status ModelFiles::State::PlacePacked(const std::string& text, const Limits& lim
     }
   }
   for (const std::string& name : source->Names()) {
-    if (index.tensors.count(name) == 0) unused.push_back(name);
+    if (!index.tensors.contains(name) && !orders.contains(name)) unused.push_back(name);
   }
+  return Ok();
+}
+
+// Parameters of one order share it. A tensor that is no permutation of the inputs is refused.
+Status ModelFiles::State::PlaceOrder(const std::string& name, const PackedTensor& tensor) {
+  const auto inputs = static_cast<std::size_t>(tensor.shape[1]);
+  const auto corrupt = [&](std::string_view why) {
+    return Error(ErrorCode::kDataCorrupt,
+                 fmt::format("parameter '{}': its order '{}' {}", name, tensor.order, why));
+  };
+  auto known = orders.find(tensor.order);
+  if (known == orders.end()) {
+    const tensor::TensorView* view = source->Find(tensor.order);
+    if (view == nullptr || view->dtype != tensor::DType::kI32 || view->shape.size() != 1)
+      return corrupt("is no tensor of I32 [inputs]");
+    std::vector<std::uint32_t> order(static_cast<std::size_t>(view->shape[0]));
+    std::memcpy(order.data(), view->bytes.data(), view->bytes.size());
+    std::vector<bool> seen(order.size());
+    for (const std::uint32_t input : order) {
+      if (input >= order.size() || seen[input]) return corrupt("does not name each input once");
+      seen[input] = true;
+    }
+    known = orders.emplace(tensor.order, std::move(order)).first;
+  }
+  if (known->second.size() != inputs) {
+    return corrupt(fmt::format("is of {} inputs, it has {}", known->second.size(), inputs));
+  }
+  order_of.emplace(name, &known->second);
   return Ok();
 }
 
@@ -350,6 +383,8 @@ Result<tensor::Tensor> ModelFiles::Load(const std::string& name, ThreadPool* poo
 
 const std::vector<std::uint32_t>& ModelFiles::InputOrder(const std::string& name) const {
   static const std::vector<std::uint32_t> kInOrder;
+  const auto packed = state_->order_of.find(name);
+  if (packed != state_->order_of.end()) return *packed->second;
   const auto found = state_->placements.find(name);
   if (found == state_->placements.end() || found->second.gptq == nullptr) return kInOrder;
   return found->second.gptq->input_order();
@@ -357,7 +392,16 @@ const std::vector<std::uint32_t>& ModelFiles::InputOrder(const std::string& name
 
 Result<tensor::Tensor> ModelFiles::LoadF32(const std::string& name) const {
   METIER_TRY(state_->NoPanels(name));
-  return LoadPlacedF32(state_->At(name));
+  METIER_ASSIGN(tensor::Tensor values, LoadPlacedF32(state_->At(name)));
+  const auto packed = state_->order_of.find(name);
+  if (packed == state_->order_of.end()) return values;
+  const std::vector<std::uint32_t>& order = *packed->second;
+  tensor::Tensor sorted(tensor::DType::kF32, values.shape());
+  for (std::size_t row = 0; row < values.f32().size(); row += order.size()) {
+    for (std::size_t j = 0; j < order.size(); ++j)
+      sorted.f32()[row + order[j]] = values.f32()[row + j];
+  }
+  return sorted;
 }
 
 std::vector<std::string> ModelFiles::Unused() const { return state_->unused; }

@@ -45,6 +45,11 @@ Result<PackedTensor> ReadTensor(const std::string& name, const Json& entry) {
       return Corrupt(fmt::format("tensor '{}': shape {}", name, DumpCompact(*shape)));
     tensor.shape.push_back(dimension.get<std::int64_t>());
   }
+  if (const Json* order = Member(entry, "order")) {
+    tensor.order = TextOf(order);
+    if (tensor.order.empty())
+      return Corrupt(fmt::format("tensor '{}': its order is no tensor's name", name));
+  }
   return tensor;
 }
 
@@ -61,8 +66,14 @@ Status CheckTensors(const PackedIndex& index) {
                                  parameter.name, tensor::FormatShape(tensor.shape),
                                  tensor::FormatShape(parameter.shape)));
     }
-    if (tensor.panels && tensor.shape.size() != 2)
-      return Corrupt(fmt::format("parameter '{}' is no matrix, and in panels", parameter.name));
+    if ((tensor.panels || !tensor.order.empty()) && tensor.shape.size() != 2) {
+      return Corrupt(fmt::format("parameter '{}' is no matrix, and {}", parameter.name,
+                                 tensor.panels ? "in panels" : "has an order of columns"));
+    }
+    if (index.tensors.contains(tensor.order)) {
+      return Corrupt(fmt::format("parameter '{}' has another parameter, '{}', for an order",
+                                 parameter.name, tensor.order));
+    }
     if (tensor.shape.back() % tensor::InfoOf(tensor.dtype).block_elements != 0) {
       return Corrupt(fmt::format("parameter '{}': rows of {} are not whole blocks of {}",
                                  parameter.name, tensor.shape.back(),
@@ -80,10 +91,11 @@ std::string WritePackedIndex(const PackedIndex& index) {
   Json tensors = Json::object();
   auto& entries = tensors.get_ref<Json::object_t&>();
   for (const auto& [name, tensor] : index.tensors) {
-    entries.Json::object_t::Container::emplace_back(
-        name, Json{{"form", tensor.panels ? kPanels : kRows},
-                   {"type", tensor::InfoOf(tensor.dtype).name},
-                   {"shape", tensor.shape}});
+    Json entry = {{"form", tensor.panels ? kPanels : kRows},
+                  {"type", tensor::InfoOf(tensor.dtype).name},
+                  {"shape", tensor.shape}};
+    if (!tensor.order.empty()) entry["order"] = tensor.order;
+    entries.Json::object_t::Container::emplace_back(name, std::move(entry));
   }
   return DumpCompact(Json{{"layout", index.layout},
                           {"model", SpecToJson(index.spec)},

@@ -2,11 +2,14 @@
 // under one key of its metadata, the same in a safetensors and in a GGUF file.
 //
 //   {"layout": TEXT, "model": {the spec, see spec_json.h},
-//    "tensors": {PARAMETER: {"form": "panels"|"rows", "type": "Q4_0", "shape": [out, in]}, ...}}
+//    "tensors": {PARAMETER: {"form": "panels"|"rows", "type": "Q4_0", "shape": [out, in],
+//                            "order": TENSOR}, ...}}
 //
 // The file's tensors bear the names of our parameters and are plain bytes, I8 [bytes]; type and
 // shape are those of the weights in them. Rows are as any file has them, panels as the engine
-// streams them: `layout` names how, and only the engine knows what that means.
+// streams them: `layout` names how, and only the engine knows what that means. Where the columns of
+// a matrix are not in the order of its inputs (GPTQ with act-order), `order` names one more tensor:
+// its input of every column, I32 [in]. Parameters may share it.
 #pragma once
 
 #include <map>
@@ -27,6 +30,7 @@ struct PackedTensor {
   bool panels = false;  // false: rows
   tensor::DType dtype = tensor::DType::kF32;
   tensor::Shape shape;
+  std::string order = {};  // "": column j belongs to input j
 };
 
 struct PackedIndex {

@@ -3,13 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdint>
 #include <filesystem>
 #include <map>
+#include <numeric>
 
 #include "base/json.h"
 #include "engine/packed_file.h"
 #include "format/decode.h"
 #include "format/safetensors.h"
+#include "model/packed_index.h"
 #include "support/gptq_linear.h"
 #include "tiny_models.h"
 
@@ -179,21 +182,90 @@ TEST_P(GptqModels, HoldTheirWeightsToTheLastBit) {
   }
 }
 
-TEST_P(GptqModels, ArePackedUnlessTheirInputsAreSorted) {
-  ASSERT_NO_FATAL_FAILURE(Write({}, Order::kNone));
-  const auto pack = [&]() -> Status {
-    METIER_ASSIGN(const auto files, model::ModelFiles::Open(folder_ / "gptq"));
-    std::filesystem::create_directory(folder_ / "packed");
-    METIER_TRY(WritePackedFile(files, folder_ / "packed/packed.safetensors", 2));
+TEST_P(GptqModels, ComputeTheSameBitsPacked) {
+  std::filesystem::create_directory(folder_ / "packed");
+  for (const Order order : {Order::kNone, Order::kShared, Order::kOwn}) {
+    if (order == Order::kOwn && spec_.moe.experts > 0) continue;
+    SCOPED_TRACE(static_cast<int>(order));
+    ASSERT_NO_FATAL_FAILURE(Write({}, order));
+    {
+      ASSERT_OK_AND_ASSIGN(const auto files, model::ModelFiles::Open(folder_ / "gptq"));
+      ASSERT_OK(WritePackedFile(files, folder_ / "packed/packed.safetensors", 2));
+    }
+    ASSERT_OK_AND_ASSIGN(const auto packed, model::ModelFiles::Open(folder_ / "packed"));
+    EXPECT_TRUE(packed.Unused().empty());
+    for (const WeightLayout layout : {WeightLayout::kPacked, WeightLayout::kStored}) {
+      for (const Arithmetic arithmetic : {Arithmetic::kExact, Arithmetic::kFast}) {
+        NativeBackend one(Open("gptq", WeightLayout::kPacked),
+                          {.threads = 1, .arithmetic = arithmetic});
+        NativeBackend other(Open("packed", layout), {.threads = 1, .arithmetic = arithmetic});
+        const std::vector<model::TokenId> tokens = RandomTokens(spec_, 9, 1);
+        EXPECT_TRUE(RunWhole(one, tokens) == RunWhole(other, tokens));
+      }
+    }
+  }
+}
+
+// Rows that are no panels can be read back; they come in the order of the inputs.
+TEST_P(GptqModels, PackedRowsAreInTheOrderOfTheInputs) {
+  ASSERT_NO_FATAL_FAILURE(Write({}, Order::kShared));
+  std::filesystem::create_directory(folder_ / "packed");
+  ASSERT_OK_AND_ASSIGN(const auto files, model::ModelFiles::Open(folder_ / "gptq"));
+  ASSERT_OK(WritePackedFile(files, folder_ / "packed/packed.safetensors", 2));
+  ASSERT_OK_AND_ASSIGN(const auto packed, model::ModelFiles::Open(folder_ / "packed"));
+  for (const model::Parameter& parameter : model::Parameters(spec_)) {
+    EXPECT_EQ(packed.InputOrder(parameter.name), files.InputOrder(parameter.name));
+    if (packed.Panels(parameter.name)) continue;
+    ASSERT_OK_AND_ASSIGN(const Tensor one, files.LoadF32(parameter.name));
+    ASSERT_OK_AND_ASSIGN(const Tensor other, packed.LoadF32(parameter.name));
+    EXPECT_TRUE(std::equal(one.f32().begin(), one.f32().end(), other.f32().begin()))
+        << parameter.name;
+  }
+}
+
+TEST(GptqPacked, OrdersAreChecked) {
+  const TempFolder folder;
+  const model::ModelSpec spec = (*model::FindFamily("llama"))->tiny();
+  ASSERT_OK(model::WriteHuggingFaceModel(
+      folder / "plain", spec, DType::kF32,
+      [&](const std::string& parameter) { return RandomParameterOf(spec, parameter); }));
+  std::filesystem::create_directory(folder / "packed");
+  const std::string path = folder / "packed/packed.safetensors";
+  const auto open = [&](const std::vector<std::int32_t>& order, tensor::DType dtype,
+                        const Json& name) -> Status {
+    METIER_ASSIGN(const auto plain, model::ModelFiles::Open(folder / "plain"));
+    METIER_TRY(WritePackedFile(plain, path, 1));
+    METIER_ASSIGN(const auto file, format::SafetensorsFile::Open(path));
+    METIER_ASSIGN(Json index, ParseJson(file.metadata().at(model::kPackedKey)));
+    index["tensors"]["layers.0.attn.q.weight"]["order"] = name;
+    std::vector<format::NamedTensor> tensors;
+    for (const std::string& each : file.Names()) tensors.push_back({each, *file.Find(each)});
+    tensors.push_back(
+        {"order.0",
+         {dtype, {static_cast<std::int64_t>(order.size())}, std::as_bytes(std::span(order))}});
+    std::filesystem::create_directory(folder / "changed");
+    METIER_TRY(format::WriteSafetensors(folder / "changed/packed.safetensors", tensors,
+                                        {{model::kPackedKey, DumpCompact(index)}}));
+    METIER_TRY(NativeModel::Open(folder / "changed"));
     return Ok();
   };
-  ASSERT_OK(pack());
-  NativeBackend one(Open("gptq", WeightLayout::kPacked), {.threads = 1});
-  NativeBackend other(Open("packed", WeightLayout::kPacked), {.threads = 1});
-  const std::vector<model::TokenId> tokens = RandomTokens(spec_, 9, 1);
-  EXPECT_TRUE(RunWhole(one, tokens) == RunWhole(other, tokens));
-  ASSERT_NO_FATAL_FAILURE(Write({}, Order::kShared));
-  EXPECT_ERROR(pack(), ErrorCode::kUnsupported, "act-order");
+  std::vector<std::int32_t> order(static_cast<std::size_t>(spec.width));
+  std::iota(order.begin(), order.end(), 0);
+  EXPECT_OK(open(order, DType::kI32, "order.0"));
+  EXPECT_ERROR(open(order, DType::kI32, "order.1"), ErrorCode::kDataCorrupt, "is no tensor of I32");
+  EXPECT_ERROR(open(order, DType::kF32, "order.0"), ErrorCode::kDataCorrupt, "is no tensor of I32");
+  EXPECT_ERROR(open(order, DType::kI32, 7), ErrorCode::kDataCorrupt, "no tensor's name");
+  EXPECT_ERROR(open(order, DType::kI32, "embed.tokens"), ErrorCode::kDataCorrupt,
+               "has another parameter");
+  order.push_back(static_cast<std::int32_t>(order.size()));
+  EXPECT_ERROR(open(order, DType::kI32, "order.0"), ErrorCode::kDataCorrupt, "is of 33 inputs");
+  order.pop_back();
+  order[3] = order[4];
+  EXPECT_ERROR(open(order, DType::kI32, "order.0"), ErrorCode::kDataCorrupt, "each input once");
+  order[3] = static_cast<std::int32_t>(order.size());
+  EXPECT_ERROR(open(order, DType::kI32, "order.0"), ErrorCode::kDataCorrupt, "each input once");
+  order[3] = -1;
+  EXPECT_ERROR(open(order, DType::kI32, "order.0"), ErrorCode::kDataCorrupt, "each input once");
 }
 
 INSTANTIATE_TEST_SUITE_P(Registry, GptqModels,
