@@ -5,6 +5,7 @@
 //   bench_kernels build/release/bin/bench_kernels
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "base/rng.h"
 #include "base/thread_pool.h"
 #include "kernels/dispatch.h"
+#include "tensor/tensor.h"
 
 namespace metier::kernels {
 namespace {
@@ -31,6 +33,15 @@ std::vector<float> Normal(std::size_t n) {
   return values;
 }
 
+// Ones in large pages, as weights of a model are.
+template <class Element>
+tensor::Tensor Ones(std::size_t n) {
+  const auto bytes = static_cast<std::int64_t>(n * sizeof(Element));
+  tensor::Tensor ones = tensor::Tensor::Uninitialised(tensor::DType::kU8, {bytes});
+  std::fill_n(reinterpret_cast<Element*>(ones.bytes().data()), n, Element{1});
+  return ones;
+}
+
 // More weights than caches hold are walked through in turn, as the layers of a model are.
 template <class Element>
 void Multiply(benchmark::State& state, const KernelTable* table,
@@ -38,12 +49,13 @@ void Multiply(benchmark::State& state, const KernelTable* table,
   const auto rows = static_cast<std::size_t>(state.range(0));
   constexpr std::size_t kMatrices =
       (std::size_t{256} << 20) / (kInner * kOutputs * sizeof(Element));
-  static const std::vector<Element> weights(kMatrices * kInner * kOutputs, Element{1});
+  static const tensor::Tensor weights = Ones<Element>(kMatrices * kInner * kOutputs);
   const std::vector<float> x = Normal(rows * kInner);
   std::vector<float> out(rows * kOutputs);
   std::size_t matrix = 0;
   for (auto _ : state) {
-    const Element* w = weights.data() + matrix * kInner * kOutputs;
+    const auto* first = reinterpret_cast<const Element*>(weights.bytes().data());
+    const Element* w = first + matrix * kInner * kOutputs;
     matrix = (matrix + 1) % kMatrices;
     Pool().ParallelFor(kOutputs, 12, [&](std::size_t begin, std::size_t end) {
       (table->*multiply)({.x = x.data(),
@@ -65,18 +77,20 @@ void Multiply(benchmark::State& state, const KernelTable* table,
 
 // What the memory gives when every thread only adds up what it reads: the limit of decoding.
 void ReadBandwidth(benchmark::State& state) {
-  static const std::vector<float> data(std::size_t{64} << 20, 1.0F);
+  constexpr std::size_t kFloats = std::size_t{64} << 20;
+  static const tensor::Tensor ones = Ones<float>(kFloats);
+  const auto* data = reinterpret_cast<const float*>(ones.bytes().data());
   const KernelTable& kernels = *SupportedTables().back();
-  std::vector<float> sums(data.size() / 65536);
+  std::vector<float> sums(kFloats / 65536);
   for (auto _ : state) {
     Pool().ParallelFor(sums.size(), 1, [&](std::size_t begin, std::size_t end) {
       for (std::size_t i = begin; i < end; ++i)
-        sums[i] = kernels.dot(data.data() + i * 65536, data.data() + i * 65536, 65536);
+        sums[i] = kernels.probe_read(data + i * 65536, 65536);
     });
     benchmark::DoNotOptimize(sums.data());
   }
   using benchmark::Counter;
-  state.counters["B/s"] = Counter(static_cast<double>(data.size() * sizeof(float)),
+  state.counters["B/s"] = Counter(static_cast<double>(kFloats * sizeof(float)),
                                   Counter::kIsIterationInvariantRate, Counter::kIs1024);
 }
 

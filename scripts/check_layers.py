@@ -63,7 +63,7 @@ WRAPPED = [
     (r"spdlog/", {"base"}),
     (r"pcre2\.h", {"text", "format"}),  # format/: the patterns by which PEFT names modules
     (r"utf8proc\.h", {"text"}),
-    (r"(oneapi/|dnnl)", {"engine"}),
+    (r"(oneapi/|dnnl)", set()),  # bench/ measures against it
     (r"simdjson", {"data"}),
     (r"sqlite3\.h", {"store", "examples/retail"}),
     (r"CLI/", {"cli", "examples/retail"}),

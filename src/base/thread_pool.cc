@@ -23,6 +23,25 @@ constexpr std::size_t kPartsPerThread = 16;
 constexpr std::size_t kMostParts = (std::size_t{1} << 20) - 1;
 constexpr int kSpins = 4000;  // pauses of about 10 ns
 
+constexpr std::size_t kLine = 64;  // bytes that are fetched together
+
+// How ParallelFor cuts a range.
+struct Cut {
+  std::size_t part;  // indices in each part but the last
+  std::size_t parts;
+
+  Cut(std::size_t count, std::size_t grain, std::size_t threads) {
+    const std::size_t wanted = std::min(kMostParts, threads * kPartsPerThread);
+    const std::size_t grains = count / grain + (count % grain != 0 ? 1 : 0);
+    part = std::max(grain, (grains + wanted - 1) / wanted * grain);
+    parts = (count + part - 1) / part;
+  }
+  // The first part of a thread's stretch.
+  std::size_t First(std::size_t thread, std::size_t threads) const {
+    return parts * thread / threads;
+  }
+};
+
 void Pause() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
@@ -46,10 +65,18 @@ struct ThreadPool::State {
   struct alignas(64) Stretch {
     std::atomic<std::uint64_t> claim{0};
   };
+  // What FetchAhead was told. A thread may see old and new fields together: then it fetches in
+  // vain.
+  struct alignas(64) Hint {
+    std::atomic<const std::byte*> begin{nullptr};
+    std::atomic<std::size_t> bytes{0};
+  };
 
-  explicit State(int threads) : stretches(static_cast<std::size_t>(threads)) {}
+  explicit State(int threads)
+      : stretches(static_cast<std::size_t>(threads)), hints(static_cast<std::size_t>(threads)) {}
 
   std::vector<Stretch> stretches;
+  std::vector<Hint> hints;
   std::atomic<std::size_t> done{0};
   std::atomic<std::uint32_t> epoch{0};  // rounds so far; what sleepers wait on
   std::atomic<int> sleepers{0};
@@ -77,12 +104,12 @@ struct ThreadPool::State {
     }
   }
 
-  void Publish(std::size_t parts) {
+  void Publish(const Cut& cut) {
     const std::uint32_t round = epoch.load(std::memory_order_relaxed) + 1;
     done.store(0, std::memory_order_relaxed);
     for (std::size_t i = 0; i < stretches.size(); ++i) {
-      const std::uint64_t begin = parts * i / stretches.size();
-      const std::uint64_t end = parts * (i + 1) / stretches.size();
+      const std::uint64_t begin = cut.First(i, stretches.size());
+      const std::uint64_t end = cut.First(i + 1, stretches.size());
       stretches[i].claim.store(std::uint64_t{round} << (2 * kFieldBits) | end << kFieldBits | begin,
                                std::memory_order_release);
     }
@@ -90,10 +117,41 @@ struct ThreadPool::State {
     if (sleepers.load(std::memory_order_seq_cst) > 0) epoch.notify_all();
   }
 
+  // What is left of a thread's hint, a line at a time.
+  class Fetcher {
+   public:
+    explicit Fetcher(const Hint& hint) : hint_(hint) {}
+    // Takes up a hint that is new.
+    void Look() {
+      const std::byte* begin = hint_.begin.load(std::memory_order_relaxed);
+      if (begin == begin_) return;
+      begin_ = begin;
+      bytes_ = begin == nullptr ? 0 : hint_.bytes.load(std::memory_order_relaxed);
+      done_ = 0;
+    }
+    // False: nothing is left.
+    bool Fetch() {
+      if (done_ >= bytes_) return false;
+      __builtin_prefetch(begin_ + done_, 0, 2);  // to be read, into the second-level cache
+      done_ += kLine;
+      return true;
+    }
+
+   private:
+    const Hint& hint_;
+    const std::byte* begin_ = nullptr;
+    std::size_t bytes_ = 0;
+    std::size_t done_ = 0;
+  };
+
   void Work(std::size_t thread) {
     std::uint32_t seen = 0;
+    Fetcher fetcher(hints[thread]);
     while (true) {
-      for (int i = 0; i < kSpins && epoch.load(std::memory_order_acquire) == seen; ++i) Pause();
+      fetcher.Look();
+      for (int i = 0; i < kSpins && epoch.load(std::memory_order_acquire) == seen; ++i) {
+        if (!fetcher.Fetch()) Pause();
+      }
       sleepers.fetch_add(1, std::memory_order_seq_cst);
       epoch.wait(seen, std::memory_order_seq_cst);
       sleepers.fetch_sub(1, std::memory_order_relaxed);
@@ -113,7 +171,7 @@ ThreadPool::ThreadPool(int threads) {
 
 ThreadPool::~ThreadPool() {
   state_->stop.store(true, std::memory_order_release);
-  state_->Publish(0);
+  state_->Publish(Cut(0, 1, 1));
   for (std::thread& thread : state_->crew) thread.join();
 }
 
@@ -122,27 +180,36 @@ int ThreadPool::threads() const { return static_cast<int>(state_->crew.size()) +
 void ThreadPool::ParallelFor(std::size_t count, std::size_t grain,
                              FunctionRef<void(std::size_t, std::size_t)> body) {
   METIER_CHECK(grain >= 1, "parts have a size");
-  const std::size_t grains = count / grain + (count % grain != 0 ? 1 : 0);
-  if (threads() == 1 || grains <= 1) {
+  if (threads() == 1 || count <= grain) {
     if (count > 0) body(0, count);
     return;
   }
   State& state = *state_;
-  const std::size_t wanted =
-      std::min(kMostParts, static_cast<std::size_t>(threads()) * kPartsPerThread);
+  const Cut cut(count, grain, state.stretches.size());
   state.body = &body;
   state.count = count;
-  state.part = (grains + wanted - 1) / wanted * grain;
-  const std::size_t parts = (count + state.part - 1) / state.part;
-  state.Publish(parts);
+  state.part = cut.part;
+  state.Publish(cut);
   state.RunParts(0);
-  for (int i = 0; state.done.load(std::memory_order_acquire) != parts; ++i) {
+  for (int i = 0; state.done.load(std::memory_order_acquire) != cut.parts; ++i) {
     if (i < kSpins) {
       Pause();
     } else {
       std::this_thread::yield();  // the thread that has the last part waits for a core
     }
   }
+}
+
+void ThreadPool::FetchAhead(int thread, std::span<const std::byte> ahead) {
+  State::Hint& hint = state_->hints[static_cast<std::size_t>(thread)];
+  hint.bytes.store(ahead.size(), std::memory_order_relaxed);
+  hint.begin.store(ahead.data(), std::memory_order_relaxed);
+}
+
+std::size_t ThreadPool::FirstOf(int thread, std::size_t count, std::size_t grain) const {
+  const std::size_t threads = state_->stretches.size();
+  const Cut cut(count, grain, threads);
+  return cut.First(static_cast<std::size_t>(thread), threads) * cut.part;
 }
 
 int ThreadPool::DefaultThreads() {

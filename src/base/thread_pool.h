@@ -4,11 +4,12 @@
 // free, what a part computes does not: with kernels that reduce within a part only, one thread and
 // many give the same bits. There is no lock: parts are claimed and reported on atomics, and a
 // thread that finds nothing to do spins for some tens of microseconds, the time between two
-// products of one token, before it sleeps.
+// products of one token, before it sleeps; meanwhile it fetches what it will read next, if told.
 #pragma once
 
 #include <cstddef>
 #include <memory>
+#include <span>
 
 #include "base/function_ref.h"
 
@@ -29,6 +30,13 @@ class ThreadPool {
   // body must not throw nor call ParallelFor. Requires grain >= 1. Allocates nothing.
   void ParallelFor(std::size_t count, std::size_t grain,
                    FunctionRef<void(std::size_t, std::size_t)> body);
+
+  // What a thread will read first in a coming round: it has its cache fetch that as soon as it has
+  // nothing else to do. Holds until it is said anew; thread 0 is the caller, who does not wait for
+  // work. Only ever a hint: the memory may be gone by then.
+  void FetchAhead(int thread, std::span<const std::byte> ahead);
+  // Where the part of ParallelFor(count, grain) begins that this thread takes first.
+  std::size_t FirstOf(int thread, std::size_t count, std::size_t grain) const;
 
   // METIER_THREADS when set and sane, else the cores this process may run on.
   static int DefaultThreads();

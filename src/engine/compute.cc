@@ -80,15 +80,46 @@ std::optional<Arithmetic> ArithmeticFromName(std::string_view name) {
   return std::nullopt;
 }
 
-Compute::Compute(const KernelTable& kernels, int threads, Arithmetic arithmetic,
-                 ManyRowsProduct many_rows)
-    : kernels_(kernels), pool_(threads), arithmetic_(arithmetic), many_rows_(many_rows) {}
+Compute::Compute(const KernelTable& kernels, int threads, Arithmetic arithmetic)
+    : kernels_(kernels), pool_(threads), arithmetic_(arithmetic) {}
 
 void Compute::For(std::size_t count, std::size_t cost,
                   FunctionRef<void(std::size_t, std::size_t)> body) {
   if (count == 0) return;
   if (count * cost < kWorthAThread) return body(0, count);
   pool_.ParallelFor(count, 1, body);
+}
+
+void Compute::ReadsAfterwards(std::initializer_list<const Matrix*> weights) {
+  afterwards_ = {};
+  std::copy(weights.begin(), weights.end(), afterwards_.begin());
+}
+
+std::span<const std::byte> Compute::AheadOf(int thread) const {
+  // What a thread fetches while another one brings a row into the form of a product.
+  constexpr std::size_t kBytes = std::size_t{32} << 10;
+  std::size_t panels = 0;
+  for (const Matrix* w : afterwards_) {
+    if (w == nullptr) break;
+    if (!w->packing) return {};
+    panels += PanelCount(w->rows);
+  }
+  if (panels == 0) return {};
+  std::size_t panel = pool_.FirstOf(thread, panels, 1);
+  std::size_t i = 0;
+  for (; panel >= PanelCount(afterwards_[i]->rows); ++i) panel -= PanelCount(afterwards_[i]->rows);
+  const Matrix& w = *afterwards_[i];
+  const std::size_t left = (PanelCount(w.rows) - panel) * w.panel_bytes;
+  return {w.data + panel * w.panel_bytes, std::min(kBytes, left)};
+}
+
+void Compute::ForPanels(std::size_t panels, std::size_t rows, std::size_t cost,
+                        FunctionRef<void(std::size_t, std::size_t)> body) {
+  constexpr std::size_t kFewRows = 16;  // more of them wait for their products, not for weights
+  for (int thread = 1; thread < threads(); ++thread)
+    pool_.FetchAhead(thread, rows <= kFewRows ? AheadOf(thread) : std::span<const std::byte>());
+  afterwards_ = {};
+  For(panels, cost, body);
 }
 
 void Compute::Multiply(std::span<const Product> products, const float* x, std::size_t rows) {
@@ -294,7 +325,8 @@ void Compute::MultiplyPacked(std::span<const Product> products, const float* x, 
   const Matrix& first_w = *products.front().w;
   const PackedInput input =
       Prepare(forms, InOrder(first_w, x, rows), rows, static_cast<std::size_t>(first_w.columns));
-  For(panels, kernels::kPanelOutputs * input.inner * rows, [&](std::size_t begin, std::size_t end) {
+  const std::size_t cost = kernels::kPanelOutputs * input.inner * rows;
+  ForPanels(panels, rows, cost, [&](std::size_t begin, std::size_t end) {
     std::size_t first = 0;  // panel of the product at hand
     for (std::size_t i = 0; i < products.size(); ++i) {
       const Product& product = products[i];
@@ -325,26 +357,32 @@ void Compute::MultiplyGated(model::Activation activation, const RowGroup& group,
   Activate(activation, space.data(), out, space.size(), out);
 }
 
-void Compute::MultiplyGatedPanel(kernels::ActivationKernel act, const RowGroup& group,
-                                 std::size_t index, const PackedInput& input, std::size_t panel,
-                                 float* out) const {
-  // Rows whose two panels the second-level cache holds.
+void Compute::MultiplyGatedPanels(kernels::ActivationKernel act, const RowGroup& group,
+                                  std::size_t index, const PackedInput& input, std::size_t from,
+                                  std::size_t to, float* out) const {
+  // Rows whose two panels the second-level cache holds. Fewer of them take several panels of gate,
+  // then those of up: what is read is the longer in one stretch.
   constexpr std::size_t kRows = 256;
   constexpr std::size_t kWidth = kernels::kPanelOutputs;
   alignas(64) std::array<float, kRows * kWidth> gates;
   alignas(64) std::array<float, kRows * kWidth> ups;
   const FeedForward& ffn = *group.ffn;
   const auto hidden = static_cast<std::size_t>(ffn.gate.w.rows);
-  const std::size_t width = std::min(kWidth, hidden - panel * kWidth);
   const Product gate{.w = &ffn.gate.w, .bias = ffn.gate.bias, .changes = group.gate_changes};
   const Product up{.w = &ffn.up.w, .bias = ffn.up.bias, .changes = group.up_changes};
   for (std::size_t begin = group.begin; begin < group.end; begin += kRows) {
     const PackedInput part = RowsOf(input, begin, std::min(kRows, group.end - begin));
-    MultiplyPanels(gate, Low(2 * index), part, panel, panel + 1, gates.data(), kWidth);
-    MultiplyPanels(up, Low(2 * index + 1), part, panel, panel + 1, ups.data(), kWidth);
-    for (std::size_t r = 0; r < part.rows; ++r) {
-      act(gates.data() + r * kWidth, ups.data() + r * kWidth,
-          out + (begin + r) * hidden + panel * kWidth, width);
+    const std::size_t together = std::min(kRows / part.rows, to - from);
+    for (std::size_t panel = from; panel < to; panel += together) {
+      const std::size_t stop = std::min(to, panel + together);
+      const std::size_t stride = (stop - panel) * kWidth;
+      const std::size_t width = std::min(stride, hidden - panel * kWidth);
+      MultiplyPanels(gate, Low(2 * index), part, panel, stop, gates.data(), stride);
+      MultiplyPanels(up, Low(2 * index + 1), part, panel, stop, ups.data(), stride);
+      for (std::size_t r = 0; r < part.rows; ++r) {
+        act(gates.data() + r * stride, ups.data() + r * stride,
+            out + (begin + r) * hidden + panel * kWidth, width);
+      }
     }
   }
 }
@@ -368,9 +406,12 @@ void Compute::MultiplyGated(model::Activation activation, std::span<const RowGro
   const kernels::ActivationKernel act = ActivationKernelOf(kernels_, activation);
   const std::size_t panels = PanelCount(shape.rows);
   const std::size_t cost = 2 * kernels::kPanelOutputs * inner * rows / groups.size();
-  For(groups.size() * panels, cost, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i) {
-      MultiplyGatedPanel(act, groups[i / panels], i / panels, input, i % panels, out);
+  ForPanels(groups.size() * panels, rows, cost, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end;) {
+      const std::size_t group = i / panels;
+      const std::size_t stop = std::min(end, (group + 1) * panels);
+      MultiplyGatedPanels(act, groups[group], group, input, i % panels, i % panels + stop - i, out);
+      i = stop;
     }
   });
 }
@@ -409,10 +450,6 @@ void Compute::MultiplyStored(const Product& product, const float* x, std::size_t
     scratch_.resize(rows * outputs);
     MultiplyStored({.w = &w, .bias = product.bias, .out = scratch_.data()}, x, rows);
     return AddScaled(product.out, scratch_.data(), 1.0F, scratch_.size());
-  }
-  if (many_rows_ != nullptr && rows >= kManyRows &&
-      many_rows_(w, product.bias, x, rows, threads(), product.out)) {
-    return;
   }
   const MultiplyKernel plain = PlainKernel(kernels_, w.dtype);
   const auto product_of = [&](std::size_t begin, std::size_t end, const void* weights) {

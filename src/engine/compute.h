@@ -4,8 +4,10 @@
 // Threads split rows, outputs or heads, never a sum: results do not depend on their number.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -19,12 +21,6 @@
 #include "model/model_spec.h"
 
 namespace metier::engine {
-
-// A library's product for kManyRows rows and more, where our own kernels are not bound by memory
-// (docs/adr/0008): as Compute::Multiply. False: not done, out is undefined.
-using ManyRowsProduct = bool (*)(const Matrix& w, const float* bias, const float* x,
-                                 std::size_t rows, int threads, float* out);
-inline constexpr std::size_t kManyRows = 16;
 
 // How packed weights are multiplied.
 enum class Arithmetic {
@@ -60,8 +56,7 @@ struct RowGroup {
 
 class Compute {
  public:
-  Compute(const kernels::KernelTable& kernels, int threads, Arithmetic arithmetic,
-          ManyRowsProduct many_rows = nullptr);
+  Compute(const kernels::KernelTable& kernels, int threads, Arithmetic arithmetic);
 
   const kernels::KernelTable& kernels() const { return kernels_; }
   int threads() const { return pool_.threads(); }
@@ -81,9 +76,14 @@ class Compute {
     Multiply({&product, 1}, x, rows);
   }
 
+  // Says what the product behind the next one reads, at most three matrices, one behind the other;
+  // of a MultiplyGated the gate, which is read first. Threads fetch the beginning of their share
+  // while they wait. Forgotten with the next product of packed weights.
+  void ReadsAfterwards(std::initializer_list<const Matrix*> weights);
+
   // out[r] = act(gate x[r]) * (up x[r]), [rows, hidden], for the rows of one group, which is the
-  // whole pass. Where both are packed the products stay in the cache, a panel at a time; the bits
-  // are those of Multiply and Activate. `space`: scratch.
+  // whole pass. Where both are packed the products stay in the cache, some panels at a time; the
+  // bits are those of Multiply and Activate. `space`: scratch.
   void MultiplyGated(model::Activation activation, const RowGroup& group, const float* x,
                      float* out, std::vector<float>& space);
 
@@ -136,16 +136,21 @@ class Compute {
                        std::size_t inner);
   // The same for all rows of products of one order.
   const float* InOrder(const Matrix& w, const float* x, std::size_t rows);
+  // For, of a product's panels: threads that are through fetch what was said to be read afterwards.
+  void ForPanels(std::size_t panels, std::size_t rows, std::size_t cost,
+                 FunctionRef<void(std::size_t, std::size_t)> body);
+  std::span<const std::byte> AheadOf(int thread) const;
   void Form(Forms forms, const PackedInput& input, std::size_t row);
   static PackedInput RowsOf(const PackedInput& input, std::size_t row, std::size_t rows);
   // Panels [from, to) of the product, whose out points at the first of them. `low`: see
   // PlanChanges.
   void MultiplyPanels(const Product& product, const float* low, const PackedInput& input,
                       std::size_t from, std::size_t to, float* out, std::size_t out_stride) const;
-  // One panel of hidden values of the group's rows. `index`: of the group; input and out [rows,
-  // hidden]: of the pass.
-  void MultiplyGatedPanel(kernels::ActivationKernel act, const RowGroup& group, std::size_t index,
-                          const PackedInput& input, std::size_t panel, float* out) const;
+  // Panels [from, to) of hidden values of the group's rows. `index`: of the group; input and out
+  // [rows, hidden]: of the pass.
+  void MultiplyGatedPanels(kernels::ActivationKernel act, const RowGroup& group, std::size_t index,
+                           const PackedInput& input, std::size_t from, std::size_t to,
+                           float* out) const;
   void MultiplyPacked(std::span<const Product> products, const float* x, std::size_t rows);
   // x: in the order of the weights.
   void MultiplyStored(const Product& product, const float* x, std::size_t rows);
@@ -185,7 +190,6 @@ class Compute {
   const kernels::KernelTable& kernels_;
   ThreadPool pool_;
   Arithmetic arithmetic_;
-  ManyRowsProduct many_rows_;
 
   // Activations in 8 bits, kept between products for their memory.
   std::vector<std::int8_t> quantised_;
@@ -199,6 +203,7 @@ class Compute {
   std::vector<float> low_;               // activations between the adapters' factors
   std::vector<std::size_t> low_starts_;  // rows before those of a product
   std::size_t low_stride_ = 0;
+  std::array<const Matrix*, 3> afterwards_ = {};  // nullptr behind the last
   std::vector<ShrinkTask> shrinks_;
   std::size_t shrink_cost_ = 0;  // multiplications of all of them
 };

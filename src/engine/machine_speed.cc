@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <functional>
-#include <memory>
 #include <vector>
 
 #include "base/thread_pool.h"
 #include "kernels/dispatch.h"
+#include "tensor/tensor.h"
 
 namespace metier::engine {
 namespace {
@@ -29,17 +30,19 @@ double ReadSpeed(const kernels::KernelTable& kernels, ThreadPool& pool,
   constexpr std::size_t kChunk = std::size_t{1} << 16;  // floats
   const std::size_t chunks =
       std::max<std::size_t>(1, options.buffer_bytes / sizeof(float) / kChunk);
-  // Not zero-filled here: each thread touches first what it will read, so that the memory is its
-  // own node's.
-  const std::unique_ptr<float[]> data(new float[chunks * kChunk]);
+  // In large pages, as weights are. Not zero-filled here: each thread touches first what it will
+  // read, so that the memory is its own node's.
+  const auto floats = static_cast<std::int64_t>(chunks * kChunk);
+  tensor::Tensor memory = tensor::Tensor::Uninitialised(tensor::DType::kF32, {floats});
+  float* data = memory.f32().data();
   std::vector<float> sums(chunks);
   pool.ParallelFor(chunks, 1, [&](std::size_t begin, std::size_t end) {
-    std::fill(data.get() + begin * kChunk, data.get() + end * kChunk, 1.0F);
+    std::fill(data + begin * kChunk, data + end * kChunk, 1.0F);
   });
   const double seconds = BestSeconds(options.passes, [&] {
     pool.ParallelFor(chunks, 1, [&](std::size_t begin, std::size_t end) {
       for (std::size_t i = begin; i < end; ++i) {
-        sums[i] = kernels.probe_read(data.get() + i * kChunk, kChunk);
+        sums[i] = kernels.probe_read(data + i * kChunk, kChunk);
       }
     });
   });

@@ -47,7 +47,7 @@ NativeBackend::NativeBackend(std::shared_ptr<const NativeModel> model, const Nat
                               .max_bytes = options_.max_cache_bytes,
                               .max_idle_bytes = *options_.max_idle_cache_bytes,
                               .hash = options_.page_hash}),
-      compute_(*options_.kernels, options_.threads, options_.arithmetic, options_.many_rows),
+      compute_(*options_.kernels, options_.threads, options_.arithmetic),
       network_(model_, cache_, compute_),
       adapters_(model_->weights(), options_.arithmetic == Arithmetic::kFast
                                        ? kernels::FactorType::kInt8

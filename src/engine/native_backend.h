@@ -2,8 +2,7 @@
 //
 // Keeps the promise of model/backend.h to the bit: a sequence's results depend on its own tokens
 // and adapter and on the instruction set, not on the batch, the threads, or how its tokens were
-// cut into steps, or which of them were adopted from the cache. NativeOptions::many_rows gives that
-// promise up for faster prompts. Encoders keep no past.
+// cut into steps, or which of them were adopted from the cache. Encoders keep no past.
 #pragma once
 
 #include <cstdint>
@@ -34,9 +33,7 @@ struct NativeOptions {
   KvType kv_type = KvType::kF32;       // what keys and values are kept as
   std::uint64_t max_result_bytes = 0;  // one step's results; 0: the machine's memory
   std::int64_t pass_tokens = 512;      // rows computed at once: bounds the intermediate memory
-  Arithmetic arithmetic = Arithmetic::kExact;  // of quantised weights
-  ManyRowsProduct many_rows =
-      nullptr;  // &MultiplyOneDnn, for weights that are not packed: see above
+  Arithmetic arithmetic = Arithmetic::kExact;     // of quantised weights
   const kernels::KernelTable* kernels = nullptr;  // nullptr: kernels::Kernels()
 };
 

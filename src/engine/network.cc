@@ -131,10 +131,12 @@ std::span<const Segment> Network::Layer(std::span<const Segment> segments, std::
   const bool narrow = Narrows(segments, n);
   if (early && !narrow) experts_.Route(n, runs_, x_.data());
   if (before) norm(layer.attn_norm, x_, normed_);
+  compute_.ReadsAfterwards({&layer.o.w});
   segments = ProjectHeads(segments, n, input);
   if (rows_ == 0) return segments;
   if (early && narrow) experts_.Route(n, runs_, x_.data());
   Attend(segments, n);
+  if (!experts) compute_.ReadsAfterwards({spec_.gated ? &layer.ffn.gate.w : &layer.ffn.up.w});
   AddProduct(layer.o, attended_.data());
   if (!before) norm(layer.attn_norm, x_, x_);
 
@@ -145,7 +147,14 @@ std::span<const Segment> Network::Layer(std::span<const Segment> segments, std::
     compute_.AddScaled(x_.data(), block_.data(), 1.0F, rows_ * S(spec_.width));
   } else {
     Size(up_, rows_, spec_.hidden);
+    compute_.ReadsAfterwards({&layer.ffn.down.w});
     linears_.MultiplyHidden(spec_, layer.ffn, runs_, input, rows_, up_.data());
+    if (n + 1 < weights_.layers.size()) {
+      const LayerWeights& next = weights_.layers[n + 1];
+      compute_.ReadsAfterwards({&next.k.w, &next.v.w, &next.q.w});
+    } else if (spec_.head) {
+      compute_.ReadsAfterwards({&weights_.head.w});
+    }
     AddProduct(layer.ffn.down, up_.data());
   }
   if (!before) norm(layer.ffn_norm, x_, x_);

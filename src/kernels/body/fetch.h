@@ -15,8 +15,12 @@ struct Fetch {
   const std::byte* at;
   std::size_t lines;  // with each group
 
+  // Share kShare of kShares: a burst of all lines of a group, between two groups, took a tenth more
+  // time for a single row than a few lines after every few products.
+  template <int kShare, int kShares>
   METIER_INLINE void Next() {
-    for (std::size_t i = 0; i < lines; ++i, at += kLine) __builtin_prefetch(at);
+    const std::byte* stop = at + (lines + (kShares - 1 - kShare)) / kShares * kLine;
+    for (; at != stop; at += kLine) __builtin_prefetch(at);
   }
   Fetch After(std::size_t groups) const { return {at + groups * lines * kLine, lines}; }
 };

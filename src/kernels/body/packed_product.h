@@ -83,24 +83,30 @@ METIER_INLINE void AddQuad(const Block& block, std::size_t g, std::size_t o, con
 }
 
 // Quads of a half (0: 0-3, 1: 4-7) or, for a whole group, all of them: those that share a row of
-// nibbles side by side.
+// nibbles side by side. A group's lines are fetched in between, its share after each of them.
 template <class V, int kHalf, bool kWhole, int R, int C, class Block>
 METIER_INLINE void AddQuads(const Block& block, std::size_t g, std::size_t o, const std::int8_t* q,
-                            typename V::Ints (&sums)[R][C]) {
+                            Fetch& fetch, typename V::Ints (&sums)[R][C]) {
+  constexpr int kShares = kWhole ? 4 : 8;
+  constexpr int kFirst = kWhole ? 0 : 4 * kHalf;
   AddQuad<V, 4 * kHalf + 0, R, C>(block, g, o, q, sums);
   if constexpr (kWhole) AddQuad<V, 4, R, C>(block, g, o, q, sums);
+  fetch.template Next<kFirst + 0, kShares>();
   AddQuad<V, 4 * kHalf + 1, R, C>(block, g, o, q, sums);
   if constexpr (kWhole) AddQuad<V, 5, R, C>(block, g, o, q, sums);
+  fetch.template Next<kFirst + 1, kShares>();
   AddQuad<V, 4 * kHalf + 2, R, C>(block, g, o, q, sums);
   if constexpr (kWhole) AddQuad<V, 6, R, C>(block, g, o, q, sums);
+  fetch.template Next<kFirst + 2, kShares>();
   AddQuad<V, 4 * kHalf + 3, R, C>(block, g, o, q, sums);
   if constexpr (kWhole) AddQuad<V, 7, R, C>(block, g, o, q, sums);
+  fetch.template Next<kFirst + 3, kShares>();
 }
 
 // One group, or one half of it: its weighted sums into the block's. `first`: the block's are empty.
 template <class V, int kHalf, int R, int C, class Block>
 METIER_INLINE void AddGroup(const Block& block, std::size_t g, std::size_t o, const BlockRows& rows,
-                            bool first, float* block_sums) {
+                            bool first, Fetch& fetch, float* block_sums) {
   constexpr bool kWhole = Block::kHalves == 1;
   std::int32_t x_sums[R];
   typename V::Ints sums[R][C];
@@ -112,7 +118,7 @@ METIER_INLINE void AddGroup(const Block& block, std::size_t g, std::size_t o, co
     METIER_UNROLL
     for (int c = 0; c < C; ++c) sums[r][c] = start;
   }
-  AddQuads<V, kHalf, kWhole, R, C>(block, g, o, rows.q + g * kGroupInner, sums);
+  AddQuads<V, kHalf, kWhole, R, C>(block, g, o, rows.q + g * kGroupInner, fetch, sums);
   METIER_UNROLL
   for (int c = 0; c < C; ++c) {
     const std::size_t lanes = o + static_cast<std::size_t>(c) * V::kLanes;
@@ -138,9 +144,9 @@ METIER_INLINE void BlockTile(const Block& block, std::size_t groups, std::size_t
                              const BlockRows& rows, bool first, Fetch fetch, float* parked) {
   alignas(64) float block_sums[R * C * V::kLanes];
   for (std::size_t g = 0; g < groups; ++g) {
-    fetch.Next();
-    AddGroup<V, 0, R, C>(block, g, o, rows, g == 0, block_sums);
-    if constexpr (Block::kHalves == 2) AddGroup<V, 1, R, C>(block, g, o, rows, false, block_sums);
+    AddGroup<V, 0, R, C>(block, g, o, rows, g == 0, fetch, block_sums);
+    if constexpr (Block::kHalves == 2)
+      AddGroup<V, 1, R, C>(block, g, o, rows, false, fetch, block_sums);
   }
   METIER_UNROLL
   for (int r = 0; r < R; ++r) {

@@ -41,37 +41,47 @@ CodeScale CodeScaleFor(const float* x, std::size_t n, float greatest_code) {
   return {most / greatest_code + ReduceAdd(poison), most >= kLeast ? greatest_code / most : 0.0F};
 }
 
+// Codes and scale of one block of a row, of which `left` numbers are there.
+template <class V>
+void QuantiseBlock(const float* x, std::size_t left, std::int8_t* codes, float* scale) {
+  float padded[kBlockInner];
+  if (left < kBlockInner) {
+    for (std::size_t i = 0; i < kBlockInner; ++i) padded[i] = i < left ? x[i] : 0.0F;
+    x = padded;
+  }
+  const CodeScale found = CodeScaleFor<V>(x, kBlockInner, 127);
+  *scale = found.scale;
+  const V inverse = V::Set(found.inverse);
+  for (std::size_t i = 0; i < kBlockInner; i += V::kLanes)
+    RoundToInteger(V::Load(x + i) * inverse).StoreI8(codes + i);
+}
+
+template <class V>
+void SumCodes(const std::int8_t* codes, std::int32_t* sums) {
+  std::int32_t quads[kBlockInner / 4];
+  for (std::size_t i = 0; i < kBlockInner; i += 4 * V::kLanes) {
+    const auto bytes = V::Bytes::Load(reinterpret_cast<const std::byte*>(codes + i));
+    DotAdd(V::Ints::Set(0), V::Bytes::Set(1), bytes).Store(quads + i / 4);
+  }
+  for (std::size_t s = 0; s < kBlockSums; ++s) {
+    const std::int32_t* four = quads + s * (kSumInner / 4);
+    sums[s] = (four[0] + four[1]) + (four[2] + four[3]);
+  }
+}
+
 // Writes row `row` of `rows` (layout: QuantisedRows). A block with a value that is not finite gets
 // the scale NaN.
 template <class V>
 void QuantiseRow(const float* x, std::size_t inner, std::size_t row, std::size_t rows,
                  std::int8_t* q, float* scale, std::int32_t* sums) {
-  for (std::size_t block = 0; block * kBlockInner < inner; ++block) {
-    const float* from = x + block * kBlockInner;
-    const std::size_t left = inner - block * kBlockInner;
-    float padded[kBlockInner];
-    if (left < kBlockInner) {
-      for (std::size_t i = 0; i < kBlockInner; ++i) padded[i] = i < left ? from[i] : 0.0F;
-      from = padded;
-    }
-    const CodeScale found = CodeScaleFor<V>(from, kBlockInner, 127);
-    const std::size_t at = block * rows + row;
-    scale[at] = found.scale;
-    const V inverse = V::Set(found.inverse);
-    std::int8_t* out = q + at * kBlockInner;
-    for (std::size_t i = 0; i < kBlockInner; i += V::kLanes)
-      RoundToInteger(V::Load(from + i) * inverse).StoreI8(out + i);
-    std::int32_t quads[kBlockInner / 4];
-    for (std::size_t i = 0; i < kBlockInner; i += 4 * V::kLanes) {
-      const auto bytes = V::Bytes::Load(reinterpret_cast<const std::byte*>(out + i));
-      DotAdd(V::Ints::Set(0), V::Bytes::Set(1), bytes).Store(quads + i / 4);
-    }
-    std::int32_t* block_sums = sums + at * kBlockSums;
-    for (std::size_t s = 0; s < kBlockSums; ++s) {
-      const std::int32_t* four = quads + s * (kSumInner / 4);
-      block_sums[s] = (four[0] + four[1]) + (four[2] + four[3]);
-    }
+  const std::size_t blocks = (inner + kBlockInner - 1) / kBlockInner;
+  for (std::size_t block = 0, at = row; block < blocks; ++block, at += rows) {
+    const std::size_t begin = block * kBlockInner;
+    QuantiseBlock<V>(x + begin, inner - begin, q + at * kBlockInner, scale + at);
   }
+  // Afterwards: a load wider than the stores before it waits until these have left the core.
+  for (std::size_t block = 0, at = row; block < blocks; ++block, at += rows)
+    SumCodes<V>(q + at * kBlockInner, sums + at * kBlockSums);
 }
 
 }  // namespace metier::kernels::body

@@ -2,9 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <cstddef>
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <set>
+#include <span>
+#include <thread>
+#include <utility>
 #include <vector>
 
 namespace metier {
@@ -47,6 +53,51 @@ TEST(ThreadPool, PartsDependOnNumbersAlone) {
   ThreadPool other(3);
   const auto first = Parts(pool, 1000, 7);
   for (int i = 0; i < 200; ++i) EXPECT_EQ(Parts(i % 2 == 0 ? pool : other, 1000, 7), first);
+}
+
+// Every thread holds its first part until all have one.
+TEST(ThreadPool, SaysWhereThreadsBegin) {
+  for (const int threads : {1, 2, 3, 8}) {
+    ThreadPool pool(threads);
+    for (const std::size_t count : {8U, 9U, 76U, 1000U, 12345U}) {
+      for (const std::size_t grain : {1U, 3U}) {
+        const std::size_t parts = Parts(pool, count, grain).size();
+        if (parts < static_cast<std::size_t>(threads)) continue;
+        static std::atomic<int> rounds = 0;
+        const int this_round = ++rounds;
+        std::mutex mutex;
+        std::set<std::size_t> begins;
+        std::atomic<int> began = 0;
+        pool.ParallelFor(count, grain, [&](std::size_t begin, std::size_t) {
+          thread_local int round = 0;
+          if (std::exchange(round, this_round) == this_round) return;
+          {
+            const std::scoped_lock lock(mutex);
+            begins.insert(begin);
+          }
+          ++began;
+          while (began < threads) std::this_thread::yield();
+        });
+        std::set<std::size_t> said;
+        for (int thread = 0; thread < threads; ++thread)
+          said.insert(pool.FirstOf(thread, count, grain));
+        EXPECT_EQ(said, begins) << threads << " threads, " << count << " in " << grain;
+      }
+    }
+  }
+}
+
+// A hint changes nothing but time: not where it is wrong, nor where it points at nothing.
+TEST(ThreadPool, HintsAreOnlyHints) {
+  ThreadPool pool(3);
+  const auto expected = Parts(pool, 1000, 7);
+  const std::vector<std::byte> memory(1 << 16);
+  const std::span<const std::byte> all(memory);
+  for (const std::span<const std::byte> ahead :
+       {all, all.first(1), all.subspan(100, 4096), all.first(0), std::span<const std::byte>()}) {
+    for (int thread = 0; thread < pool.threads(); ++thread) pool.FetchAhead(thread, ahead);
+    for (int i = 0; i < 50; ++i) EXPECT_EQ(Parts(pool, 1000, 7), expected);
+  }
 }
 
 TEST(ThreadPool, OneThreadAndManyWriteTheSame) {

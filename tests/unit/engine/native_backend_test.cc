@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "engine/embedding.h"
-#include "engine/onednn.h"
 #include "engine/sampler.h"
 #include "engine/scoring.h"
 #include "engine/session.h"
@@ -290,45 +289,6 @@ TEST(Compute, StoredTypesMultiplyLikeTheirFloats) {
       compute.Multiply(packed, nullptr, x.data(), 5, a.data());
       compute.Multiply(plain, nullptr, x.data(), 5, b.data());
       EXPECT_TRUE(a == b) << table->name << " " << tensor::InfoOf(dtype).name;
-    }
-  }
-}
-
-// Within the rounding of f32, or of rows rounded to bf16 (2^-9 each way, of every term).
-TEST(Compute, OneDnnMultipliesManyRowsWithinItsRounding) {
-  constexpr std::int64_t kRows = 33;
-  constexpr std::int64_t kColumns = 100;
-  constexpr std::size_t kBatch = 20;
-  Rng rng(2);
-  std::vector<float> x(kBatch * kColumns);
-  for (float& value : x) value = static_cast<float>(rng.Normal());
-  std::vector<float> values(kRows * kColumns);
-  for (float& value : values)
-    value = tensor::FromBF16(tensor::ToBF16(static_cast<float>(rng.Normal())));
-  std::vector<float> bias(kRows, 0.5F);
-  for (const tensor::DType dtype : {tensor::DType::kF32, tensor::DType::kBF16}) {
-    std::vector<std::byte> stored(*tensor::BytesFor(dtype, values.size()));
-    ASSERT_OK(format::EncodeFromF32(dtype, values, stored));
-    const Matrix w{.dtype = dtype,
-                   .rows = kRows,
-                   .columns = kColumns,
-                   .data = stored.data(),
-                   .row_bytes = stored.size() / kRows};
-    std::vector<float> out(kBatch * kRows);
-    Compute compute(kernels::Kernels(), 2, Arithmetic::kExact, &MultiplyOneDnn);
-    compute.Multiply(w, bias.data(), x.data(), kBatch, out.data());
-    const double unit = dtype == tensor::DType::kF32 ? kColumns * 0x1p-23 : 0x1p-8;
-    for (std::size_t r = 0; r < kBatch; ++r) {
-      for (std::size_t o = 0; o < kRows; ++o) {
-        double exact = 0.5;
-        double magnitude = 0.5;
-        for (std::size_t i = 0; i < kColumns; ++i) {
-          const double term = static_cast<double>(x[r * kColumns + i]) * values[o * kColumns + i];
-          exact += term;
-          magnitude += std::abs(term);
-        }
-        ASSERT_NEAR(out[r * kRows + o], exact, unit * magnitude) << tensor::InfoOf(dtype).name;
-      }
     }
   }
 }
