@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "base/progress.h"
 #include "cli/model_folder.h"
 #include "engine/packed_file.h"
 #include "engine/packing.h"
@@ -26,7 +27,8 @@ Result<Json> PackBase(const std::string& base, const std::string& out, int threa
     METIER_TRY(CopyTokenizerFiles(base, out));
     path += std::string("/") + model::kPackedFileName;
   }
-  METIER_ASSIGN(const engine::PackedFile written, engine::WritePackedFile(files, path, threads));
+  METIER_ASSIGN(const engine::PackedFile written,
+                engine::WritePackedFile(files, path, threads, ShowProgress("pack")));
   return Json{{"parameters", model::ParameterCount(files.spec())},
               {"layout", engine::PanelLayout()},
               {"panel_bytes", written.panel_bytes},

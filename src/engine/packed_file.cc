@@ -50,12 +50,19 @@ Result<StoredParameter> Fetch(const model::ModelFiles& files, const Parameter& p
 
 class PackedWriter {
  public:
-  PackedWriter(const model::ModelFiles& files, int threads) : files_(files), pool_(threads) {}
+  PackedWriter(const model::ModelFiles& files, int threads, const OnProgress& progress)
+      : files_(files), pool_(threads), progress_(progress) {}
 
   Result<PackedFile> Write(const std::string& path) {
     METIER_TRY(List());
-    const format::TensorProducer produce = [this](std::size_t i, const format::ByteSink& sink) {
-      return Produce(i, sink);
+    const std::uint64_t all = written_.panel_bytes + written_.row_bytes;
+    std::uint64_t done = 0;
+    const format::TensorProducer produce = [&](std::size_t i, const format::ByteSink& sink) {
+      return Produce(i, [&](std::span<const std::byte> bytes) -> Status {
+        METIER_TRY(sink(bytes));
+        done += bytes.size();
+        return Report(progress_, done, all);
+      });
     };
     const std::string text = model::WritePackedIndex(index_);
     if (files_.gguf() == nullptr) {
@@ -142,6 +149,7 @@ class PackedWriter {
 
   const model::ModelFiles& files_;
   ThreadPool pool_;
+  const OnProgress& progress_;
   model::PackedIndex index_;
   std::vector<Entry> entries_;
   std::vector<std::pair<const std::vector<std::uint32_t>*, std::string>> orders_;  // and names
@@ -153,13 +161,13 @@ class PackedWriter {
 }  // namespace
 
 Result<PackedFile> WritePackedFile(const model::ModelFiles& files, const std::string& path,
-                                   int threads) {
+                                   int threads, const OnProgress& progress) {
   if (!files.packed_layout().empty()) {
     return Error(
         ErrorCode::kInvalidArgument,
         fmt::format("'{}' is packed already; pack the model from which it was made", files.path()));
   }
-  return PackedWriter(files, threads).Write(path);
+  return PackedWriter(files, threads, progress).Write(path);
 }
 
 }  // namespace metier::engine

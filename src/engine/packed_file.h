@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <string>
 
+#include "base/progress.h"
 #include "base/result.h"
 #include "model/model_files.h"
 
@@ -23,8 +24,9 @@ struct PackedFile {
 
 // Writes `path`: a GGUF file where `files` is one, else what a folder holds as
 // model::kPackedFileName. Atomic; needs memory for one matrix as stored. kInvalidArgument: `files`
-// is packed already. kUnsupported: a type that nothing decodes.
+// is packed already. kUnsupported: a type that nothing decodes. `progress` is told bytes; its error
+// ends the writing, and nothing is left.
 Result<PackedFile> WritePackedFile(const model::ModelFiles& files, const std::string& path,
-                                   int threads);
+                                   int threads, const OnProgress& progress = {});
 
 }  // namespace metier::engine

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <functional>
 
@@ -113,6 +114,30 @@ class PackedFiles : public ::testing::Test {
   TempFolder temp_;
   model::ModelSpec spec_;
 };
+
+TEST_F(PackedFiles, SayHowFarTheyAre) {
+  Pack("llama");
+  ASSERT_OK_AND_ASSIGN(const ModelFiles files, ModelFiles::Open(temp_ / "m.gguf"));
+  std::vector<std::uint64_t> told;
+  std::uint64_t whole = 0;
+  const auto note = [&](std::uint64_t done, std::uint64_t total, std::string_view) -> Status {
+    told.push_back(done);
+    whole = total;
+    return Ok();
+  };
+  ASSERT_OK_AND_ASSIGN(const PackedFile written,
+                       WritePackedFile(files, temp_ / "told.gguf", kThreads, note));
+  EXPECT_EQ(whole, written.panel_bytes + written.row_bytes);
+  ASSERT_GE(told.size(), model::Parameters(spec_).size());
+  EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
+  EXPECT_EQ(told.back(), whole);
+  const auto stop = [](std::uint64_t, std::uint64_t, std::string_view) -> Status {
+    return Error(ErrorCode::kIo, "enough");
+  };
+  EXPECT_ERROR(WritePackedFile(files, temp_ / "stopped.gguf", kThreads, stop), ErrorCode::kIo,
+               "enough");
+  EXPECT_FALSE(std::filesystem::exists(temp_ / "stopped.gguf"));
+}
 
 TEST_F(PackedFiles, KeepWhatTheirSourceSaysBesideTheWeights) {
   Pack("llama");
