@@ -189,7 +189,9 @@ Status ModelFiles::State::PlaceOrder(const std::string& name, const PackedTensor
   const auto inputs = static_cast<std::size_t>(tensor.shape[1]);
   const auto corrupt = [&](std::string_view why) {
     return Error(ErrorCode::kDataCorrupt,
-                 fmt::format("parameter '{}': its order '{}' {}", name, tensor.order, why));
+                 fmt::format("parameter '{}': its order '{}' {}, expected each of {} inputs once; "
+                             "pack the model again",
+                             name, tensor.order, why, inputs));
   };
   auto known = orders.find(tensor.order);
   if (known == orders.end()) {
@@ -206,7 +208,7 @@ Status ModelFiles::State::PlaceOrder(const std::string& name, const PackedTensor
     known = orders.emplace(tensor.order, std::move(order)).first;
   }
   if (known->second.size() != inputs) {
-    return corrupt(fmt::format("is of {} inputs, it has {}", known->second.size(), inputs));
+    return corrupt(fmt::format("is of {} inputs", known->second.size()));
   }
   order_of.emplace(name, &known->second);
   return Ok();
