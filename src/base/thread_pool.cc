@@ -17,9 +17,9 @@ namespace metier {
 
 namespace {
 
-// Parts for each thread: a thread that was held up leaves its share to the others, and at the end
-// they wait for one part at most.
-constexpr std::size_t kPartsPerThread = 16;
+// Parts for each thread: one that was held up leaves its share to the others, and at the end they
+// wait for one part.
+constexpr std::size_t kPartsPerThread = 64;
 constexpr std::size_t kMostParts = (std::size_t{1} << 20) - 1;
 constexpr int kSpins = 4000;  // pauses of about 10 ns
 
@@ -55,66 +55,125 @@ void Pause() {
 // A round is one ParallelFor. Each thread has a stretch of neighbouring parts of its own, so that
 // what it reads lies one behind the other, and helps with the others' when it is through. A
 // stretch's `claim` holds the round's number, where the stretch ends and the next part of it that
-// nobody has taken, so that one addition takes a part and says what it is a part of: a thread that
-// wakes late takes from the round that runs now, or sees that nothing is left. The other fields are
-// written between rounds only, and a round ends when all its parts are done.
+// nobody has taken, so that one exchange takes parts and says what they are parts of: a thread that
+// wakes late takes from the round that runs now, or sees that nothing is left.
+//
+// A line of memory that another core wrote last takes some 200 ns to come, as long as a small
+// part, and an atomic exchange waits until what was stored before it has arrived. So what a round
+// is about lies in one line, parts are taken several at a time, the caller's first ones without an
+// exchange, and each thread reports what it has done in a line of its own, once it finds no more.
 struct ThreadPool::State {
   static constexpr int kFieldBits = 20;
   static constexpr std::uint64_t kField = (std::uint64_t{1} << kFieldBits) - 1;
+  using Body = FunctionRef<void(std::size_t, std::size_t)>;
 
-  struct alignas(64) Stretch {
+  // Written between rounds only; a round ends when all its parts are reported.
+  struct alignas(kLine) Round {
+    std::atomic<std::uint32_t> epoch{0};  // rounds so far; what threads wait on
+    std::uint64_t number = 0;             // the same, which no program lives to see wrap
+    Body body = kNothing;
+    std::size_t count = 0;
+    std::size_t part = 0;  // indices in each part but the last
+  };
+  struct alignas(kLine) Stretch {
     std::atomic<std::uint64_t> claim{0};
+  };
+  // Parts that a thread has done in the round it last had any of: its number, then how many.
+  struct alignas(kLine) Report {
+    std::atomic<std::uint64_t> word{0};
   };
   // What FetchAhead was told. A thread may see old and new fields together: then it fetches in
   // vain.
-  struct alignas(64) Hint {
+  struct alignas(kLine) Hint {
     std::atomic<const std::byte*> begin{nullptr};
     std::atomic<std::size_t> bytes{0};
   };
+  struct Parts {
+    std::size_t begin;
+    std::size_t end;
+  };
 
   explicit State(int threads)
-      : stretches(static_cast<std::size_t>(threads)), hints(static_cast<std::size_t>(threads)) {}
+      : stretches(static_cast<std::size_t>(threads)),
+        reports(static_cast<std::size_t>(threads)),
+        hints(static_cast<std::size_t>(threads)) {}
 
+  static constexpr auto kNothing = [](std::size_t, std::size_t) {};
+
+  Round round;
   std::vector<Stretch> stretches;
+  std::vector<Report> reports;
   std::vector<Hint> hints;
-  std::atomic<std::size_t> done{0};
-  std::atomic<std::uint32_t> epoch{0};  // rounds so far; what sleepers wait on
-  std::atomic<int> sleepers{0};
+  alignas(kLine) std::atomic<int> sleepers{0};
   std::atomic<bool> stop{false};
-  const FunctionRef<void(std::size_t, std::size_t)>* body = nullptr;
-  std::size_t count = 0;
-  std::size_t part = 0;  // indices in each part but the last
   std::vector<std::thread> crew;
 
-  static bool HasParts(std::uint64_t claim) {
-    return (claim & kField) < (claim >> kFieldBits & kField);
+  static std::size_t PartsIn(std::uint64_t claim) {
+    const std::uint64_t begin = claim & kField;
+    const std::uint64_t end = claim >> kFieldBits & kField;
+    return begin < end ? end - begin : 0;
   }
 
-  // Takes parts until none is left, those of its own stretch first.
-  void RunParts(std::size_t thread) {
+  // Half of what is left is taken at once: large shares while others can still even out what comes,
+  // then small ones, for all to end together.
+  static std::size_t Share(std::size_t left) { return (left + 1) / 2; }
+
+  // Empty: nothing is left.
+  static Parts Take(std::atomic<std::uint64_t>& claim) {
+    std::uint64_t word = claim.load(std::memory_order_relaxed);
+    while (true) {
+      const std::size_t left = PartsIn(word);
+      if (left == 0) return {0, 0};
+      const std::size_t taken = Share(left);
+      if (claim.compare_exchange_weak(word, word + taken, std::memory_order_acq_rel,
+                                      std::memory_order_relaxed))
+        return {word & kField, (word & kField) + taken};
+    }
+  }
+
+  void Run(Parts parts) const {
+    round.body(parts.begin * round.part, std::min(round.count, parts.end * round.part));
+  }
+
+  // Takes parts until none is left, those of its own stretch first; what it has done is added to
+  // `report`.
+  void RunParts(std::size_t thread, std::uint64_t& report) {
     for (std::size_t i = 0; i < stretches.size(); ++i) {
       std::atomic<std::uint64_t>& claim = stretches[(thread + i) % stretches.size()].claim;
-      while (HasParts(claim.load(std::memory_order_relaxed))) {
-        const std::uint64_t word = claim.fetch_add(1, std::memory_order_acq_rel);
-        if (!HasParts(word)) break;
-        const std::size_t index = word & kField;
-        (*body)(index * part, std::min(count, (index + 1) * part));
-        done.fetch_add(1, std::memory_order_release);
+      for (Parts parts = Take(claim); parts.begin != parts.end; parts = Take(claim)) {
+        // Parts that are not reported yet keep their round from ending.
+        if (report >> kFieldBits != round.number) report = round.number << kFieldBits;
+        Run(parts);
+        report += parts.end - parts.begin;
       }
     }
   }
 
-  void Publish(const Cut& cut) {
-    const std::uint32_t round = epoch.load(std::memory_order_relaxed) + 1;
-    done.store(0, std::memory_order_relaxed);
+  // Parts of the round that the crew has reported.
+  std::size_t PartsReported() const {
+    std::size_t done = 0;
+    for (const Report& report : reports) {
+      const std::uint64_t word = report.word.load(std::memory_order_acquire);
+      if (word >> kFieldBits == round.number) done += word & kField;
+    }
+    return done;
+  }
+
+  // Begins a round and returns the parts that the caller, thread 0, has by that.
+  Parts Publish(const Cut& cut) {
+    ++round.number;
+    const std::size_t own = Share(cut.First(1, stretches.size()));
     for (std::size_t i = 0; i < stretches.size(); ++i) {
-      const std::uint64_t begin = cut.First(i, stretches.size());
+      const std::uint64_t begin = i == 0 ? own : cut.First(i, stretches.size());
       const std::uint64_t end = cut.First(i + 1, stretches.size());
-      stretches[i].claim.store(std::uint64_t{round} << (2 * kFieldBits) | end << kFieldBits | begin,
+      stretches[i].claim.store(round.number << (2 * kFieldBits) | end << kFieldBits | begin,
                                std::memory_order_release);
     }
-    epoch.store(round, std::memory_order_seq_cst);
-    if (sleepers.load(std::memory_order_seq_cst) > 0) epoch.notify_all();
+    round.epoch.store(static_cast<std::uint32_t>(round.number), std::memory_order_release);
+    // A thread that falls asleep at this moment may be overlooked: its parts are taken by others,
+    // and the next round wakes it.
+    if (sleepers.load(std::memory_order_relaxed) > 0) round.epoch.notify_all();
+    return {0, own};
   }
 
   // What is left of a thread's hint, a line at a time.
@@ -146,19 +205,28 @@ struct ThreadPool::State {
 
   void Work(std::size_t thread) {
     std::uint32_t seen = 0;
+    std::uint64_t report = 0;
     Fetcher fetcher(hints[thread]);
     while (true) {
       fetcher.Look();
-      for (int i = 0; i < kSpins && epoch.load(std::memory_order_acquire) == seen; ++i) {
-        if (!fetcher.Fetch()) Pause();
+      int spins = 0;
+      while (round.epoch.load(std::memory_order_acquire) == seen && spins < kSpins) {
+        if (fetcher.Fetch()) continue;
+        Pause();
+        ++spins;
       }
-      sleepers.fetch_add(1, std::memory_order_seq_cst);
-      epoch.wait(seen, std::memory_order_seq_cst);
-      sleepers.fetch_sub(1, std::memory_order_relaxed);
+      if (spins == kSpins) Sleep(seen);
       if (stop.load(std::memory_order_acquire)) return;
-      seen = epoch.load(std::memory_order_acquire);
-      RunParts(thread);
+      seen = round.epoch.load(std::memory_order_acquire);
+      RunParts(thread, report);
+      reports[thread].word.store(report, std::memory_order_release);
     }
+  }
+
+  void Sleep(std::uint32_t seen) {
+    sleepers.fetch_add(1, std::memory_order_seq_cst);
+    round.epoch.wait(seen, std::memory_order_seq_cst);
+    sleepers.fetch_sub(1, std::memory_order_relaxed);
   }
 };
 
@@ -170,8 +238,9 @@ ThreadPool::ThreadPool(int threads) {
 }
 
 ThreadPool::~ThreadPool() {
-  state_->stop.store(true, std::memory_order_release);
-  state_->Publish(Cut(0, 1, 1));
+  state_->stop.store(true, std::memory_order_seq_cst);
+  state_->round.epoch.fetch_add(1, std::memory_order_seq_cst);
+  state_->round.epoch.notify_all();
   for (std::thread& thread : state_->crew) thread.join();
 }
 
@@ -186,14 +255,21 @@ void ThreadPool::ParallelFor(std::size_t count, std::size_t grain,
   }
   State& state = *state_;
   const Cut cut(count, grain, state.stretches.size());
-  state.body = &body;
-  state.count = count;
-  state.part = cut.part;
-  state.Publish(cut);
-  state.RunParts(0);
-  for (int i = 0; state.done.load(std::memory_order_acquire) != cut.parts; ++i) {
-    if (i < kSpins) {
+  state.round.body = body;
+  state.round.count = count;
+  state.round.part = cut.part;
+  const State::Parts own = state.Publish(cut);
+  if (own.end > 0) state.Run(own);
+  std::uint64_t report = state.round.number << State::kFieldBits | own.end;
+  state.RunParts(0, report);
+  const std::size_t done = report & State::kField;
+  State::Fetcher fetcher(state.hints[0]);
+  fetcher.Look();
+  for (int spins = 0; done + state.PartsReported() != cut.parts;) {
+    if (fetcher.Fetch()) continue;
+    if (spins < kSpins) {
       Pause();
+      ++spins;
     } else {
       std::this_thread::yield();  // the thread that has the last part waits for a core
     }

@@ -97,7 +97,7 @@ void Compute::ReadsAfterwards(std::initializer_list<const Matrix*> weights) {
 
 std::span<const std::byte> Compute::AheadOf(int thread) const {
   // What a thread fetches while another one brings a row into the form of a product.
-  constexpr std::size_t kBytes = std::size_t{32} << 10;
+  constexpr std::size_t kBytes = std::size_t{256} << 10;
   std::size_t panels = 0;
   for (const Matrix* w : afterwards_) {
     if (w == nullptr) break;
@@ -116,7 +116,7 @@ std::span<const std::byte> Compute::AheadOf(int thread) const {
 void Compute::ForPanels(std::size_t panels, std::size_t rows, std::size_t cost,
                         FunctionRef<void(std::size_t, std::size_t)> body) {
   constexpr std::size_t kFewRows = 16;  // more of them wait for their products, not for weights
-  for (int thread = 1; thread < threads(); ++thread)
+  for (int thread = 0; thread < threads(); ++thread)
     pool_.FetchAhead(thread, rows <= kFewRows ? AheadOf(thread) : std::span<const std::byte>());
   afterwards_ = {};
   For(panels, cost, body);
