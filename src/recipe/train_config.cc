@@ -38,12 +38,38 @@ Status CheckModel(const TrainConfig& config, const std::string& path) {
   return Ok();
 }
 
+Status CheckData(const TrainConfig& config, const std::string& path) {
+  const auto& mixture = config.train_mixture;
+  if (config.train_file.empty() != mixture.has_value()) {
+    return Contradiction(path, mixture
+                                   ? "found both 'train_file' and 'train_mixture', expected one: a "
+                                     "token file to learn from, or several"
+                                   : "found neither 'train_file' nor 'train_mixture', expected "
+                                     "one: a token file to learn from, or several");
+  }
+  if (!mixture) return Ok();
+  if (mixture->sources.empty()) {
+    return Contradiction(path + ".train_mixture.sources",
+                         "found an empty list, expected files, each as {file: PATH, weight: 1}");
+  }
+  for (const DataSource& source : mixture->sources) {
+    if (mixture->order != "shuffle" || source.weight == 1) continue;
+    return Contradiction(
+        path + ".train_mixture",
+        fmt::format("found weight {:g} for '{}' with order: shuffle, which takes all examples "
+                    "alike; say `order: shares` or `priority`, or repeat the file (`repeats`)",
+                    source.weight, source.file));
+  }
+  return Ok();
+}
+
 }  // namespace
 
 Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& path) {
   TrainConfig config;
   METIER_TRY(ReadFields(document, path, config));
   METIER_TRY(CheckModel(config, path));
+  METIER_TRY(CheckData(config, path));
   if (config.tokens_per_batch % config.max_seq_len != 0) {
     return Contradiction(path + ".tokens_per_batch",
                          fmt::format("found {}, expected a multiple of max_seq_len ({})",
@@ -74,6 +100,13 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
                          fmt::format("found \"{}\", expected cpu, cuda or cuda:N", config.device));
   }
   return config;
+}
+
+std::vector<std::string> TrainFiles(const TrainConfig& config) {
+  if (!config.train_mixture) return {config.train_file};
+  std::vector<std::string> files;
+  for (const DataSource& source : config.train_mixture->sources) files.push_back(source.file);
+  return files;
 }
 
 std::int64_t BatchSize(const TrainConfig& config) {

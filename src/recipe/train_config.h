@@ -79,12 +79,43 @@ struct InitConfig {
   }
 };
 
+// A token file among several.
+struct DataSource {
+  std::string file;
+  double weight = 1;
+  std::int64_t repeats = 1;
+
+  template <class Visitor>
+  void Visit(Visitor&& field) {
+    field("file", file, "token file").Required();
+    field("weight", weight, "its part of the mixture, against the other sources'").Above(0);
+    field("repeats", repeats, "how often an epoch has its examples").AtLeast(1);
+  }
+};
+
+// Several token files, and how an epoch mixes them.
+struct DataMixture {
+  std::string order = "shuffle";
+  std::vector<DataSource> sources;
+
+  template <class Visitor>
+  void Visit(Visitor&& field) {
+    field("order", order,
+          "shuffle: all examples alike; priority: sources of large weights early, passing into the "
+          "others; shares: every batch has the sources' tokens as their weights, and an epoch as "
+          "many tokens as the sources")
+        .OneOf({"shuffle", "priority", "shares"});
+    field("sources", sources, "the files").Required();
+  }
+};
+
 struct TrainConfig {
   std::string stage = "sft";
   std::string model;
   std::optional<InitConfig> init;
   std::string tokenizer;
   std::string train_file;
+  std::optional<DataMixture> train_mixture;
   std::string eval_file;
   std::string output_dir;
   std::optional<LoraConfig> lora;
@@ -138,7 +169,8 @@ struct TrainConfig {
     field("model", model, "model to start from: a Hugging Face directory or a GGUF file");
     field("init", init, "make the model from scratch instead (with `stage: pretrain`)");
     field("tokenizer", tokenizer, "directory whose tokenizer files go into the output");
-    field("train_file", train_file, "token file to learn from").Required();
+    field("train_file", train_file, "token file to learn from");
+    field("train_mixture", train_mixture, "several of them instead, and how they are mixed");
     field("eval_file", eval_file, "token file for eval_loss");
     field("output_dir", output_dir, "checkpoints, logs and the final model go here").Required();
     field("lora", lora, "train an adapter and leave the model as it is; absent: train everything");
@@ -209,6 +241,9 @@ struct TrainConfig {
 // Reads and checks a configuration: fields by themselves (recipe/fields.h) and against each other.
 // kDataCorrupt, with the key: a field is wrong, or two contradict.
 Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& path = "train");
+
+// The token files to learn from: train_file, or those of train_mixture.
+std::vector<std::string> TrainFiles(const TrainConfig& config);
 
 // Packs (or examples, without packing) of one batch.
 std::int64_t BatchSize(const TrainConfig& config);

@@ -24,7 +24,7 @@ double LearningRate(const recipe::TrainConfig& config, std::int64_t step, std::i
   return config.learning_rate * (config.min_lr_ratio + (1 - config.min_lr_ratio) * share);
 }
 
-PackingOptions PackingOf(const recipe::TrainConfig& config) {
+PackingOptions EvalPackingOf(const recipe::TrainConfig& config) {
   PackingOptions options;
   options.max_tokens = config.max_seq_len;
   options.packing = config.packing;
@@ -36,8 +36,21 @@ PackingOptions PackingOf(const recipe::TrainConfig& config) {
   return options;
 }
 
-StepReader::StepReader(const TokenFile& file, const recipe::TrainConfig& config)
-    : file_(file),
+PackingOptions PackingOf(const recipe::TrainConfig& config) {
+  PackingOptions options = EvalPackingOf(config);
+  if (!config.train_mixture) return options;
+  const recipe::DataMixture& mixture = *config.train_mixture;
+  if (mixture.order == "priority") options.mix.kind = OrderKind::kPriority;
+  if (mixture.order == "shares") options.mix.kind = OrderKind::kShares;
+  for (const recipe::DataSource& source : mixture.sources) {
+    options.mix.weights.push_back(source.weight);
+    options.mix.repeats.push_back(source.repeats);
+  }
+  return options;
+}
+
+StepReader::StepReader(const Corpus& corpus, const recipe::TrainConfig& config)
+    : corpus_(corpus),
       options_(PackingOf(config)),
       batch_size_(recipe::BatchSize(config)),
       accumulation_(config.gradient_accumulation_steps),
@@ -46,10 +59,10 @@ StepReader::StepReader(const TokenFile& file, const recipe::TrainConfig& config)
 Status StepReader::StartEpoch() {
   ++epoch_;
   const auto epoch = static_cast<std::uint64_t>(epoch_);
-  METIER_ASSIGN(const PackingCounts counts, CountPacks(file_, options_, seed_, epoch));
+  METIER_ASSIGN(const PackingCounts counts, CountPacks(corpus_, options_, seed_, epoch));
   packs_ = counts.packs;
   done_ = 0;
-  reader_ = std::make_unique<PackReader>(file_, options_, seed_, epoch);
+  reader_ = std::make_unique<PackReader>(corpus_, options_, seed_, epoch);
   return Ok();
 }
 
@@ -62,7 +75,7 @@ Result<StepPlan> StepReader::Next() {
     for (std::int64_t i = 0; i < batch_size_ && done_ < packs_; ++i, ++done_) {
       plan.batches.back().push_back(reader_->Next());
       for (const Piece& piece : plan.batches.back().back())
-        plan.predictions += Predictions(file_, options_, piece);
+        plan.predictions += Predictions(corpus_, options_, piece);
     }
   }
   plan.epochs_done =
@@ -78,7 +91,7 @@ Status StepReader::Skip(std::int64_t steps) {
   return Ok();
 }
 
-Result<std::int64_t> TotalSteps(const TokenFile& file, const recipe::TrainConfig& config) {
+Result<std::int64_t> TotalSteps(const Corpus& corpus, const recipe::TrainConfig& config) {
   if (config.max_steps > 0) return config.max_steps;
   const std::int64_t packs_a_step = recipe::BatchSize(config) * config.gradient_accumulation_steps;
   std::int64_t total = 0;
@@ -86,7 +99,7 @@ Result<std::int64_t> TotalSteps(const TokenFile& file, const recipe::TrainConfig
     const auto epoch = static_cast<std::uint64_t>(config.num_train_epochs - left + 0.5);
     METIER_ASSIGN(
         const PackingCounts counts,
-        CountPacks(file, PackingOf(config), static_cast<std::uint64_t>(config.seed), epoch));
+        CountPacks(corpus, PackingOf(config), static_cast<std::uint64_t>(config.seed), epoch));
     const std::int64_t steps = (counts.packs + packs_a_step - 1) / packs_a_step;
     total +=
         left >= 1 ? steps : static_cast<std::int64_t>(std::ceil(left * static_cast<double>(steps)));

@@ -16,8 +16,10 @@ namespace metier::train {
 // have.
 double LearningRate(const recipe::TrainConfig& config, std::int64_t step, std::int64_t total);
 
-// How the file is cut into sequences and packs under this configuration.
+// How what is learned from is mixed and cut into sequences and packs under this configuration, and
+// how what is evaluated on is.
 PackingOptions PackingOf(const recipe::TrainConfig& config);
+PackingOptions EvalPackingOf(const recipe::TrainConfig& config);
 
 // Micro-batches of one optimiser step: each a list of packs computed at once.
 struct StepPlan {
@@ -30,7 +32,7 @@ struct StepPlan {
 // Reads the steps of a run in order, epoch after epoch. An epoch's last step takes what is left.
 class StepReader {
  public:
-  StepReader(const TokenFile& file, const recipe::TrainConfig& config);
+  StepReader(const Corpus& corpus, const recipe::TrainConfig& config);
 
   Result<StepPlan> Next();
 
@@ -40,7 +42,7 @@ class StepReader {
  private:
   Status StartEpoch();
 
-  const TokenFile& file_;
+  const Corpus& corpus_;
   PackingOptions options_;
   std::int64_t batch_size_;
   std::int64_t accumulation_;
@@ -52,7 +54,7 @@ class StepReader {
 };
 
 // max_steps, or what num_train_epochs comes to: each epoch packs a little differently. Cost: one
-// pass over the file's lengths an epoch.
-Result<std::int64_t> TotalSteps(const TokenFile& file, const recipe::TrainConfig& config);
+// pass over the files' lengths an epoch.
+Result<std::int64_t> TotalSteps(const Corpus& corpus, const recipe::TrainConfig& config);
 
 }  // namespace metier::train

@@ -59,6 +59,16 @@ std::string Difference(const Json& before, const Json& now) {
   return "a field is gone";
 }
 
+// A hash, or of several files a list of them in the files' order.
+Result<Json> HashTrainFiles(const std::vector<std::string>& files) {
+  Json hashes = Json::array();
+  for (const std::string& file : files) {
+    METIER_ASSIGN(std::string hash, Sha256OfFile(file));
+    hashes.push_back(std::move(hash));
+  }
+  return files.size() == 1 ? hashes.front() : hashes;
+}
+
 class Run {
  public:
   Run(const recipe::TrainConfig& config, const EventSink& sink, RunFolder folder)
@@ -78,8 +88,9 @@ class Run {
   Status PrepareModel();
   Status PrepareData();
   Status CheckLengths() const;
+  std::string SourceTokens() const;
   Result<double> OneStep(const StepPlan& plan, double learning_rate, double& norm);
-  Batch MakeBatch(const TokenFile& file, const std::vector<Pack>& packs) const;
+  Batch MakeBatch(const Corpus& corpus, const std::vector<Pack>& packs) const;
   Result<PackingCounts> EvalCounts() const;
   bool EvaluationIsDue() const;
   bool Complete() const { return step_ == total_ && !EvaluationIsDue(); }
@@ -104,12 +115,12 @@ class Run {
   RunFolder folder_;
   ModelSource source_;
   std::string base_hash_;
-  std::string train_hash_;
+  Json train_hashes_;
   std::string eval_hash_;
   std::optional<Network> network_;
   std::optional<Optimizer> optimizer_;
-  std::optional<TokenFile> train_;
-  std::optional<TokenFile> eval_;
+  std::optional<Corpus> train_;
+  std::optional<Corpus> eval_;
   std::optional<std::string> checkpoint_;  // the one this run continues
   PackingCounts counts_;
   std::int64_t total_ = 0;
@@ -182,10 +193,11 @@ Status Run::CheckLengths() const {
 }
 
 Status Run::PrepareData() {
-  METIER_ASSIGN(train_, OpenTokens(config_.train_file, source_.spec.vocab));
-  METIER_ASSIGN(train_hash_, Sha256OfFile(config_.train_file));
+  const std::vector<std::string> files = recipe::TrainFiles(config_);
+  METIER_ASSIGN(train_, Corpus::Open(files, source_.spec.vocab));
+  METIER_ASSIGN(train_hashes_, HashTrainFiles(files));
   if (!config_.eval_file.empty()) {
-    METIER_ASSIGN(eval_, OpenTokens(config_.eval_file, source_.spec.vocab));
+    METIER_ASSIGN(eval_, Corpus::Open({config_.eval_file}, source_.spec.vocab));
     METIER_ASSIGN(eval_hash_, Sha256OfFile(config_.eval_file));
     METIER_TRY(EvalCounts());  // what is wrong with it is said now, not after the training
   }
@@ -203,14 +215,26 @@ Status Run::PrepareData() {
     text += fmt::format("; {} examples were truncated, {} tokens left out",
                         counts_.truncated_examples, counts_.truncated_tokens);
   }
+  if (train_->sources() > 1) text += "; a pass has " + SourceTokens();
   if (counts_.silent_pieces > 0)
     text += fmt::format("; {} without a token to predict were left out", counts_.silent_pieces);
   Emit({{"event", "log"}, {"text", text}});
   return Ok();
 }
 
+std::string Run::SourceTokens() const {
+  std::string text;
+  for (std::size_t s = 0; s < train_->sources(); ++s) {
+    const std::int64_t read = counts_.source_tokens[s];
+    text += fmt::format("{}{} tokens of '{}' ({:.2f} times its own)", s == 0 ? "" : ", ", read,
+                        train_->path(s),
+                        static_cast<double>(read) / static_cast<double>(train_->tokens(s)));
+  }
+  return text;
+}
+
 Result<PackingCounts> Run::EvalCounts() const {
-  Result<PackingCounts> counts = CountPacks(*eval_, PackingOf(config_), 0, 0);
+  Result<PackingCounts> counts = CountPacks(*eval_, EvalPackingOf(config_), 0, 0);
   if (counts.ok()) return counts;
   return std::move(counts).error().With("eval_file '" + config_.eval_file + "'");
 }
@@ -244,7 +268,7 @@ Status Run::Resume() {
   const auto hashes = state.find("inputs");
   if (config == state.end() || hashes == state.end()) return damaged();
   const Json key = ResumeKey(config_);
-  const Json inputs = {{"model", base_hash_}, {"train_file", train_hash_}};
+  const Json inputs = {{"model", base_hash_}, {"train_file", train_hashes_}};
   for (const auto& pair : {std::pair(*config, key), std::pair(*hashes, inputs)}) {
     if (!pair.first.is_object()) return damaged();
     if (DumpCompact(pair.first) == DumpCompact(pair.second)) continue;
@@ -278,16 +302,16 @@ Status Run::Resume() {
   return Ok();
 }
 
-Batch Run::MakeBatch(const TokenFile& file, const std::vector<Pack>& packs) const {
+Batch Run::MakeBatch(const Corpus& corpus, const std::vector<Pack>& packs) const {
   const PackingOptions options = PackingOf(config_);
   BatchBuilder builder;
   for (const Pack& pack : packs) {
     for (const Piece& piece : pack) {
-      const auto ids = file.Ids(piece.example);
+      const auto ids = corpus.Ids(piece.example);
       for (std::int64_t i = 0; i < piece.tokens; ++i) {
         builder.Add(ids[static_cast<std::size_t>(piece.first + i)],
-                    Predicted(file, options, piece, i) ? BatchBuilder::Role::kPredicted
-                                                       : BatchBuilder::Role::kRead);
+                    Predicted(corpus, options, piece, i) ? BatchBuilder::Role::kPredicted
+                                                         : BatchBuilder::Role::kRead);
       }
       builder.EndSequence();
     }
@@ -336,7 +360,7 @@ bool Run::EvaluationIsDue() const {
 // Nothing when the run was asked to stop.
 Result<std::optional<double>> Run::Evaluate() {
   const torch::NoGradGuard no_grad;
-  PackReader reader(*eval_, PackingOf(config_), 0, 0);
+  PackReader reader(*eval_, EvalPackingOf(config_), 0, 0);
   METIER_ASSIGN(const PackingCounts counts, EvalCounts());
   double total = 0;
   std::int64_t done = 0;
@@ -410,7 +434,7 @@ Json Run::State() const {
           {"window", {{"loss", window_.loss}, {"steps", window_.steps}}},
           {"log_history", history_},
           {"config", ResumeKey(config_)},
-          {"inputs", {{"model", base_hash_}, {"train_file", train_hash_}}}};
+          {"inputs", {{"model", base_hash_}, {"train_file", train_hashes_}}}};
 }
 
 Status Run::WriteWeights(const std::string& folder, tensor::DType dtype) const {
@@ -478,7 +502,7 @@ Json Run::Manifest() const {
       {"threads", at::get_num_threads()},
       {"seed", config_.seed},
       {"config", recipe::WriteFields(config_)},
-      {"inputs", {{"model", base_hash_}, {"train_file", train_hash_}, {"eval_file", eval_hash_}}},
+      {"inputs", {{"model", base_hash_}, {"train_file", train_hashes_}, {"eval_file", eval_hash_}}},
       {"steps", step_},
       {"epochs", epoch_},
       {"tokens", tokens_},

@@ -63,6 +63,16 @@ TEST(TrainConfig, RefusesContradictions) {
       {"model: m\ntrain_file: t\noutput_dir: o\nlora: {}\nembedding_learning_rate: 0.1\n",
        "modules_to_save"},
       {"model: m\ntrain_file: t\n", "output_dir"},
+      {"model: m\noutput_dir: o\n", "neither 'train_file' nor 'train_mixture'"},
+      {"model: m\ntrain_file: t\ntrain_mixture: {sources: [{file: a}]}\noutput_dir: o\n",
+       "both 'train_file' and 'train_mixture'"},
+      {"model: m\ntrain_mixture: {sources: []}\noutput_dir: o\n", "empty list"},
+      {"model: m\ntrain_mixture: {sources: [{file: a, weight: 0}]}\noutput_dir: o\n",
+       "sources[0].weight"},
+      {"model: m\ntrain_mixture: {sources: [{file: a, weight: 2}]}\noutput_dir: o\n",
+       "order: shuffle"},
+      {"model: m\ntrain_mixture: {order: random, sources: [{file: a}]}\noutput_dir: o\n",
+       "priority"},
   };
   for (const auto& wrong : cases)
     EXPECT_ERROR(Parse(wrong.yaml), ErrorCode::kDataCorrupt, wrong.message);

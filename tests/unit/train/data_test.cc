@@ -50,13 +50,35 @@ TEST(Permutation, DependsOnSeedAndEpochAlone) {
   EXPECT_LT(fixed, 20);
 }
 
-TEST(TokenFile, RefusesWhatDoesNotFit) {
+TEST(Corpus, RefusesWhatDoesNotFit) {
   const TempFolder folder;
-  EXPECT_ERROR(OpenTokens(folder / "none", 10), ErrorCode::kNotFound, "none");
+  EXPECT_ERROR(Corpus::Open({folder / "none"}, 10), ErrorCode::kNotFound, "none");
   const std::string path = folder / "t.safetensors";
   WriteTokens(path, {{1, 2, 11}}, {});
-  EXPECT_ERROR(OpenTokens(path, 10), ErrorCode::kDataCorrupt, "id 11");
-  EXPECT_OK(OpenTokens(path, 12));
+  EXPECT_ERROR(Corpus::Open({path}, 10), ErrorCode::kDataCorrupt, "id 11");
+  EXPECT_OK(Corpus::Open({path}, 12));
+  WriteTokens(folder / "small", {{1, 2}}, {});
+  EXPECT_ERROR(Corpus::Open({folder / "small", path}, 10), ErrorCode::kDataCorrupt, path);
+}
+
+TEST(Corpus, NumbersExamplesThroughAllFiles) {
+  const TempFolder folder;
+  WriteTokens(folder / "a", {{1, 2}, {3, 4, 5}}, {});
+  WriteTokens(folder / "b", {{6}}, {{0}});
+  WriteTokens(folder / "c", {{7, 8}, {9, 1}}, {{0, 1}, {1, 0}});
+  ASSERT_OK_AND_ASSIGN(const Corpus corpus,
+                       Corpus::Open({folder / "a", folder / "b", folder / "c"}, 10));
+  EXPECT_EQ(corpus.sources(), 3U);
+  EXPECT_EQ(corpus.examples(), 5);
+  const std::vector<std::size_t> sources = {0, 0, 1, 2, 2};
+  const std::vector<std::int32_t> first_ids = {1, 3, 6, 7, 9};
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    const auto example = static_cast<std::int64_t>(i);
+    EXPECT_EQ(corpus.SourceOf(example), sources[i]) << i;
+    EXPECT_EQ(corpus.Ids(example)[0], first_ids[i]) << i;
+    EXPECT_EQ(corpus.Loss(example).size(), corpus.Ids(example).size()) << i;
+  }
+  EXPECT_THAT(corpus.Loss(4), ElementsAre(1, 0));
 }
 
 struct Packed {
@@ -68,10 +90,10 @@ Result<Packed> PackAll(const std::vector<std::vector<std::int32_t>>& examples,
                        const PackingOptions& options) {
   const TempFolder folder;
   WriteTokens(folder / "t", examples, {});
-  METIER_ASSIGN(const TokenFile file, OpenTokens(folder / "t", 1000));
+  METIER_ASSIGN(const Corpus corpus, Corpus::Open({folder / "t"}, 1000));
   Packed packed;
-  METIER_ASSIGN(packed.counts, CountPacks(file, options, 3, 0));
-  PackReader reader(file, options, 3, 0);
+  METIER_ASSIGN(packed.counts, CountPacks(corpus, options, 3, 0));
+  PackReader reader(corpus, options, 3, 0);
   for (Pack pack = reader.Next(); !pack.empty(); pack = reader.Next()) {
     packed.packs.emplace_back();
     for (const Piece& piece : pack) packed.packs.back().push_back(piece.tokens);
@@ -120,12 +142,12 @@ TEST(Packing, LongExamplesAreSplitTruncatedOrRefused) {
 TEST(Packing, LeavesOutAndCountsWhatHasNothingToPredict) {
   const TempFolder folder;
   WriteTokens(folder / "t", {{1, 2, 3}, {4, 5, 6}}, {{0, 0, 0}, {0, 1, 1}});
-  ASSERT_OK_AND_ASSIGN(const TokenFile file, OpenTokens(folder / "t", 10));
-  ASSERT_OK_AND_ASSIGN(const PackingCounts counts, CountPacks(file, {}, 1, 0));
+  ASSERT_OK_AND_ASSIGN(const Corpus corpus, Corpus::Open({folder / "t"}, 10));
+  ASSERT_OK_AND_ASSIGN(const PackingCounts counts, CountPacks(corpus, {}, 1, 0));
   EXPECT_EQ(counts.silent_pieces, 1);
   EXPECT_EQ(counts.predictions, 2);
   WriteTokens(folder / "silent", {{1, 2, 3}}, {{1, 0, 0}});  // a first token has no past
-  ASSERT_OK_AND_ASSIGN(const TokenFile silent, OpenTokens(folder / "silent", 10));
+  ASSERT_OK_AND_ASSIGN(const Corpus silent, Corpus::Open({folder / "silent"}, 10));
   EXPECT_ERROR(CountPacks(silent, {}, 1, 0), ErrorCode::kDataCorrupt, "nothing to learn");
 }
 
@@ -154,13 +176,13 @@ TEST(StepReader, SkipsToTheSameStep) {
   std::vector<std::vector<std::int32_t>> examples;
   for (int i = 0; i < 23; ++i) examples.emplace_back(static_cast<std::size_t>(3 + i % 5), i);
   WriteTokens(folder / "t", examples, {});
-  ASSERT_OK_AND_ASSIGN(const TokenFile file, OpenTokens(folder / "t", 100));
+  ASSERT_OK_AND_ASSIGN(const Corpus corpus, Corpus::Open({folder / "t"}, 100));
   recipe::TrainConfig config;
   config.max_seq_len = 8;
   config.per_device_train_batch_size = 2;
   config.gradient_accumulation_steps = 2;
   config.num_train_epochs = 2.5;
-  ASSERT_OK_AND_ASSIGN(const std::int64_t total, TotalSteps(file, config));
+  ASSERT_OK_AND_ASSIGN(const std::int64_t total, TotalSteps(corpus, config));
   const auto describe = [](const StepPlan& plan) {
     std::string text;
     for (const auto& batch : plan.batches)
@@ -169,14 +191,14 @@ TEST(StepReader, SkipsToTheSameStep) {
     return text + std::to_string(plan.epochs_done);
   };
   std::vector<std::string> steps;
-  StepReader whole(file, config);
+  StepReader whole(corpus, config);
   for (std::int64_t i = 0; i < total; ++i) {
     ASSERT_OK_AND_ASSIGN(const StepPlan plan, whole.Next());
     EXPECT_GT(plan.predictions, 0);
     steps.push_back(describe(plan));
   }
   for (std::int64_t skip = 0; skip < total; ++skip) {
-    StepReader reader(file, config);
+    StepReader reader(corpus, config);
     ASSERT_OK(reader.Skip(skip));
     ASSERT_OK_AND_ASSIGN(const StepPlan plan, reader.Next());
     EXPECT_EQ(describe(plan), steps[static_cast<std::size_t>(skip)]);
