@@ -88,8 +88,10 @@ struct DataSource {
   template <class Visitor>
   void Visit(Visitor&& field) {
     field("file", file, "token file").Required();
-    field("weight", weight, "its part of the mixture, against the other sources'").Above(0);
-    field("repeats", repeats, "how often an epoch has its examples").AtLeast(1);
+    field("weight", weight, "its part of the mixture, against the other sources'")
+        .Above(0)
+        .AtMost(1e9);
+    field("repeats", repeats, "how often an epoch has its examples").AtLeast(1).AtMost(1000000);
   }
 };
 

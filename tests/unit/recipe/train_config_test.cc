@@ -69,6 +69,8 @@ TEST(TrainConfig, RefusesContradictions) {
       {"model: m\ntrain_mixture: {sources: []}\noutput_dir: o\n", "empty list"},
       {"model: m\ntrain_mixture: {sources: [{file: a, weight: 0}]}\noutput_dir: o\n",
        "sources[0].weight"},
+      {"model: m\ntrain_mixture: {sources: [{file: a, repeats: 9000000000}]}\noutput_dir: o\n",
+       "sources[0].repeats"},
       {"model: m\ntrain_mixture: {sources: [{file: a, weight: 2}]}\noutput_dir: o\n",
        "order: shuffle"},
       {"model: m\ntrain_mixture: {order: random, sources: [{file: a}]}\noutput_dir: o\n",
