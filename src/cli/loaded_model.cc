@@ -5,8 +5,7 @@
 #include <utility>
 
 #include "engine/native_model.h"
-#include "format/peft.h"
-#include "model/adapter.h"
+#include "model/adapter_files.h"
 #include "model/model_files.h"
 
 namespace metier::cli {
@@ -18,9 +17,8 @@ Result<specialist::LoadedModel> LoadModel(const std::string& base, const std::st
   specialist::LoadedModel loaded;
   loaded.backend = std::make_unique<engine::NativeBackend>(std::move(weights), options);
   if (!adapter.empty()) {
-    METIER_ASSIGN(const format::PeftAdapter peft, format::OpenPeftAdapter(adapter));
-    METIER_ASSIGN(const model::Adapter deltas, model::ToAdapter(files.spec(), peft));
-    METIER_ASSIGN(loaded.adapter, loaded.backend->AddAdapter(deltas));
+    METIER_ASSIGN(const model::AdapterFiles opened, model::OpenAdapter(files.spec(), adapter));
+    METIER_ASSIGN(loaded.adapter, model::AddAdapter(*loaded.backend, opened));
   }
   return loaded;
 }

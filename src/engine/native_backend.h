@@ -58,6 +58,9 @@ class NativeBackend : public model::Backend {
   Status RemoveAdapter(model::AdapterId adapter) override;
   Result<model::AdapterId> AddMixture(const model::AdapterMixture& mixture,
                                       std::span<const model::AdapterId> experts) override;
+  bool RoutesSequences(model::AdapterId adapter) const override {
+    return adapters_.FindBySequence(adapter).ok();
+  }
   Result<model::AdapterId> RouteSequence(model::AdapterId mixture,
                                          std::span<const model::TokenId> prompt) override;
   void ExpectLength(model::SequenceId sequence, std::int64_t tokens) override {

@@ -195,7 +195,11 @@ void Scheduler::StartWaiting() {
 }
 
 Status Scheduler::Start(ActiveRequest& request) {
-  METIER_ASSIGN(request.sequence, backend_.OpenSequence(request.request.adapter));
+  model::AdapterId adapter = request.request.adapter;
+  if (backend_.RoutesSequences(adapter)) {
+    METIER_ASSIGN(adapter, backend_.RouteSequence(adapter, request.request.prompt));
+  }
+  METIER_ASSIGN(request.sequence, backend_.OpenSequence(adapter));
   backend_.ExpectLength(*request.sequence, request.most_tokens());
   if (request.age < 0) {
     request.age = next_age_++;

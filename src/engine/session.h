@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -16,6 +17,8 @@ namespace metier::engine {
 // computed where it is new. Movable; closes its sequence. The backend must outlive it.
 class Session {
  public:
+  // A mixture by sequence chooses for all of the conversation by the first tokens that the session
+  // is to hold.
   static Result<Session> Open(model::Backend& backend,
                               model::AdapterId adapter = model::AdapterId::kNone);
   Session(Session&& other) noexcept;
@@ -47,13 +50,16 @@ class Session {
   std::int64_t reused() const { return reused_; }
 
  private:
-  Session(model::Backend& backend, model::SequenceId sequence)
-      : backend_(&backend), sequence_(sequence) {}
+  Session(model::Backend& backend, model::AdapterId adapter)
+      : backend_(&backend), adapter_(adapter) {}
+  Status Begin(std::span<const text::TokenId> prompt);
   Result<model::Rows> Compute(std::span<const text::TokenId> tokens, model::Want want);
   void Close();
 
   model::Backend* backend_;  // nullptr: moved from
-  model::SequenceId sequence_;
+  model::AdapterId adapter_;
+  std::optional<model::SequenceId> sequence_;  // nothing: its first tokens are still to choose
+  std::int64_t expected_ = 0;                  // ExpectLength, until then
   std::vector<text::TokenId> tokens_;
   std::int64_t reused_ = 0;
 };

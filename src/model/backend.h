@@ -123,6 +123,8 @@ class Backend {
                                        std::span<const AdapterId> /*experts*/) {
     return Error(ErrorCode::kUnsupported, "this backend cannot mix adapters; use one of them");
   }
+  // Whether it is a mixture by sequence: sequences are opened with what RouteSequence says.
+  virtual bool RoutesSequences(AdapterId /*adapter*/) const { return false; }
   // The adapter with which a sequence that begins with `prompt` is to be opened, of a mixture by
   // sequence: computes the prompt with the base alone and chooses by the mean of its tokens'
   // scores. One choice has one id, so that sequences of one choice share their pasts. Errors:

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "recipe/fields.h"
 
 namespace metier::recipe {
@@ -63,6 +65,90 @@ Status CheckData(const TrainConfig& config, const std::string& path) {
   return Ok();
 }
 
+Status CheckEvaluation(const TrainConfig& config, const std::string& path) {
+  if (!config.eval_file.empty() && !config.eval_files.empty()) {
+    return Contradiction(path,
+                         "found both 'eval_file' and 'eval_files', expected one: a token "
+                         "file to evaluate on, or several");
+  }
+  std::set<std::string> names;
+  for (const EvalSource& source : config.eval_files) {
+    if (names.insert(source.name).second) continue;
+    return Contradiction(path + ".eval_files",
+                         fmt::format("found two files of the name '{}'", source.name));
+  }
+  return Ok();
+}
+
+// Sources say whose domain they are to a router that is there, and only to one.
+Status CheckRouter(const TrainConfig& config, const std::string& path) {
+  bool named = false;
+  if (config.train_mixture) {
+    for (const DataSource& source : config.train_mixture->sources)
+      named = named || !source.expert.empty();
+  }
+  if (!config.router) {
+    for (const EvalSource& source : config.eval_files) named = named || !source.expert.empty();
+    if (!named) return Ok();
+    return Contradiction(path,
+                         "found sources that name an expert without 'router', which has "
+                         "them");
+  }
+  const RouterConfig& router = *config.router;
+  const std::string at = path + ".router";
+  if (config.lora)
+    return Contradiction(at, "found with 'lora', expected one: a router, or an adapter to train");
+  if (config.init)
+    return Contradiction(at, "found with 'init': adapters belong to a model that is trained");
+  if (router.experts.empty() && router.mixture.empty())
+    return Contradiction(at + ".experts",
+                         "found none, expected adapters, or a mixture's directory");
+  if (router.route_by == "token") return Ok();
+  if (config.stage == "pretrain") {
+    return Contradiction(at + ".route_by",
+                         "found \"sequence\" in stage pretrain: a sequence goes by its prompt, and "
+                         "where all tokens are predicted there is none");
+  }
+  if (router.top_k != 1)
+    return Contradiction(at + ".top_k", fmt::format("found {} by sequence, expected 1: a sequence "
+                                                    "is one expert's",
+                                                    router.top_k));
+  if (!named) {
+    return Contradiction(at + ".route_by",
+                         "found \"sequence\" without an 'expert' in train_mixture.sources: these "
+                         "routers learn from nothing else");
+  }
+  if (router.domain_loss == 0)
+    return Contradiction(at + ".domain_loss", "found 0 by sequence, where routers learn from it");
+  return Ok();
+}
+
+Status CheckAverages(const TrainConfig& config, const std::string& path) {
+  const std::int64_t wanted = config.average_checkpoints;
+  if (wanted == 0) return Ok();
+  if (config.ema_decay > 0) {
+    return Contradiction(path + ".average_checkpoints",
+                         "found with ema_decay, expected one of them: each writes a model of its "
+                         "own");
+  }
+  if (config.router) {
+    return Contradiction(path + ".average_checkpoints",
+                         "found with 'router'; use ema_decay to average its weights");
+  }
+  if (config.save_steps == 0) {
+    return Contradiction(path + ".average_checkpoints",
+                         fmt::format("found {} without save_steps, which says how far apart they "
+                                     "are",
+                                     wanted));
+  }
+  if (config.save_total_limit > 0 && config.save_total_limit < wanted) {
+    return Contradiction(path + ".average_checkpoints",
+                         fmt::format("found {} with save_total_limit: {}, which keeps fewer",
+                                     wanted, config.save_total_limit));
+  }
+  return Ok();
+}
+
 }  // namespace
 
 Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& path) {
@@ -70,6 +156,14 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
   METIER_TRY(ReadFields(document, path, config));
   METIER_TRY(CheckModel(config, path));
   METIER_TRY(CheckData(config, path));
+  METIER_TRY(CheckEvaluation(config, path));
+  METIER_TRY(CheckRouter(config, path));
+  METIER_TRY(CheckAverages(config, path));
+  if (config.rope_scaling && config.lora) {
+    return Contradiction(path + ".rope_scaling",
+                         "found with 'lora': an adapter has no place for it; write rope_scaling "
+                         "and max_position_embeddings into the config.json of the model instead");
+  }
   if (config.tokens_per_batch % config.max_seq_len != 0) {
     return Contradiction(path + ".tokens_per_batch",
                          fmt::format("found {}, expected a multiple of max_seq_len ({})",
@@ -92,7 +186,7 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
                          "found with an adapter that leaves embedding and head as they are; name "
                          "them in lora.modules_to_save, or leave it out");
   }
-  if (config.eval_steps > 0 && config.eval_file.empty())
+  if (config.eval_steps > 0 && config.eval_file.empty() && config.eval_files.empty())
     return Contradiction(path + ".eval_steps",
                          "found without 'eval_file': there is nothing to evaluate");
   if (config.device != "cpu" && config.device != "cuda" && config.device.rfind("cuda:", 0) != 0) {

@@ -55,6 +55,52 @@ struct LoraConfig {
   }
 };
 
+// An adapter among those that a router chooses from.
+struct RoutedExpert {
+  std::string name;
+  std::string adapter;
+
+  template <class Visitor>
+  void Visit(Visitor&& field) {
+    field("name", name, "letters, digits, '.', '_' and '-'").Required();
+    field("adapter", adapter, "PEFT directory, trained on the same model").Required();
+  }
+};
+
+// Adapters that answer together, and the router that learns which of them a token or a sequence
+// goes to (model/mixture.h).
+struct RouterConfig {
+  std::vector<RoutedExpert> experts;
+  std::string mixture;
+  std::string route_by = "token";
+  std::string routers = "layer";
+  std::int64_t top_k = 1;
+  bool norm_topk_prob = false;
+  double domain_loss = 1;
+  bool train_experts = false;
+
+  template <class Visitor>
+  void Visit(Visitor&& field) {
+    field("experts", experts, "the adapters; with `mixture`, those that it gets more");
+    field("mixture", mixture, "a mixture's directory to continue: its experts come first");
+    field("route_by", route_by,
+          "token: each by its own scores; sequence: all of its tokens alike, by its prompt")
+        .OneOf({"token", "sequence"});
+    field("routers", routers,
+          "layer: one a layer, on what attention reads; input: one for each input of linears")
+        .OneOf({"layer", "input"});
+    field("top_k", top_k, "experts of a token").AtLeast(1).AtMost(8);
+    field("norm_topk_prob", norm_topk_prob,
+          "by token: the weights of the chosen sum to 1; else they are softmax over all experts");
+    field("domain_loss", domain_loss,
+          "weight of the routers' cross-entropy against the experts that train_mixture names")
+        .AtLeast(0);
+    field(
+        "train_experts", train_experts,
+        "the adapters learn on (by sequence: each from its own source); else they stay to the bit");
+  }
+};
+
 // Where a model made from scratch comes from.
 struct InitConfig {
   std::string config;
@@ -84,6 +130,7 @@ struct DataSource {
   std::string file;
   double weight = 1;
   std::int64_t repeats = 1;
+  std::string expert;
 
   template <class Visitor>
   void Visit(Visitor&& field) {
@@ -92,6 +139,7 @@ struct DataSource {
         .Above(0)
         .AtMost(1e9);
     field("repeats", repeats, "how often an epoch has its examples").AtLeast(1).AtMost(1000000);
+    field("expert", expert, "the router's expert whose domain it is; empty: no one's");
   }
 };
 
@@ -111,16 +159,46 @@ struct DataMixture {
   }
 };
 
+// A token file that is evaluated on, among several.
+struct EvalSource {
+  std::string name;
+  std::string file;
+  std::string expert;
+
+  template <class Visitor>
+  void Visit(Visitor&& field) {
+    field("name", name, "what its eval_loss is called by").Required();
+    field("file", file, "token file").Required();
+    field("expert", expert, "the router's expert whose domain it is; empty: no one's");
+  }
+};
+
+// Positions of a model with RoPE made longer than it was trained for (Chen et al. 2023,
+// arXiv 2306.15595).
+struct RopeScalingConfig {
+  std::string rope_type = "linear";
+  double factor = 1;
+
+  template <class Visitor>
+  void Visit(Visitor&& field) {
+    field("rope_type", rope_type, "linear: positions are divided by the factor").OneOf({"linear"});
+    field("factor", factor, "so many times as many positions").Above(1).AtMost(1024).Required();
+  }
+};
+
 struct TrainConfig {
   std::string stage = "sft";
   std::string model;
   std::optional<InitConfig> init;
+  std::optional<RopeScalingConfig> rope_scaling;
   std::string tokenizer;
   std::string train_file;
   std::optional<DataMixture> train_mixture;
   std::string eval_file;
+  std::vector<EvalSource> eval_files;
   std::string output_dir;
   std::optional<LoraConfig> lora;
+  std::optional<RouterConfig> router;
 
   std::int64_t max_seq_len = 1024;
   bool packing = true;
@@ -142,6 +220,12 @@ struct TrainConfig {
   double adam_beta2 = 0.999;
   double adam_epsilon = 1e-8;
   double max_grad_norm = 1;
+  double label_smoothing_factor = 0;
+  double neftune_noise_alpha = 0;
+  double router_aux_loss_coef = 0;
+  double router_z_loss_coef = 0;
+  double ema_decay = 0;
+  std::int64_t average_checkpoints = 0;
 
   bool bf16 = true;
   std::string dtype = "auto";
@@ -170,12 +254,17 @@ struct TrainConfig {
         .OneOf({"pretrain", "sft"});
     field("model", model, "model to start from: a Hugging Face directory or a GGUF file");
     field("init", init, "make the model from scratch instead (with `stage: pretrain`)");
+    field("rope_scaling", rope_scaling,
+          "train the model with longer positions, and write them into its config");
     field("tokenizer", tokenizer, "directory whose tokenizer files go into the output");
     field("train_file", train_file, "token file to learn from");
     field("train_mixture", train_mixture, "several of them instead, and how they are mixed");
     field("eval_file", eval_file, "token file for eval_loss");
+    field("eval_files", eval_files,
+          "several of them instead: eval_loss of each by its name, and the mean of these");
     field("output_dir", output_dir, "checkpoints, logs and the final model go here").Required();
     field("lora", lora, "train an adapter and leave the model as it is; absent: train everything");
+    field("router", router, "train a router over adapters that are there");
     field("max_seq_len", max_seq_len, "tokens of one example, and of one pack").AtLeast(2);
     field("packing", packing,
           "fill packs of max_seq_len with whole examples that never see each other");
@@ -203,12 +292,13 @@ struct TrainConfig {
           "the peak of token embedding and head, where they learn; 0: learning_rate")
         .AtLeast(0);
     field("lr_scheduler_type", lr_scheduler_type, "shape after the warm-up")
-        .OneOf({"cosine", "linear", "constant_with_warmup", "constant"});
+        .OneOf({"cosine", "linear", "inverse_sqrt", "constant_with_warmup", "constant"});
     field("warmup_ratio", warmup_ratio, "share of the steps spent rising from 0")
         .AtLeast(0)
         .AtMost(1);
     field("warmup_steps", warmup_steps, "the same in steps; 0: warmup_ratio decides").AtLeast(0);
-    field("min_lr_ratio", min_lr_ratio, "share of the peak where cosine and linear end")
+    field("min_lr_ratio", min_lr_ratio,
+          "share of the peak where cosine and linear end, and which inverse_sqrt comes near")
         .AtLeast(0)
         .AtMost(1);
     field("weight_decay", weight_decay, "decoupled; not applied to norms and biases").AtLeast(0);
@@ -216,6 +306,27 @@ struct TrainConfig {
     field("adam_beta2", adam_beta2, "decay of its square's mean").AtLeast(0).AtMost(0.9999999);
     field("adam_epsilon", adam_epsilon, "added to the root of the latter").Above(0);
     field("max_grad_norm", max_grad_norm, "longer gradients are scaled to this length; 0: never")
+        .AtLeast(0);
+    field("label_smoothing_factor", label_smoothing_factor,
+          "share of a target that the whole vocabulary gets alike; not in eval_loss")
+        .AtLeast(0)
+        .AtMost(0.99);
+    field("neftune_noise_alpha", neftune_noise_alpha,
+          "noise on embeddings in training (NEFTune: 5 to 15); 0: none")
+        .AtLeast(0);
+    field("router_aux_loss_coef", router_aux_loss_coef,
+          "weight of the experts' balance loss, which is 1 where all are used alike")
+        .AtLeast(0);
+    field("router_z_loss_coef", router_z_loss_coef,
+          "weight of the mean square of log sum exp of the experts' scores")
+        .AtLeast(0);
+    field("ema_decay", ema_decay,
+          "keep a running average of the weights (0.999), evaluate it and write it as the final "
+          "model; 0: none")
+        .AtLeast(0)
+        .AtMost(0.9999999);
+    field("average_checkpoints", average_checkpoints,
+          "write the mean of so many last checkpoints as the final model; 0: the last weights")
         .AtLeast(0);
   }
 

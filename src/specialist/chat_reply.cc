@@ -18,7 +18,7 @@ Result<LoadedModel> LoadModel(const Runnable& runnable, const LoadOptions& optio
                                                 .kv_type = options.kv_type,
                                                 .arithmetic = options.arithmetic});
   if (runnable.adapter) {
-    METIER_ASSIGN(loaded.adapter, loaded.backend->AddAdapter(*runnable.adapter));
+    METIER_ASSIGN(loaded.adapter, model::AddAdapter(*loaded.backend, *runnable.adapter));
   }
   return loaded;
 }

@@ -7,7 +7,6 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "format/gguf.h"
-#include "format/peft.h"
 #include "model/gguf_vocab.h"
 
 namespace metier::specialist {
@@ -18,12 +17,6 @@ namespace fs = std::filesystem;
 bool IsFolder(const std::string& path) {
   std::error_code ignored;
   return fs::is_directory(path, ignored);
-}
-
-Result<model::Adapter> OpenAdapter(const model::ModelSpec& spec, const std::string& folder,
-                                   const Limits& limits) {
-  METIER_ASSIGN(const format::PeftAdapter peft, format::OpenPeftAdapter(folder, limits));
-  return model::ToAdapter(spec, peft);
 }
 
 // What a specialist's folder adds to its base model.
@@ -107,7 +100,7 @@ Result<Runnable> OpenRunnable(const OpenOptions& options, const Limits& limits) 
     return std::move(chat_template).error().With("'" + base + "'");
   }
   if (!adapter.empty()) {
-    METIER_ASSIGN(model.adapter, OpenAdapter(model.files.spec(), adapter, limits));
+    METIER_ASSIGN(model.adapter, model::OpenAdapter(model.files.spec(), adapter, limits));
   }
   if (model.manifest) METIER_TRY(ReadCompanions(options.path, model));
   return model;

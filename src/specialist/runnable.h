@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/result.h"
-#include "model/adapter.h"
+#include "model/adapter_files.h"
 #include "model/model_files.h"
 #include "specialist/manifest.h"
 #include "text/chat_template.h"
@@ -25,7 +25,7 @@ struct Runnable {
   text::Tokenizer tokenizer;
   std::optional<text::ChatTemplate> chat_template =
       {};  // nothing: a base model that only continues text
-  std::optional<model::Adapter> adapter = {};
+  std::optional<model::AdapterFiles> adapter = {};
   text::ToolDialect dialect = text::ToolDialect::kNone;
   Json tools = nullptr;     // array in the OpenAI form, or null
   std::string system = {};  // "": none
@@ -40,7 +40,7 @@ struct Runnable {
 
 struct OpenOptions {
   std::string path;
-  std::string adapter;  // PEFT directory to put on top; "": the specialist's own, if any
+  std::string adapter;  // PEFT or mixture directory to put on top; "": the specialist's own, if any
 };
 
 // kInvalidArgument: an adapter for a specialist that has one. Otherwise what the parts say, with

@@ -6,10 +6,19 @@ namespace metier::train {
 
 void BatchBuilder::Add(std::int64_t id, Role role) {
   if (role == Role::kPredicted) {
+    if (prompt_ < 0) prompt_ = static_cast<std::int64_t>(tokens_.size()) - starts_.back();
     predicting_.push_back(static_cast<std::int64_t>(tokens_.size()) - 1);
     targets_.push_back(id);
   }
   tokens_.push_back(id);
+}
+
+void BatchBuilder::EndSequence(std::int64_t domain) {
+  const auto end = static_cast<std::int64_t>(tokens_.size());
+  prompts_.push_back(prompt_ < 0 ? end - starts_.back() : prompt_);
+  domains_.push_back(domain);
+  starts_.push_back(end);
+  prompt_ = -1;
 }
 
 Batch BatchBuilder::Build(const at::Device& device, std::int64_t multiple) && {
@@ -26,10 +35,27 @@ Batch BatchBuilder::Build(const at::Device& device, std::int64_t multiple) && {
     targets_.push_back(0);
   }
   batch.layout.starts = std::move(starts_);
+  batch.prompts = std::move(prompts_);
+  batch.domains = torch::tensor(domains_, at::kLong).to(device);
   batch.tokens = torch::tensor(tokens_, at::kLong).to(device);
   batch.targets = torch::tensor(targets_, at::kLong).to(device);
   batch.predicting = torch::tensor(predicting_, at::kLong).to(device);
   return batch;
+}
+
+Batch PromptsOf(const Batch& batch) {
+  Batch prompts;
+  std::vector<std::int64_t> index;
+  for (std::size_t s = 0; s < batch.prompts.size(); ++s) {
+    for (std::int64_t t = 0; t < batch.prompts[s]; ++t) index.push_back(batch.layout.starts[s] + t);
+    prompts.layout.starts.push_back(static_cast<std::int64_t>(index.size()));
+  }
+  const at::Tensor picked = torch::tensor(index, at::kLong).to(batch.tokens.device());
+  prompts.tokens = batch.tokens.index_select(0, picked);
+  prompts.domains = batch.domains;
+  prompts.prompts = batch.prompts;
+  prompts.read = static_cast<std::int64_t>(index.size());
+  return prompts;
 }
 
 Batch MakeBatch(const std::vector<std::vector<std::int32_t>>& sequences,

@@ -15,7 +15,10 @@ struct Batch {
   at::Tensor types;       // int64 [tokens], encoders; undefined: 0
   at::Tensor targets;     // int64 [rows]: what follows each of `predicting`
   at::Tensor predicting;  // int64 [rows]: tokens whose prediction is computed
+  at::Tensor domains;  // int64 [sequences]: whose domain each is, -1: no one's; undefined: all -1
   Layout layout;
+  // Of each sequence, how many tokens stand before the first that is predicted, or its length.
+  std::vector<std::int64_t> prompts;
   std::int64_t counted = 0;  // rows, from the first on, that are part of the loss
   std::int64_t read = 0;     // tokens, from the first on, that come from the data
 };
@@ -26,7 +29,7 @@ class BatchBuilder {
 
   // The next token of the sequence; a predicted one is not its first.
   void Add(std::int64_t id, Role role);
-  void EndSequence() { starts_.push_back(static_cast<std::int64_t>(tokens_.size())); }
+  void EndSequence(std::int64_t domain = -1);
 
   // Tokens and rows are filled up to multiples of `multiple` with sequences of one token and rows
   // that are no part of the loss: products of a size seen before need no new code from oneDNN.
@@ -37,7 +40,13 @@ class BatchBuilder {
   std::vector<std::int64_t> targets_;
   std::vector<std::int64_t> predicting_;
   std::vector<std::int64_t> starts_ = {0};
+  std::vector<std::int64_t> prompts_;
+  std::vector<std::int64_t> domains_;
+  std::int64_t prompt_ = -1;  // of the sequence at hand; -1: nothing was predicted yet
 };
+
+// The prompts alone, each a sequence, and of their predictions none.
+Batch PromptsOf(const Batch& batch);
 
 // Whole sequences. `loss` as long as `ids`: whether the token at i is to be predicted; empty: all
 // but the first of each sequence.

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "base/check.h"
@@ -13,11 +14,24 @@ namespace {
 
 using model::NormPlace;
 using model::RouterInput;
-using model::RouterScore;
 
 // The mask of module `index` in this batch.
-std::uint64_t ModuleKey(std::uint64_t dropout_key, std::size_t index) {
-  return Rng(dropout_key, index).Next();
+std::uint64_t ModuleKey(std::uint64_t key, std::size_t index) { return Rng(key, index).Next(); }
+
+// The embeddings' noise is drawn beside all modules' masks.
+constexpr std::size_t kNoise = ~std::size_t{0};
+
+// How far each token's embedding may move: [tokens, 1].
+at::Tensor NoiseBounds(const Layout& layout, double alpha, std::int64_t width,
+                       const at::TensorOptions& options) {
+  const at::Tensor bounds = at::empty({layout.tokens(), 1}, at::kDouble);
+  auto* out = bounds.data_ptr<double>();
+  for (std::size_t s = 1; s < layout.starts.size(); ++s) {
+    const std::int64_t tokens = layout.starts[s] - layout.starts[s - 1];
+    const double bound = alpha / std::sqrt(static_cast<double>(tokens * width));
+    std::fill(out + layout.starts[s - 1], out + layout.starts[s], bound);
+  }
+  return bounds.to(options);
 }
 
 at::Tensor PositionsOf(const Layout& layout, const at::Device& device) {
@@ -29,6 +43,17 @@ at::Tensor PositionsOf(const Layout& layout, const at::Device& device) {
   return positions.to(device);
 }
 
+// [sequences, tokens]: 1 / its sequence's length for each token of it, 0 for the others.
+at::Tensor MeanWeights(const Layout& layout) {
+  const at::Tensor weights = at::zeros({layout.sequences(), layout.tokens()}, at::kDouble);
+  for (std::int64_t s = 0; s < layout.sequences(); ++s) {
+    const std::int64_t start = layout.starts[static_cast<std::size_t>(s)];
+    const std::int64_t tokens = layout.starts[static_cast<std::size_t>(s) + 1] - start;
+    if (tokens > 0) weights[s].narrow(0, start, tokens).fill_(1.0 / static_cast<double>(tokens));
+  }
+  return weights;
+}
+
 // Undefined `rows`: all.
 at::Tensor RowsOf(const at::Tensor& x, const at::Tensor& rows) {
   return rows.defined() ? PickRows(x, rows) : x;
@@ -36,9 +61,14 @@ at::Tensor RowsOf(const at::Tensor& x, const at::Tensor& rows) {
 
 }  // namespace
 
-at::Tensor Network::Embed(const Batch& batch) const {
+at::Tensor Network::Embed(const Batch& batch, std::uint64_t key) const {
   const at::Tensor& table = tokens_.master.defined() ? tokens_.master : tokens_.act;
   at::Tensor x = at::embedding(table, batch.tokens).to(options_.precision.real);
+  if (options_.noise > 0 && key != 0) {
+    const auto options = x.options().requires_grad(false);
+    x = x + Noise(x.sizes(), options, ModuleKey(key, kNoise)) *
+                NoiseBounds(batch.layout, options_.noise, spec_.width, options);
+  }
   if (spec_.embed_scale != 1) x = x * spec_.embed_scale;
   if (positions_.defined()) {
     const at::Tensor rows = PositionsOf(batch.layout, options_.device) + spec_.position_offset;
@@ -53,19 +83,20 @@ at::Tensor Network::Embed(const Batch& batch) const {
       .y;
 }
 
-at::Tensor Network::Project(const Linears& linears, const at::Tensor& x,
-                            std::uint64_t dropout_key) const {
+at::Tensor Network::Project(const Linears& linears, const at::Tensor& x, State& state) const {
   const Precision& precision = options_.precision;
+  const std::uint64_t key = state.pass.key;
+  if (!mixture_.empty()) return ProjectMixture(linears, x, state);
   if (lora_.empty()) return Linear(x, linears.weight, linears.bias, {}, {}, precision);
   const FusedLora lora = FuseLora(lora_, linears.parts);
-  const bool drops = lora_.dropout() > 0 && dropout_key != 0 && lora.a.defined();
+  const bool drops = lora_.dropout() > 0 && key != 0 && lora.a.defined();
   if (!drops) return Linear(x, linears.weight, linears.bias, lora.a, lora.b, precision);
   // Each module draws its own mask of the shared input, as PEFT does.
   std::vector<at::Tensor> inner;
   for (const std::size_t module : lora.modules) {
     const at::Tensor& a = lora_.modules()[module].a;
     const at::Tensor kept =
-        Dropout(x.to(precision.act).contiguous(), lora_.dropout(), ModuleKey(dropout_key, module));
+        Dropout(x.to(precision.act).contiguous(), lora_.dropout(), ModuleKey(key, module));
     inner.push_back(Linear(kept, {a, a.to(precision.act)}, {}, {}, {}, precision));
   }
   const at::Tensor update =
@@ -91,9 +122,9 @@ at::Tensor Network::NormHeads(const Layer& layer, const at::Tensor& qkv) const {
 
 at::Tensor Network::SelfAttention(const Layer& layer, std::int64_t index, const at::Tensor& h,
                                   const Layout& layout, const at::Tensor& rows,
-                                  std::uint64_t dropout_key) const {
+                                  State& state) const {
   const model::LayerSpec& pattern = spec_.layer[static_cast<std::size_t>(index)];
-  at::Tensor qkv = Project(layer.qkv, h, dropout_key);
+  at::Tensor qkv = Project(layer.qkv, h, state);
   if (spec_.qk_norm) qkv = NormHeads(layer, qkv);
   AttentionShape shape;
   shape.heads = spec_.heads;
@@ -107,12 +138,14 @@ at::Tensor Network::SelfAttention(const Layer& layer, std::int64_t index, const 
     shape.sine = sine_;
   }
   shape.slopes = slopes_;
-  return Project(layer.o, RowsOf(Attention(qkv, shape, layout), rows), dropout_key);
+  const at::Tensor heads = Attention(qkv, shape, layout);
+  state.restricted = rows.defined();
+  return Project(layer.o, RowsOf(heads, rows), state);
 }
 
 at::Tensor Network::ProjectExperts(const Weight& weight, const std::vector<Linears>& names,
                                    const at::Tensor& x, const std::vector<std::int64_t>& starts,
-                                   std::uint64_t dropout_key) const {
+                                   std::uint64_t key) const {
   const Precision& precision = options_.precision;
   const at::Tensor y = GroupedLinear(x, weight, starts, precision);
   if (lora_.empty()) return y;
@@ -137,42 +170,33 @@ at::Tensor Network::ProjectExperts(const Weight& weight, const std::vector<Linea
   const at::Tensor a = at::stack(as);
   const at::Tensor b = at::stack(bs);
   at::Tensor in = x;
-  if (lora_.dropout() > 0 && dropout_key != 0) {
+  if (lora_.dropout() > 0 && key != 0) {
     in = Dropout(x.to(precision.act).contiguous(), lora_.dropout(),
-                 ModuleKey(dropout_key, loras.front().modules.front()));
+                 ModuleKey(key, loras.front().modules.front()));
   }
   const at::Tensor inner = GroupedLinear(in, {a, a.to(precision.act)}, starts, precision);
   return y + GroupedLinear(inner, {b, b.to(precision.act)}, starts, precision);
 }
 
 at::Tensor Network::Experts(const Layer& layer, const at::Tensor& h, const at::Tensor& router_input,
-                            std::uint64_t dropout_key) const {
+                            const at::Tensor& asked, State& state) const {
   const model::MoeSpec& moe = spec_.moe;
+  const std::uint64_t key = state.pass.key;
   const std::int64_t rows = h.size(0);
   const at::ScalarType real = options_.precision.real;
   // In the real type: which expert is chosen must not hang on bf16.
   const at::Tensor seen = router_input.to(real);
-  at::Tensor logits = at::matmul(seen, layer.router.t());
+  at::Tensor scores = at::matmul(seen, layer.router.t());
   const FusedLora lora = FuseLora(lora_, layer.router_part);
   if (lora.a.defined()) {
-    const bool drops = lora_.dropout() > 0 && dropout_key != 0;
-    const at::Tensor kept = drops ? Dropout(seen.contiguous(), lora_.dropout(),
-                                            ModuleKey(dropout_key, lora.modules.front()))
-                                  : seen;
-    logits = logits + at::matmul(at::matmul(kept, lora.a.t()), lora.b.t());
+    const bool drops = lora_.dropout() > 0 && key != 0;
+    const at::Tensor kept =
+        drops ? Dropout(seen.contiguous(), lora_.dropout(), ModuleKey(key, lora.modules.front()))
+              : seen;
+    scores = scores + at::matmul(at::matmul(kept, lora.a.t()), lora.b.t());
   }
-  at::Tensor gates;
-  at::Tensor chosen;
-  if (moe.score == RouterScore::kSoftmaxThenTopK) {
-    std::tie(gates, chosen) = at::topk(at::softmax(logits, -1), moe.top_k);
-    if (moe.normalise_top_k) gates = gates / gates.sum(-1, true);
-  } else {
-    at::Tensor best;
-    std::tie(best, chosen) = at::topk(logits, moe.top_k);
-    gates = moe.score == RouterScore::kSigmoid ? at::sigmoid(best) : at::softmax(best, -1);
-    if (moe.score == RouterScore::kSigmoid && moe.normalise_top_k)
-      gates = gates / gates.sum(-1, true);
-  }
+  const auto [chosen, gates] = ChooseExperts(moe, scores);
+  if (state.pass.notes != nullptr) state.pass.notes->push_back({false, scores, chosen, asked});
   const at::Tensor expert = chosen.reshape({-1});
   const at::Tensor order = at::argsort(expert, /*stable=*/true, /*dim=*/0, /*descending=*/false);
   const at::Tensor inverse = at::empty_like(order);
@@ -183,39 +207,58 @@ at::Tensor Network::Experts(const Layer& layer, const at::Tensor& h, const at::T
     starts.push_back(starts.back() + counts.data_ptr<std::int64_t>()[e]);
 
   const at::Tensor sorted = SpreadRows(h, order, inverse, moe.top_k);
-  const at::Tensor up =
-      ProjectExperts(layer.up.weight, layer.expert_up, sorted, starts, dropout_key);
-  const at::Tensor down =
-      ProjectExperts(layer.down.weight, layer.expert_down, Gate(up, spec_.activation, spec_.gated),
-                     starts, dropout_key);
+  const at::Tensor up = ProjectExperts(layer.up.weight, layer.expert_up, sorted, starts, key);
+  const at::Tensor down = ProjectExperts(layer.down.weight, layer.expert_down,
+                                         Gate(up, spec_.activation, spec_.gated), starts, key);
   const at::Tensor back =
       SpreadRows(down, inverse, order, 1).view({rows, moe.top_k, spec_.width}).to(real);
   return (back * gates.unsqueeze(-1)).sum(1).to(h.scalar_type());
 }
 
 at::Tensor Network::FeedForward(const Layer& layer, const at::Tensor& h,
-                                const at::Tensor& router_input, std::uint64_t dropout_key) const {
-  if (spec_.moe.experts > 0) return Experts(layer, h, router_input, dropout_key);
-  const at::Tensor up = Project(layer.up, h, dropout_key);
-  return Project(layer.down, Gate(up, spec_.activation, spec_.gated), dropout_key);
+                                const at::Tensor& router_input, const at::Tensor& rows,
+                                State& state) const {
+  if (spec_.moe.experts > 0) return Experts(layer, h, router_input, rows, state);
+  const at::Tensor up = Project(layer.up, h, state);
+  return Project(layer.down, Gate(up, spec_.activation, spec_.gated), state);
 }
 
-at::Tensor Network::Hidden(const Batch& batch, std::uint64_t dropout_key,
-                           const at::Tensor& rows) const {
+at::Tensor Network::Hidden(const Batch& batch, const Pass& pass) const {
+  METIER_CHECK(mixture_.empty() || mixture_.by() == model::RouteBy::kToken || !pass.gates.empty(),
+               "a mixture by sequence needs its gates");
+  State state{.pass = pass, .gates = {}};
+  for (const at::Tensor& gates : pass.gates) state.gates.push_back({gates, false});
+  state.gates.resize(mixture_.routers().size());
+  return Compute(batch, state);
+}
+
+std::vector<at::Tensor> Network::RouterInputs(const Batch& batch) const {
+  const torch::NoGradGuard no_grad;
+  std::vector<at::Tensor> inputs(mixture_.routers().size());
+  const Pass pass;
+  State state{.pass = pass, .gates = {}};
+  state.mean = MeanWeights(batch.layout).to(options_.precision.real).to(options_.device);
+  state.inputs = &inputs;
+  Compute(batch, state);
+  return inputs;
+}
+
+at::Tensor Network::Compute(const Batch& batch, State& state) const {
+  const at::Tensor& rows = state.pass.rows;
   METIER_CHECK(batch.layout.longest() <= longest(),
                "a sequence is longer than the position tables");
   const Precision& precision = options_.precision;
-  at::Tensor x = Embed(batch);
+  at::Tensor x = Embed(batch, state.pass.key);
   at::Tensor delta;  // of the last sub-layer, added where the next norm reads the sum
   for (std::int64_t i = 0; i < spec_.layers; ++i) {
     const Layer& layer = layers_[static_cast<std::size_t>(i)];
     const at::Tensor wanted = i + 1 == spec_.layers ? rows : at::Tensor();
     if (spec_.norm_place == NormPlace::kAfter) {
-      const at::Tensor attention = SelfAttention(layer, i, x, batch.layout, wanted, dropout_key);
+      const at::Tensor attention = SelfAttention(layer, i, x, batch.layout, wanted, state);
       x = AddNorm(RowsOf(x, wanted), attention, layer.attn_norm.weight, layer.attn_norm.bias,
                   spec_.norm, precision.real)
               .y;
-      const at::Tensor forward = FeedForward(layer, x, x, dropout_key);
+      const at::Tensor forward = FeedForward(layer, x, x, wanted, state);
       x = AddNorm(x, forward, layer.ffn_norm.weight, layer.ffn_norm.bias, spec_.norm,
                   precision.real)
               .y;
@@ -223,13 +266,12 @@ at::Tensor Network::Hidden(const Batch& batch, std::uint64_t dropout_key,
     }
     const Normed before =
         AddNorm(x, delta, layer.attn_norm.weight, layer.attn_norm.bias, spec_.norm, precision.act);
-    const at::Tensor attention =
-        SelfAttention(layer, i, before.y, batch.layout, wanted, dropout_key);
+    const at::Tensor attention = SelfAttention(layer, i, before.y, batch.layout, wanted, state);
     const at::Tensor sum = RowsOf(before.sum, wanted);
     const Normed middle = AddNorm(sum, attention, layer.ffn_norm.weight, layer.ffn_norm.bias,
                                   spec_.norm, precision.act);
     const bool block = spec_.moe.router_input == RouterInput::kBlockInput;
-    delta = FeedForward(layer, middle.y, block ? sum : middle.y, dropout_key);
+    delta = FeedForward(layer, middle.y, block ? sum : middle.y, wanted, state);
     x = middle.sum;
   }
   if (spec_.final_norm) {
@@ -244,12 +286,19 @@ at::Tensor Network::Logits(const Batch& batch) const {
   return Linear(Hidden(batch), head_, {}, {}, {}, options_.precision).to(options_.precision.real);
 }
 
-at::Tensor Network::Loss(const Batch& batch, double weight, std::uint64_t dropout_key) const {
-  const at::Tensor rows = Hidden(batch, dropout_key, batch.predicting);
+at::Tensor Network::LogProbs(const Batch& batch, Pass pass) const {
+  pass.rows = batch.predicting;
+  return HeadLogProbs(Hidden(batch, pass), head_, batch.targets);
+}
+
+at::Tensor Network::Loss(const Batch& batch, double weight, Pass pass) const {
+  pass.rows = batch.predicting;
+  const at::Tensor rows = Hidden(batch, pass);
   const at::Tensor weights =
       at::zeros({rows.size(0)}, rows.options().dtype(options_.precision.real));
   weights.narrow(0, 0, batch.counted).fill_(weight);
-  return HeadLoss(rows, head_, batch.targets, weights, options_.precision);
+  return HeadLoss(rows, head_, batch.targets, weights, options_.precision,
+                  pass.key != 0 ? options_.smoothing : 0);
 }
 
 }  // namespace metier::train

@@ -238,6 +238,29 @@ Result<LoraSet> LoraSet::Continue(const model::ModelSpec& spec, const recipe::Lo
   return found;
 }
 
+Result<LoraSet> LoraSet::Mean(const model::ModelSpec& spec,
+                              const std::vector<std::string>& folders) {
+  const torch::NoGradGuard no_grad;
+  const auto tensors = [](const LoraSet& set) {
+    std::vector<at::Tensor> all;
+    for (const LoraModule& lora : set.modules_) all.insert(all.end(), {lora.a, lora.b});
+    for (const SavedModule& saved : set.saved_) all.push_back(saved.value);
+    return all;
+  };
+  METIER_ASSIGN(LoraSet mean, Load(spec, folders.front(), at::kFloat, at::kCPU));
+  std::vector<at::Tensor> sums;
+  for (const at::Tensor& tensor : tensors(mean)) sums.push_back(tensor.to(at::kDouble));
+  for (std::size_t f = 1; f < folders.size(); ++f) {
+    METIER_ASSIGN(const LoraSet more, Load(spec, folders[f], at::kFloat, at::kCPU));
+    const std::vector<at::Tensor> values = tensors(more);
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i].add_(values[i]);
+  }
+  const std::vector<at::Tensor> values = tensors(mean);
+  for (std::size_t i = 0; i < sums.size(); ++i)
+    values[i].copy_(sums[i].div_(static_cast<double>(folders.size())));
+  return mean;
+}
+
 Status LoraSet::Save(const std::string& folder, const std::string& base_model) const {
   format::PeftConfig config = config_;
   config.base_model = base_model;

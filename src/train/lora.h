@@ -62,6 +62,11 @@ class LoraSet {
                                   const std::string& folder, at::ScalarType real,
                                   at::Device device);
 
+  // The mean of several PEFT directories of one run, factor by factor, summed in double; F32 on the
+  // CPU.
+  static Result<LoraSet> Mean(const model::ModelSpec& spec,
+                              const std::vector<std::string>& folders);
+
   // Writes adapter_config.json and adapter_model.safetensors (F32).
   Status Save(const std::string& folder, const std::string& base_model) const;
 

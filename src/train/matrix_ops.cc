@@ -209,15 +209,18 @@ struct AttentionFunction : public Function<AttentionFunction> {
 
 // Losses of some rows; leaves d loss / d logits in `logits` when `gradient`.
 at::Tensor CrossEntropyRows(at::Tensor& logits, const at::Tensor& targets,
-                            const at::Tensor& weights, bool gradient) {
+                            const at::Tensor& weights, double smoothing, bool gradient) {
   const at::ScalarType real = RealOf(logits.scalar_type());
   if (!UsesKernels(logits)) {
     const at::Tensor wide = logits.to(real);
     const at::Tensor log_p = at::log_softmax(wide, -1);
-    const at::Tensor losses = -log_p.gather(1, targets.unsqueeze(1)).squeeze(1) * weights;
+    at::Tensor losses = -log_p.gather(1, targets.unsqueeze(1)).squeeze(1);
+    if (smoothing > 0) losses = (1 - smoothing) * losses - smoothing * log_p.mean(-1);
+    losses = losses * weights;
     if (gradient) {
-      at::Tensor d = log_p.exp();
-      d.scatter_add_(1, targets.unsqueeze(1), -at::ones_like(targets.unsqueeze(1), d.options()));
+      at::Tensor d = log_p.exp() - smoothing / static_cast<double>(logits.size(1));
+      d.scatter_add_(1, targets.unsqueeze(1),
+                     at::full({targets.size(0), 1}, smoothing - 1, d.options()));
       logits = (d * weights.unsqueeze(1)).to(logits.scalar_type());
     }
     return losses;
@@ -229,6 +232,7 @@ at::Tensor CrossEntropyRows(at::Tensor& logits, const at::Tensor& targets,
   args.logits = logits.data_ptr();
   args.target = targets.data_ptr<std::int64_t>();
   args.weight = weights.data_ptr();
+  args.smoothing = smoothing;
   args.loss = losses.data_ptr();
   args.dlogits = gradient ? logits.data_ptr() : nullptr;
   const auto& kernels = KernelsFor(real);
@@ -238,16 +242,20 @@ at::Tensor CrossEntropyRows(at::Tensor& logits, const at::Tensor& targets,
   return losses;
 }
 
+// Rows whose logits are at hand at once.
+std::int64_t HeadRows(const at::Tensor& weight) {
+  const std::int64_t row_bytes = weight.size(0) * static_cast<std::int64_t>(weight.element_size());
+  return std::max<std::int64_t>(1, kHeadBytes / row_bytes);
+}
+
 struct HeadFunction : public Function<HeadFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor& master,
                             const at::Tensor& weight, const at::Tensor& targets,
-                            const at::Tensor& weights, bool gradient) {
+                            const at::Tensor& weights, double smoothing, bool gradient) {
     const at::ScalarType act = weight.scalar_type();
     const at::Tensor in = x.to(act);
     const std::int64_t rows = in.size(0);
-    const std::int64_t vocab = weight.size(0);
-    const std::int64_t row_bytes = vocab * static_cast<std::int64_t>(weight.element_size());
-    const std::int64_t chunk = std::max<std::int64_t>(1, kHeadBytes / row_bytes);
+    const std::int64_t chunk = HeadRows(weight);
     const bool train_weight = gradient && Trains(TensorOr(master));
     const bool train_x = gradient && x.requires_grad();
     const at::Tensor dx = train_x ? at::empty_like(in) : at::Tensor();
@@ -258,7 +266,7 @@ struct HeadFunction : public Function<HeadFunction> {
       const at::Tensor part = in.narrow(0, begin, count);
       at::Tensor logits = at::mm(part, weight.t());
       total += CrossEntropyRows(logits, targets.narrow(0, begin, count),
-                                weights.narrow(0, begin, count), train_x || train_weight)
+                                weights.narrow(0, begin, count), smoothing, train_x || train_weight)
                    .sum();
       if (train_x) {
         at::Tensor out = dx.narrow(0, begin, count);
@@ -280,8 +288,69 @@ struct HeadFunction : public Function<HeadFunction> {
     const auto scaled = [&](const at::Tensor& d) {
       return d.defined() && !one ? (d * grads[0]).to(d.scalar_type()) : d;
     };
-    return {scaled(saved[0]), scaled(saved[1]), at::Tensor(),
+    return {scaled(saved[0]), scaled(saved[1]), at::Tensor(), at::Tensor(),
             at::Tensor(),     at::Tensor(),     at::Tensor()};
+  }
+};
+
+// The gradient of a row's value is the row's own share of it times something that does not depend
+// on that share: where the head is frozen, that is had in the forward pass.
+struct HeadLogProbFunction : public Function<HeadLogProbFunction> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor& master,
+                            const at::Tensor& weight, const at::Tensor& targets, bool gradient) {
+    const at::Tensor in = x.to(weight.scalar_type());
+    const at::ScalarType real = RealOf(weight.scalar_type());
+    const at::Tensor ones = at::ones({in.size(0)}, in.options().dtype(real));
+    const bool train_weight = gradient && Trains(TensorOr(master));
+    const bool train_x = gradient && x.requires_grad() && !train_weight;
+    const at::Tensor unit = train_x ? at::empty_like(in) : at::Tensor();
+    std::vector<at::Tensor> parts;
+    for (std::int64_t begin = 0; begin < in.size(0); begin += HeadRows(weight)) {
+      const std::int64_t count = std::min(HeadRows(weight), in.size(0) - begin);
+      at::Tensor logits = at::mm(in.narrow(0, begin, count), weight.t());
+      parts.push_back(-CrossEntropyRows(logits, targets.narrow(0, begin, count),
+                                        ones.narrow(0, 0, count), 0, train_x));
+      if (!train_x) continue;
+      at::Tensor out = unit.narrow(0, begin, count);
+      at::mm_out(out, logits, weight);
+    }
+    ctx->save_for_backward({unit, train_weight ? in : at::Tensor(), weight, targets});
+    ctx->saved_data["x"] = gradient && x.requires_grad();
+    ctx->saved_data["x_type"] = static_cast<std::int64_t>(x.scalar_type());
+    return parts.empty() ? ones : at::cat(parts);
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    const variable_list saved = ctx->get_saved_variables();
+    const auto x_type = static_cast<at::ScalarType>(ctx->saved_data["x_type"].toInt());
+    // Losses were differentiated: values with the other sign.
+    const at::Tensor shares = -grads[0];
+    variable_list out(5);
+    if (saved[0].defined()) {
+      out[0] = (saved[0] * shares.unsqueeze(1)).to(x_type);
+      return out;
+    }
+    const at::Tensor& in = saved[1];
+    const at::Tensor& weight = saved[2];
+    if (!in.defined()) return out;
+    const bool train_x = ctx->saved_data["x"].toBool();
+    const at::Tensor dx = train_x ? at::empty_like(in) : at::Tensor();
+    at::Tensor dweight = at::zeros(weight.sizes(), shares.options());
+    for (std::int64_t begin = 0; begin < in.size(0); begin += HeadRows(weight)) {
+      const std::int64_t count = std::min(HeadRows(weight), in.size(0) - begin);
+      const at::Tensor part = in.narrow(0, begin, count);
+      at::Tensor logits = at::mm(part, weight.t());
+      CrossEntropyRows(logits, saved[3].narrow(0, begin, count),
+                       shares.narrow(0, begin, count).contiguous(), 0, true);
+      if (train_x) {
+        at::Tensor rows = dx.narrow(0, begin, count);
+        at::mm_out(rows, logits, weight);
+      }
+      dweight.add_(at::mm(logits.t(), part));
+    }
+    if (train_x) out[0] = dx.to(x_type);
+    out[1] = dweight;
+    return out;
   }
 };
 
@@ -304,9 +373,14 @@ at::Tensor Attention(const at::Tensor& qkv, const AttentionShape& shape, const L
                                   std::make_shared<Layout>(layout));
 }
 
+at::Tensor HeadLogProbs(const at::Tensor& hidden, const Weight& head, const at::Tensor& targets) {
+  return HeadLogProbFunction::apply(hidden, Maybe(head.master), head.act, targets,
+                                    at::GradMode::is_enabled());
+}
+
 at::Tensor HeadLoss(const at::Tensor& hidden, const Weight& head, const at::Tensor& targets,
-                    const at::Tensor& weights, const Precision&) {
-  return HeadFunction::apply(hidden, Maybe(head.master), head.act, targets, weights,
+                    const at::Tensor& weights, const Precision&, double smoothing) {
+  return HeadFunction::apply(hidden, Maybe(head.master), head.act, targets, weights, smoothing,
                              at::GradMode::is_enabled());
 }
 

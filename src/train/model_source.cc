@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <utility>
@@ -42,6 +43,22 @@ Result<ModelSource> RandomModel(const recipe::TrainConfig& config) {
   return source;
 }
 
+Status ScaleRope(const recipe::RopeScalingConfig& scaling, model::ModelSpec& spec) {
+  if (spec.position != model::PositionKind::kRope) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("rope_scaling: a model of family '{}' has no RoPE", spec.family));
+  }
+  if (spec.rope.scaling != model::RopeScaling::kNone) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "rope_scaling: the model's config scales its positions already; leave it out, or "
+                 "change it there");
+  }
+  spec.rope.scaling = model::RopeScaling::kLinear;
+  spec.rope.factor = scaling.factor;
+  spec.max_positions = std::llround(static_cast<double>(spec.max_positions) * scaling.factor);
+  return model::Validate(spec);
+}
+
 }  // namespace
 
 Result<ModelSource> OpenModelAt(const std::string& path) {
@@ -56,7 +73,9 @@ Result<ModelSource> OpenModelAt(const std::string& path) {
 }
 
 Result<ModelSource> OpenModelSource(const recipe::TrainConfig& config) {
-  return config.init ? RandomModel(config) : OpenModelAt(config.model);
+  METIER_ASSIGN(ModelSource source, config.init ? RandomModel(config) : OpenModelAt(config.model));
+  if (config.rope_scaling) METIER_TRY(ScaleRope(*config.rope_scaling, source.spec));
+  return source;
 }
 
 Result<at::Device> ParseDevice(const std::string& name) {

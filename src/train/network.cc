@@ -254,6 +254,20 @@ std::vector<Trainable> Network::Trainables() const {
     trainables.push_back({lora_.saved()[i].modules.front().path + ".weight", weight.master,
                           copied ? weight.act : at::Tensor(), true, Rate::kEmbedding});
   }
+  for (std::size_t e = 0; e < mixture_.experts().size(); ++e) {
+    if (mixture_.learns() != MixtureSet::Learns::kAll) break;
+    for (const LoraModule& lora : mixture_.experts()[e].modules()) {
+      const std::string name = mixture_.names()[e] + "." + lora.module.path;
+      trainables.push_back({name + ".lora_A.weight", lora.a, at::Tensor(), true});
+      trainables.push_back({name + ".lora_B.weight", lora.b, at::Tensor(), true});
+    }
+  }
+  for (std::size_t r = 0; r < mixture_.routers().size(); ++r) {
+    if (mixture_.learns() == MixtureSet::Learns::kNothing) break;
+    const MixtureRouter& router = mixture_.routers()[r];
+    trainables.push_back({fmt::format("router.{}.weight", r), router.weight, at::Tensor(), true});
+    trainables.push_back({fmt::format("router.{}.bias", r), router.bias, at::Tensor(), false});
+  }
   if (!trainables.empty() || options_.training == Training::kFrozen) return trainables;
   for (const std::string& name : order_) {
     const Stored& stored = stored_.at(name);

@@ -16,7 +16,9 @@
 #include "model/model_spec.h"
 #include "train/batch.h"
 #include "train/lora.h"
+#include "train/mixture.h"
 #include "train/ops.h"
+#include "train/router.h"
 #include "train/torch.h"
 
 namespace metier::train {
@@ -40,6 +42,22 @@ struct NetworkOptions {
   at::Device device = at::kCPU;
   Training training = Training::kAll;
   std::int64_t longest = 0;  // tokens of the longest sequence to come; 0: as the model allows
+  // In training only, where a batch has a key of chance:
+  double noise = 0;  // NEFTune's alpha (Jain et al. 2023): embeddings move by a uniform noise in
+                     // +-alpha / sqrt(tokens of the sequence * width)
+  double smoothing = 0;  // of the targets (HeadLoss)
+};
+
+// What one forward pass computes, beside its batch.
+struct Pass {
+  std::uint64_t key = 0;  // of dropout and noise; 0 draws nothing (evaluation)
+  // int64, asks for these tokens only, in this order: the last layer then computes nothing for the
+  // others but their keys and values. Undefined: all.
+  at::Tensor rows = {};
+  // By sequence: for each router of the mixture its experts' weights, real [tokens, experts].
+  std::vector<at::Tensor> gates = {};
+  // What routers said, in the order of computation; null: not asked for.
+  std::vector<RouterNote>* notes = nullptr;
 };
 
 class Network {
@@ -61,20 +79,29 @@ class Network {
                                 : spec_.max_positions;
   }
 
-  // Last hidden states after the final norm, [tokens, width] in act (encoders: real).
-  // `dropout_key` is of this batch; 0 draws nothing (evaluation). Requires sequences of at most
-  // longest() tokens. `rows`, int64, asks for these tokens only, in this order: the last layer then
-  // computes nothing for the others but their keys and values.
-  at::Tensor Hidden(const Batch& batch, std::uint64_t dropout_key = 0,
-                    const at::Tensor& rows = {}) const;
+  // Adapters that routers choose from, in place of one.
+  void SetMixture(MixtureSet mixture) { mixture_ = std::move(mixture); }
+  const MixtureSet& mixture() const { return mixture_; }
+
+  // Last hidden states after the final norm, [tokens, width] in act (encoders: real). Requires
+  // sequences of at most longest() tokens, and the gates of a mixture by sequence.
+  at::Tensor Hidden(const Batch& batch, const Pass& pass = {}) const;
+
+  // What each router of the mixture reads when the base computes alone, averaged over the tokens of
+  // each sequence: real [sequences, in], no gradients.
+  std::vector<at::Tensor> RouterInputs(const Batch& batch) const;
 
   // [tokens, vocab], real. Requires spec().head.
   at::Tensor Logits(const Batch& batch) const;
 
-  // Sum of the cross-entropies of the batch's predictions, times `weight`: real scalar.
-  at::Tensor Loss(const Batch& batch, double weight, std::uint64_t dropout_key = 0) const;
+  // Sum of the cross-entropies of the batch's predictions, times `weight`: real scalar. Without a
+  // key their targets are not smoothed. The rows of the pass are the batch's.
+  at::Tensor Loss(const Batch& batch, double weight, Pass pass = {}) const;
 
-  // The network's own parameters, or the adapter's when there is one.
+  // ln p of each of the batch's predictions, real [rows]; the rows of the pass are the batch's.
+  at::Tensor LogProbs(const Batch& batch, Pass pass = {}) const;
+
+  // The network's own parameters, or those of its adapter or mixture.
   std::vector<Trainable> Trainables() const;
 
   // A parameter by our name, F32, for writing models. kNotFound: frozen in bf16 or no such name.
@@ -131,24 +158,41 @@ class Network {
   void Finish();
   void BuildTables();
 
-  at::Tensor Embed(const Batch& batch) const;
-  at::Tensor Project(const Linears& linears, const at::Tensor& x, std::uint64_t dropout_key) const;
+  struct State {  // of a pass under way
+    const Pass& pass;
+    struct Gates {           // a router's choice
+      at::Tensor weights;    // real [tokens, experts]; undefined: not made yet
+      bool of_rows = false;  // [rows, experts]
+    };
+    std::vector<Gates> gates;  // of the mixture's routers
+    bool restricted = false;   // only the pass's rows are computed from here on
+    // RouterInputs: [sequences, tokens], the weight of each token in its sequence's mean.
+    at::Tensor mean = {};
+    std::vector<at::Tensor>* inputs = nullptr;
+  };
+
+  at::Tensor Compute(const Batch& batch, State& state) const;
+  at::Tensor Embed(const Batch& batch, std::uint64_t key) const;
+  at::Tensor Project(const Linears& linears, const at::Tensor& x, State& state) const;
+  at::Tensor ProjectMixture(const Linears& linears, const at::Tensor& x, State& state) const;
+  void Route(std::size_t router, const at::Tensor& x, State& state) const;
+  at::Tensor GatesOf(const FusedMixture& fused, const State& state) const;
   // Of `rows` of h, or of all where it is undefined.
   at::Tensor SelfAttention(const Layer& layer, std::int64_t index, const at::Tensor& h,
-                           const Layout& layout, const at::Tensor& rows,
-                           std::uint64_t dropout_key) const;
+                           const Layout& layout, const at::Tensor& rows, State& state) const;
   at::Tensor NormHeads(const Layer& layer, const at::Tensor& qkv) const;
   at::Tensor FeedForward(const Layer& layer, const at::Tensor& h, const at::Tensor& router_input,
-                         std::uint64_t dropout_key) const;
+                         const at::Tensor& rows, State& state) const;
   at::Tensor Experts(const Layer& layer, const at::Tensor& h, const at::Tensor& router_input,
-                     std::uint64_t dropout_key) const;
+                     const at::Tensor& rows, State& state) const;
   at::Tensor ProjectExperts(const Weight& weight, const std::vector<Linears>& names,
                             const at::Tensor& x, const std::vector<std::int64_t>& starts,
-                            std::uint64_t dropout_key) const;
+                            std::uint64_t key) const;
 
   model::ModelSpec spec_;
   NetworkOptions options_;
   LoraSet lora_;
+  MixtureSet mixture_;
   std::vector<Weight> saved_;       // of lora_.saved()
   std::vector<std::string> order_;  // stored tensors, in the order of computation
   std::map<std::string, Stored> stored_;

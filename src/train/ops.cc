@@ -308,6 +308,12 @@ at::Tensor Dropout(const at::Tensor& in, double p, std::uint64_t key) {
   return DropoutFunction::apply(in, p, static_cast<std::int64_t>(key));
 }
 
+at::Tensor Noise(at::IntArrayRef shape, const at::TensorOptions& options, std::uint64_t key) {
+  const at::Tensor signed_bits =
+      reference::Draws(c10::multiply_integers(shape), options.device(), key);
+  return signed_bits.to(at::kDouble).mul_(0x1.0p-63).view(shape).to(options.dtype());
+}
+
 at::Tensor SpreadRows(const at::Tensor& x, const at::Tensor& order, const at::Tensor& inverse,
                       std::int64_t copies) {
   return SpreadFunction::apply(x, order, inverse, copies);

@@ -109,13 +109,21 @@ at::Tensor Attention(const at::Tensor& qkv, const AttentionShape& shape, const L
 
 // Sum over rows of weight * cross-entropy(hidden W^T, target), a real scalar. Logits exist for
 // kHeadBytes at a time only, and their gradients are taken in the same pass. hidden: [rows,
-// width], targets: int64 [rows], weights: real [rows].
+// width], targets: int64 [rows], weights: real [rows]. `smoothing`: the share of the target that
+// all of the vocabulary has alike (Szegedy et al. 2016, section 7).
 inline constexpr std::int64_t kHeadBytes = 64 << 20;  // of logits at once
 at::Tensor HeadLoss(const at::Tensor& hidden, const Weight& head, const at::Tensor& targets,
-                    const at::Tensor& weights, const Precision& precision);
+                    const at::Tensor& weights, const Precision& precision, double smoothing = 0);
+
+// ln softmax(hidden W^T)[target] of each row, real [rows]; logits exist for kHeadBytes at a time
+// only. Shapes as of HeadLoss. A head that learns is multiplied with once more for its gradient.
+at::Tensor HeadLogProbs(const at::Tensor& hidden, const Weight& head, const at::Tensor& targets);
 
 // in * mask / (1 - p), the mask a function of (key, element) alone.
 at::Tensor Dropout(const at::Tensor& in, double p, std::uint64_t key);
+
+// Uniform in [-1, 1], real: element i a function of (key, i) alone, on every device.
+at::Tensor Noise(at::IntArrayRef shape, const at::TensorOptions& options, std::uint64_t key);
 
 // Rows of x in another order, each as often as `copies` says: out[i] = x[order[i] / copies].
 // `inverse` is the inverse of the permutation `order`. Its gradient gathers instead of scattering.

@@ -1,26 +1,9 @@
 #include "train/optimizer.h"
 
-#include <fmt/format.h>
-
 #include <cmath>
-#include <cstring>
 #include <utility>
 
-#include "format/safetensors.h"
-
 namespace metier::train {
-namespace {
-
-format::NamedTensor Named(const std::string& name, const at::Tensor& tensor) {
-  format::NamedTensor named;
-  named.name = name;
-  named.tensor.dtype = tensor::DType::kF32;
-  named.tensor.shape = tensor.sizes().vec();
-  named.tensor.bytes = {static_cast<const std::byte*>(tensor.data_ptr()), tensor.nbytes()};
-  return named;
-}
-
-}  // namespace
 
 Optimizer::Optimizer(std::vector<Trainable> trainables, const recipe::TrainConfig& config)
     : trainables_(std::move(trainables)), decay_(config.weight_decay) {
@@ -72,40 +55,21 @@ void Optimizer::DropGradients() {
   for (const Trainable& trainable : trainables_) trainable.value.mutable_grad().reset();
 }
 
-Status Optimizer::Save(const std::string& path) const {
-  std::vector<at::Tensor> kept;  // the views below borrow these
-  std::vector<format::NamedTensor> tensors;
+std::vector<NamedTensor> Optimizer::Moments() const {
+  std::vector<NamedTensor> moments;
   for (std::size_t i = 0; i < trainables_.size(); ++i) {
-    kept.push_back(first_[i].to(at::kCPU, at::kFloat).contiguous());
-    tensors.push_back(Named("first." + trainables_[i].name, kept.back()));
-    kept.push_back(second_[i].to(at::kCPU, at::kFloat).contiguous());
-    tensors.push_back(Named("second." + trainables_[i].name, kept.back()));
+    moments.push_back({"first." + trainables_[i].name, first_[i]});
+    moments.push_back({"second." + trainables_[i].name, second_[i]});
   }
-  return format::WriteSafetensors(path, tensors, {{"format", "metier-adamw"}});
+  return moments;
+}
+
+Status Optimizer::Save(const std::string& path) const {
+  return SaveTensors(path, Moments(), "metier-adamw");
 }
 
 Status Optimizer::Load(const std::string& path) {
-  METIER_ASSIGN(const format::SafetensorsFile file, format::SafetensorsFile::Open(path));
-  const torch::NoGradGuard no_grad;
-  for (std::size_t i = 0; i < trainables_.size(); ++i) {
-    const std::pair<std::string, at::Tensor> pairs[] = {
-        {"first." + trainables_[i].name, first_[i]}, {"second." + trainables_[i].name, second_[i]}};
-    for (const auto& pair : pairs) {
-      const tensor::TensorView* view = file.Find(pair.first);
-      if (view == nullptr || view->dtype != tensor::DType::kF32 ||
-          view->shape != pair.second.sizes().vec()) {
-        return Error(
-            ErrorCode::kDataCorrupt,
-            fmt::format("optimiser state '{}': expected '{}' F32 {}, found {}", path, pair.first,
-                        tensor::FormatShape(pair.second.sizes().vec()),
-                        view == nullptr ? std::string("none") : tensor::FormatShape(view->shape)));
-      }
-      const at::Tensor copy = at::empty(pair.second.sizes(), at::kFloat);
-      std::memcpy(copy.data_ptr(), view->bytes.data(), view->bytes.size());
-      pair.second.copy_(copy);
-    }
-  }
-  return Ok();
+  return LoadTensors(path, Moments(), "optimiser state");
 }
 
 }  // namespace metier::train

@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "recipe/train_config.h"
 #include "train/network.h"
+#include "train/tensor_file.h"
 #include "train/torch.h"
 
 namespace metier::train {
@@ -35,6 +36,7 @@ class Optimizer {
 
  private:
   double RateOf(const Trainable& trainable) const;
+  std::vector<NamedTensor> Moments() const;
 
   std::vector<Trainable> trainables_;
   std::vector<at::Tensor> first_;

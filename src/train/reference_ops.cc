@@ -161,14 +161,18 @@ at::Tensor Gate(const at::Tensor& in, model::Activation activation, bool gated) 
   return Activate(in.narrow(-1, 0, hidden), activation) * in.narrow(-1, hidden, hidden);
 }
 
-at::Tensor Dropout(const at::Tensor& in, double p, std::uint64_t key) {
+at::Tensor Draws(std::int64_t count, const at::Device& device, std::uint64_t key) {
   const torch::NoGradGuard no_grad;
-  const auto options = in.options().dtype(at::kLong).requires_grad(false);
-  at::Tensor z = at::arange(1, in.numel() + 1, options);
+  at::Tensor z = at::arange(1, count + 1, at::TensorOptions().dtype(at::kLong).device(device));
   z.mul_(Signed(0x9e3779b97f4a7c15ULL)).add_(Signed(key));
   z = z.bitwise_xor_(ShiftRight(z, 30)).mul_(Signed(0xbf58476d1ce4e5b9ULL));
   z = z.bitwise_xor_(ShiftRight(z, 27)).mul_(Signed(0x94d049bb133111ebULL));
-  z = z.bitwise_xor_(ShiftRight(z, 31));
+  return z.bitwise_xor_(ShiftRight(z, 31));
+}
+
+at::Tensor Dropout(const at::Tensor& in, double p, std::uint64_t key) {
+  const torch::NoGradGuard no_grad;
+  const at::Tensor z = Draws(in.numel(), in.device(), key);
   // Less as unsigned numbers: both with the highest bit turned.
   constexpr std::uint64_t kHighest = 1ULL << 63;
   const auto limit = static_cast<std::uint64_t>(p * 0x1.0p64);

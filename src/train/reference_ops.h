@@ -10,6 +10,8 @@ namespace metier::train::reference {
 Normed AddNorm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight,
                const at::Tensor& bias, const model::NormSpec& norm, at::ScalarType out);
 at::Tensor Gate(const at::Tensor& in, model::Activation activation, bool gated);
+// int64 [count]: 64 random bits each, of (key, element) alone.
+at::Tensor Draws(std::int64_t count, const at::Device& device, std::uint64_t key);
 // The masks of cpu/kernels.h, bit for bit; not recorded for gradients.
 at::Tensor Dropout(const at::Tensor& in, double p, std::uint64_t key);
 // Sequences of similar length are computed together, padded to the longest of them: a batch of many

@@ -5,6 +5,11 @@
 #include <numbers>
 
 namespace metier::train {
+namespace {
+
+constexpr std::int64_t kInverseSqrtSteps = 10000;
+
+}  // namespace
 
 double LearningRate(const recipe::TrainConfig& config, std::int64_t step, std::int64_t total) {
   const auto warmup = std::min<std::int64_t>(
@@ -21,6 +26,11 @@ double LearningRate(const recipe::TrainConfig& config, std::int64_t step, std::i
   if (config.lr_scheduler_type == "cosine")
     share = 0.5 * (1 + std::cos(std::numbers::pi * progress));
   if (config.lr_scheduler_type == "linear") share = 1 - progress;
+  if (config.lr_scheduler_type == "inverse_sqrt") {
+    // Without a warm-up as if one of so many steps had been.
+    const std::int64_t scale = warmup > 0 ? warmup : kInverseSqrtSteps;
+    share = std::sqrt(static_cast<double>(scale) / static_cast<double>(scale + step - first));
+  }
   return config.learning_rate * (config.min_lr_ratio + (1 - config.min_lr_ratio) * share);
 }
 

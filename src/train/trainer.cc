@@ -6,23 +6,23 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/file.h"
-#include "base/hash.h"
 #include "base/progress.h"
 #include "base/rng.h"
 #include "base/thread_pool.h"
 #include "recipe/fields.h"
 #include "train/cpu/kernels.h"
-#include "train/model_source.h"
-#include "train/network.h"
-#include "train/optimizer.h"
+#include "train/evaluation.h"
+#include "train/objective.h"
+#include "train/run_data.h"
 #include "train/run_folder.h"
+#include "train/run_model.h"
+#include "train/run_state.h"
 #include "train/schedule.h"
 #include "train/torch.h"
 
@@ -32,47 +32,21 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::uint64_t kDropoutSeed = 0x6d657469657264ULL;  // apart from the data's streams
-// Packs are nearly full, so with 64 there are some twenty sizes, and two in a hundred tokens are
-// filling.
-constexpr std::int64_t kBatchMultiple = 64;
-constexpr const char* kStateFile = "/trainer_state.json";
-constexpr const char* kOptimizerFile = "/optimizer.safetensors";
 
-// What must be the same for a checkpoint to be continued: all but where, how fast and how often.
-Json ResumeKey(const recipe::TrainConfig& config) {
-  Json key = recipe::WriteFields(config);
-  for (const char* name :
-       {"output_dir", "threads", "logging_steps", "eval_steps", "eval_file", "save_steps",
-        "save_total_limit", "resume_from_checkpoint", "dtype", "tokenizer"})
-    key.erase(name);
-  return key;
-}
-
-// The first field in which two configurations differ, "name: x, now y".
-std::string Difference(const Json& before, const Json& now) {
-  for (const auto& [key, value] : now.items()) {
-    const auto old = before.find(key);
-    const std::string was = old == before.end() ? "absent" : DumpCompact(*old);
-    if (was != DumpCompact(value))
-      return fmt::format("{}: {}, now {}", key, was, DumpCompact(value));
+// int64 [rows, columns] as lists.
+Json RowsOf(const at::Tensor& values) {
+  Json rows = Json::array();
+  for (std::int64_t r = 0; r < values.size(0); ++r) {
+    const auto* row = values.data_ptr<std::int64_t>() + r * values.size(1);
+    rows.push_back(std::vector<std::int64_t>(row, row + values.size(1)));
   }
-  return "a field is gone";
-}
-
-// A hash, or of several files a list of them in the files' order.
-Result<Json> HashTrainFiles(const std::vector<std::string>& files) {
-  Json hashes = Json::array();
-  for (const std::string& file : files) {
-    METIER_ASSIGN(std::string hash, Sha256OfFile(file));
-    hashes.push_back(std::move(hash));
-  }
-  return files.size() == 1 ? hashes.front() : hashes;
+  return rows;
 }
 
 class Run {
  public:
   Run(const recipe::TrainConfig& config, const EventSink& sink, RunFolder folder)
-      : config_(config), sink_(sink), folder_(std::move(folder)) {}
+      : config_(config), sink_(sink), folder_(std::move(folder)), objective_(config) {}
 
   Status Prepare();
   Status Resume();
@@ -80,164 +54,42 @@ class Run {
   Result<Json> Finish();
 
  private:
-  struct LogWindow {  // since the last line of the log
-    double loss = 0;
-    std::int64_t steps = 0;
-  };
-
-  Status PrepareModel();
-  Status PrepareData();
-  Status CheckLengths() const;
-  std::string SourceTokens() const;
   Result<double> OneStep(const StepPlan& plan, double learning_rate, double& norm);
-  Batch MakeBatch(const Corpus& corpus, const std::vector<Pack>& packs) const;
-  Result<PackingCounts> EvalCounts() const;
   bool EvaluationIsDue() const;
-  bool Complete() const { return step_ == total_ && !EvaluationIsDue(); }
-  Result<std::optional<double>> Evaluate();
+  bool Complete() const { return state_.step == state_.total && !EvaluationIsDue(); }
+  // Whether this step's checkpoint is asked for, be it for the final average.
+  bool CheckpointIsDue() const;
   Status LogStep(double learning_rate, double norm);
   Status LogEvaluation();
   Status SaveCheckpoint();
-  Status WriteWeights(const std::string& folder, tensor::DType dtype) const;
+  Status CheckAverages() const;
   Status WriteFinal(const std::string& folder);
-  Json State() const;
+  Json Inputs() const {
+    return {{"model", model_->base_hash()}, {"train_file", data_->train_hashes()}};
+  }
   Json Manifest() const;
+  at::Device Device() const { return model_->network().options().device; }
   bool Emit(const Json& event) {
     if (sink_ && sink_(event)) stop_ = true;
     return stop_;
   }
-  double Elapsed() const {
-    return elapsed_before_ + std::chrono::duration<double>(Clock::now() - started_).count();
-  }
+  // Seconds of all processes; of this one.
+  double Elapsed() const { return state_.elapsed + Here(); }
+  double Here() const { return std::chrono::duration<double>(Clock::now() - started_).count(); }
 
   const recipe::TrainConfig& config_;
   const EventSink& sink_;
   RunFolder folder_;
-  ModelSource source_;
-  std::string base_hash_;
-  Json train_hashes_;
-  std::string eval_hash_;
-  std::optional<Network> network_;
-  std::optional<Optimizer> optimizer_;
-  std::optional<Corpus> train_;
-  std::optional<Corpus> eval_;
+  Objective objective_;
+  std::optional<RunModel> model_;
+  std::optional<RunData> data_;
   std::optional<std::string> checkpoint_;  // the one this run continues
-  PackingCounts counts_;
-  std::int64_t total_ = 0;
-  std::int64_t step_ = 0;  // steps done
-  double epoch_ = 0;
-  std::int64_t tokens_ = 0;         // seen
-  std::int64_t tokens_before_ = 0;  // of them, before this process
-  double last_loss_ = std::nan("");
-  double eval_loss_ = std::nan("");
-  std::int64_t eval_step_ = -1;
-  LogWindow window_;
-  Json history_ = Json::array();
+  RunState state_;                         // its seconds are those before this process
+  std::int64_t tokens_before_ = 0;         // seen before this process
   Clock::time_point started_ = Clock::now();
-  double elapsed_before_ = 0;
+  at::Tensor expert_tokens_;  // of this process since the last line of the log (Objective::Loss)
   bool stop_ = false;
 };
-
-Status Run::PrepareModel() {
-  METIER_ASSIGN(source_, OpenModelSource(config_));
-  METIER_ASSIGN(base_hash_, HashModel(source_.path));
-  METIER_ASSIGN(const at::Device device, ParseDevice(config_.device));
-  if (!source_.spec.head) {
-    return Error(ErrorCode::kUnsupported,
-                 fmt::format("model '{}': an encoder without a head has no next token to learn; "
-                             "stages pretrain and sft need a decoder",
-                             config_.model));
-  }
-  METIER_TRY(CheckLengths());
-  // A checkpoint of full training holds the weights themselves; one of LoRA, the adapter.
-  ModelSource from = source_;
-  if (checkpoint_ && !config_.lora) {
-    METIER_ASSIGN(from, OpenModelAt(*checkpoint_));
-    // Everything checked against the model below holds for these weights only then.
-    if (from.spec != source_.spec) {
-      return Error(ErrorCode::kInvalidArgument,
-                   fmt::format("checkpoint '{}' holds another network than this run's model; say "
-                               "`resume_from_checkpoint: never`, or use another output_dir",
-                               *checkpoint_));
-    }
-  }
-  NetworkOptions options;
-  options.precision.act = config_.bf16 ? at::kBFloat16 : at::kFloat;
-  SetProducts(options.precision);
-  options.device = device;
-  options.training = config_.lora ? Training::kFrozen : Training::kAll;
-  options.longest = config_.max_seq_len;
-  METIER_ASSIGN(network_, Network::Create(from.spec, options, from.read));
-  if (config_.lora) {
-    const recipe::LoraConfig& asked = *config_.lora;
-    const std::string& adapter = checkpoint_ ? *checkpoint_ : asked.adapter;
-    Result<LoraSet> lora =
-        adapter.empty()
-            ? LoraSet::Create(source_.spec, asked, static_cast<std::uint64_t>(config_.seed),
-                              at::kFloat, device, source_.read)
-            : LoraSet::Continue(source_.spec, asked, adapter, at::kFloat, device);
-    METIER_ASSIGN(LoraSet set, std::move(lora));
-    network_->SetLora(std::move(set));
-  }
-  optimizer_.emplace(network_->Trainables(), config_);
-  return Ok();
-}
-
-Status Run::CheckLengths() const {
-  if (config_.max_seq_len <= source_.spec.max_positions) return Ok();
-  return Error(
-      ErrorCode::kInvalidArgument,
-      fmt::format("max_seq_len: found {}, the model was made for {} positions; lower it, or "
-                  "raise max_position_embeddings in the model's config",
-                  config_.max_seq_len, source_.spec.max_positions));
-}
-
-Status Run::PrepareData() {
-  const std::vector<std::string> files = recipe::TrainFiles(config_);
-  METIER_ASSIGN(train_, Corpus::Open(files, source_.spec.vocab));
-  METIER_ASSIGN(train_hashes_, HashTrainFiles(files));
-  if (!config_.eval_file.empty()) {
-    METIER_ASSIGN(eval_, Corpus::Open({config_.eval_file}, source_.spec.vocab));
-    METIER_ASSIGN(eval_hash_, Sha256OfFile(config_.eval_file));
-    METIER_TRY(EvalCounts());  // what is wrong with it is said now, not after the training
-  }
-  METIER_ASSIGN(counts_, CountPacks(*train_, PackingOf(config_),
-                                    static_cast<std::uint64_t>(config_.seed), 0));
-  METIER_ASSIGN(total_, TotalSteps(*train_, config_));
-  std::string text = fmt::format(
-      "{} examples, {} tokens a pass, {} of them with loss ({:.1f} %), in {} packs; {} steps",
-      train_->examples(), counts_.tokens, counts_.predictions,
-      100.0 * static_cast<double>(counts_.predictions) / static_cast<double>(counts_.tokens),
-      counts_.packs, total_);
-  if (counts_.split_examples > 0)
-    text += fmt::format("; {} examples longer than max_seq_len were split", counts_.split_examples);
-  if (counts_.truncated_examples > 0) {
-    text += fmt::format("; {} examples were truncated, {} tokens left out",
-                        counts_.truncated_examples, counts_.truncated_tokens);
-  }
-  if (train_->sources() > 1) text += "; a pass has " + SourceTokens();
-  if (counts_.silent_pieces > 0)
-    text += fmt::format("; {} without a token to predict were left out", counts_.silent_pieces);
-  Emit({{"event", "log"}, {"text", text}});
-  return Ok();
-}
-
-std::string Run::SourceTokens() const {
-  std::string text;
-  for (std::size_t s = 0; s < train_->sources(); ++s) {
-    const std::int64_t read = counts_.source_tokens[s];
-    text += fmt::format("{}{} tokens of '{}' ({:.2f} times its own)", s == 0 ? "" : ", ", read,
-                        train_->path(s),
-                        static_cast<double>(read) / static_cast<double>(train_->tokens(s)));
-  }
-  return text;
-}
-
-Result<PackingCounts> Run::EvalCounts() const {
-  Result<PackingCounts> counts = CountPacks(*eval_, EvalPackingOf(config_), 0, 0);
-  if (counts.ok()) return counts;
-  return std::move(counts).error().With("eval_file '" + config_.eval_file + "'");
-}
 
 Status Run::Prepare() {
   const std::vector<std::int64_t> known = folder_.Checkpoints();
@@ -246,77 +98,41 @@ Status Run::Prepare() {
   } else if (config_.resume_from_checkpoint != "never") {
     checkpoint_ = config_.resume_from_checkpoint;
   }
-  METIER_TRY(PrepareModel());
-  return PrepareData();
-}
-
-Status Run::Resume() {
-  if (!checkpoint_) {
-    // Those of an earlier run would count among ours when the oldest are removed.
-    if (config_.resume_from_checkpoint == "never") METIER_TRY(folder_.RemoveCheckpoints());
-    return folder_.RewindLog(-1);
-  }
-  METIER_ASSIGN(const Json state, ReadJsonFile(*checkpoint_ + kStateFile));
-  const auto damaged = [&] {
-    return Error(ErrorCode::kDataCorrupt,
-                 fmt::format("'{}{}' is not a state that this program wrote; remove the checkpoint "
-                             "to resume from an older one",
-                             *checkpoint_, kStateFile));
-  };
-  if (!state.is_object()) return damaged();
-  const auto config = state.find("config");
-  const auto hashes = state.find("inputs");
-  if (config == state.end() || hashes == state.end()) return damaged();
-  const Json key = ResumeKey(config_);
-  const Json inputs = {{"model", base_hash_}, {"train_file", train_hashes_}};
-  for (const auto& pair : {std::pair(*config, key), std::pair(*hashes, inputs)}) {
-    if (!pair.first.is_object()) return damaged();
-    if (DumpCompact(pair.first) == DumpCompact(pair.second)) continue;
-    return Error(ErrorCode::kInvalidArgument,
-                 fmt::format("checkpoint '{}' belongs to another run ({}); say "
-                             "`resume_from_checkpoint: never`, or use another output_dir",
-                             *checkpoint_, Difference(pair.first, pair.second)));
-  }
-  try {
-    step_ = state.at("global_step").get<std::int64_t>();
-    epoch_ = state.at("epoch").get<double>();
-    tokens_ = state.at("num_input_tokens_seen").get<std::int64_t>();
-    tokens_before_ = tokens_;
-    elapsed_before_ = state.at("elapsed_seconds").get<double>();
-    window_.loss = state.at("window").at("loss").get<double>();
-    window_.steps = state.at("window").at("steps").get<std::int64_t>();
-    history_ = state.at("log_history");
-    for (const Json& line : history_) {
-      if (!line.contains("eval_loss")) continue;
-      eval_step_ = line.at("step").get<std::int64_t>();
-      // One that is not finite is null.
-      if (line.at("eval_loss").is_number()) eval_loss_ = line.at("eval_loss").get<double>();
-    }
-    if (state.at("last_loss").is_number()) last_loss_ = state.at("last_loss").get<double>();
-  } catch (const Json::exception&) {
-    return damaged();
-  }
-  METIER_TRY(optimizer_->Load(*checkpoint_ + kOptimizerFile));
-  METIER_TRY(folder_.RewindLog(step_));
-  Emit({{"event", "log"}, {"text", fmt::format("resumed from '{}'", *checkpoint_)}});
+  METIER_ASSIGN(RunModel model, RunModel::Open(config_, checkpoint_));
+  model_.emplace(std::move(model));
+  METIER_ASSIGN(RunData data, RunData::Open(config_, model_->source().spec.vocab,
+                                            model_->network().mixture().names()));
+  data_.emplace(std::move(data));
+  METIER_TRY(CheckAverages());
+  Emit({{"event", "log"}, {"text", data_->Summary()}});
   return Ok();
 }
 
-Batch Run::MakeBatch(const Corpus& corpus, const std::vector<Pack>& packs) const {
-  const PackingOptions options = PackingOf(config_);
-  BatchBuilder builder;
-  for (const Pack& pack : packs) {
-    for (const Piece& piece : pack) {
-      const auto ids = corpus.Ids(piece.example);
-      for (std::int64_t i = 0; i < piece.tokens; ++i) {
-        builder.Add(ids[static_cast<std::size_t>(piece.first + i)],
-                    Predicted(corpus, options, piece, i) ? BatchBuilder::Role::kPredicted
-                                                         : BatchBuilder::Role::kRead);
-      }
-      builder.EndSequence();
-    }
+Status Run::CheckAverages() const {
+  if (config_.average_checkpoints == 0) return Ok();
+  const std::int64_t total = data_->total_steps();
+  const std::int64_t made = (total + config_.save_steps - 1) / config_.save_steps;
+  if (made >= config_.average_checkpoints) return Ok();
+  return Error(ErrorCode::kInvalidArgument,
+               fmt::format("average_checkpoints: found {}, but {} steps with save_steps: {} make "
+                           "{} checkpoints; lower one of them",
+                           config_.average_checkpoints, total, config_.save_steps, made));
+}
+
+Status Run::Resume() {
+  if (checkpoint_) {
+    METIER_ASSIGN(state_, ReadState(*checkpoint_, config_, Inputs()));
+    tokens_before_ = state_.tokens;
+    METIER_TRY(model_->LoadOptimizer(*checkpoint_));
+    METIER_TRY(folder_.RewindLog(state_.step));
+    Emit({{"event", "log"}, {"text", fmt::format("resumed from '{}'", *checkpoint_)}});
+  } else {
+    // Those of an earlier run would count among ours when the oldest are removed.
+    if (config_.resume_from_checkpoint == "never") METIER_TRY(folder_.RemoveCheckpoints());
+    METIER_TRY(folder_.RewindLog(-1));
   }
-  return std::move(builder).Build(network_->options().device, kBatchMultiple);
+  state_.total = data_->total_steps();
+  return Ok();
 }
 
 // Returns the mean loss over the step's predictions; every batch's share is weighed by the
@@ -325,229 +141,199 @@ Result<double> Run::OneStep(const StepPlan& plan, double learning_rate, double& 
   const double weight = 1.0 / static_cast<double>(plan.predictions);
   double loss = 0;
   for (std::size_t i = 0; i < plan.batches.size(); ++i) {
-    const Batch batch = MakeBatch(*train_, plan.batches[i]);
-    const auto draw = static_cast<std::uint64_t>(step_ * config_.gradient_accumulation_steps) + i;
+    const Batch batch = data_->MakeBatch(data_->train(), plan.batches[i], Device());
+    const auto draw =
+        static_cast<std::uint64_t>(state_.step * config_.gradient_accumulation_steps) + i;
     const std::uint64_t key =
         Rng(static_cast<std::uint64_t>(config_.seed) ^ kDropoutSeed, draw).Next() | 1;
-    const at::Tensor part = network_->Loss(batch, weight, key);
+    const at::Tensor part = objective_.Loss(model_->network(), batch, weight, key, &expert_tokens_);
     part.backward();
     loss += part.item<double>();  // waits for a GPU, so last
-    tokens_ += batch.read;
+    state_.tokens += batch.read;
   }
-  norm = optimizer_->GradientNorm();
+  norm = model_->optimizer().GradientNorm();
   if (!std::isfinite(loss) || !std::isfinite(norm)) {
     const std::vector<std::int64_t> kept = folder_.Checkpoints();
     return Error(
         ErrorCode::kDataCorrupt,
         fmt::format("step {}: the loss is {} and its gradient {}; nothing was changed by this "
                     "step{}. Lower learning_rate ({:g} here), use bf16: false, or look at the data",
-                    step_ + 1, loss, norm,
+                    state_.step + 1, loss, norm,
                     kept.empty()
                         ? std::string()
                         : fmt::format(", the last good state is checkpoint-{}", kept.back()),
                     learning_rate));
   }
   const bool clips = config_.max_grad_norm > 0 && norm > config_.max_grad_norm;
-  optimizer_->Step(step_ + 1, learning_rate, clips ? config_.max_grad_norm / norm : 1);
+  model_->Step(state_.step + 1, learning_rate, clips ? config_.max_grad_norm / norm : 1);
   return loss;
 }
 
 bool Run::EvaluationIsDue() const {
-  if (!eval_ || eval_step_ == step_ || step_ == 0) return false;
-  return step_ == total_ || (config_.eval_steps > 0 && step_ % config_.eval_steps == 0);
+  if (data_->evals().empty() || state_.eval_step == state_.step || state_.step == 0) return false;
+  return state_.step == state_.total ||
+         (config_.eval_steps > 0 && state_.step % config_.eval_steps == 0);
 }
 
-// Nothing when the run was asked to stop.
-Result<std::optional<double>> Run::Evaluate() {
-  const torch::NoGradGuard no_grad;
-  PackReader reader(*eval_, EvalPackingOf(config_), 0, 0);
-  METIER_ASSIGN(const PackingCounts counts, EvalCounts());
-  double total = 0;
-  std::int64_t done = 0;
-  std::vector<Pack> packs;
-  for (Pack pack = reader.Next();; pack = reader.Next()) {
-    const bool end = pack.empty();
-    if (!end) packs.push_back(std::move(pack));
-    if (packs.empty()) break;
-    if (!end && static_cast<std::int64_t>(packs.size()) < recipe::BatchSize(config_)) continue;
-    total += network_->Loss(MakeBatch(*eval_, packs), 1.0).item<double>();
-    done += static_cast<std::int64_t>(packs.size());
-    packs.clear();
-    const bool stop = Emit({{"event", "evaluating"},
-                            {"step", step_},
-                            {"total_steps", total_},
-                            {"done", done},
-                            {"total", counts.packs}});
-    if (stop && !end) return std::optional<double>();
-    if (end) break;
-  }
-  return std::optional(total / static_cast<double>(counts.predictions));
+bool Run::CheckpointIsDue() const {
+  if (config_.save_steps == 0 || state_.step == 0) return false;
+  return state_.step % config_.save_steps == 0 ||
+         (state_.step == state_.total && config_.average_checkpoints > 0);
 }
 
 Status Run::LogStep(double learning_rate, double norm) {
-  const double loss = window_.loss / static_cast<double>(window_.steps);
-  window_ = {};
-  history_.push_back({{"step", step_},
-                      {"epoch", epoch_},
-                      {"loss", loss},
-                      {"grad_norm", norm},
-                      {"learning_rate", learning_rate}});
+  const double loss = state_.window.loss / static_cast<double>(state_.window.steps);
+  state_.window = {};
+  state_.history.push_back({{"step", state_.step},
+                            {"epoch", state_.epoch},
+                            {"loss", loss},
+                            {"grad_norm", norm},
+                            {"learning_rate", learning_rate}});
+  const auto step = static_cast<double>(state_.step);
+  const auto total = static_cast<double>(state_.total);
   const double elapsed = Elapsed();
-  const double speed =
-      static_cast<double>(tokens_ - tokens_before_) / std::max(1e-9, elapsed - elapsed_before_);
-  const double left = elapsed / static_cast<double>(step_) * static_cast<double>(total_ - step_);
-  Json line = {{"current_steps", step_},
-               {"total_steps", total_},
+  const double speed = static_cast<double>(state_.tokens - tokens_before_) / std::max(1e-9, Here());
+  Json line = {{"current_steps", state_.step},
+               {"total_steps", state_.total},
                {"loss", loss},
                {"lr", learning_rate},
-               {"epoch", epoch_},
-               {"percentage",
-                std::round(1e4 * static_cast<double>(step_) / static_cast<double>(total_)) / 100},
+               {"epoch", state_.epoch},
+               {"percentage", std::round(1e4 * step / total) / 100},
                {"elapsed_time", FormatDuration(elapsed)},
-               {"remaining_time", FormatDuration(left)},
+               {"remaining_time", FormatDuration(elapsed / step * (total - step))},
                {"grad_norm", norm},
                {"tokens_per_second", std::round(speed)}};
+  if (expert_tokens_.defined()) line["expert_tokens"] = RowsOf(expert_tokens_);
+  expert_tokens_ = at::Tensor();
   return folder_.Log(line);
 }
 
 Status Run::LogEvaluation() {
-  METIER_ASSIGN(const std::optional<double> loss, Evaluate());
-  if (!loss) return Ok();  // still due
-  eval_loss_ = *loss;
-  eval_step_ = step_;
-  history_.push_back({{"step", step_}, {"epoch", epoch_}, {"eval_loss", eval_loss_}});
-  Emit({{"event", "eval"}, {"step", step_}, {"total_steps", total_}, {"eval_loss", eval_loss_}});
-  return folder_.Log({{"current_steps", step_},
-                      {"total_steps", total_},
-                      {"eval_loss", eval_loss_},
-                      {"epoch", epoch_},
-                      {"elapsed_time", FormatDuration(Elapsed())}});
-}
-
-Json Run::State() const {
-  return {{"global_step", step_},
-          {"max_steps", total_},
-          {"epoch", epoch_},
-          {"num_input_tokens_seen", tokens_},
-          {"elapsed_seconds", Elapsed()},
-          {"last_loss", std::isfinite(last_loss_) ? Json(last_loss_) : Json(nullptr)},
-          {"window", {{"loss", window_.loss}, {"steps", window_.steps}}},
-          {"log_history", history_},
-          {"config", ResumeKey(config_)},
-          {"inputs", {{"model", base_hash_}, {"train_file", train_hashes_}}}};
-}
-
-Status Run::WriteWeights(const std::string& folder, tensor::DType dtype) const {
-  if (config_.lora) return network_->lora().Save(folder, config_.model);
-  return model::WriteHuggingFaceModel(
-      folder, network_->spec(), dtype,
-      [&](const std::string& name) { return network_->ReadParameter(name); });
+  const std::optional<Json> metrics =
+      Evaluate(*model_, *data_, objective_, config_, [&](std::int64_t done, std::int64_t total) {
+        return Emit({{"event", "evaluating"},
+                     {"step", state_.step},
+                     {"total_steps", state_.total},
+                     {"done", done},
+                     {"total", total}});
+      });
+  if (!metrics) return Ok();  // still due
+  state_.eval_loss = metrics->at("eval_loss").get<double>();
+  state_.eval_step = state_.step;
+  Json event = {{"event", "eval"}, {"step", state_.step}, {"total_steps", state_.total}};
+  Json history = {{"step", state_.step}, {"epoch", state_.epoch}};
+  Json line = {{"current_steps", state_.step}, {"total_steps", state_.total}};
+  for (Json* place : {&event, &history, &line}) place->update(*metrics);
+  line["epoch"] = state_.epoch;
+  line["elapsed_time"] = FormatDuration(Elapsed());
+  state_.history.push_back(std::move(history));
+  Emit(event);
+  return folder_.Log(line);
 }
 
 Status Run::SaveCheckpoint() {
+  RunState now = state_;
+  now.elapsed = Elapsed();
   const auto fill = [&](const std::string& folder) -> Status {
-    METIER_TRY(WriteWeights(folder, tensor::DType::kF32));
-    METIER_TRY(optimizer_->Save(folder + kOptimizerFile));
-    return WriteFileAtomic(folder + kStateFile, DumpPretty(State()));
+    METIER_TRY(model_->SaveCheckpoint(folder));
+    return WriteState(folder, now, config_, Inputs());
   };
-  METIER_TRY(folder_.Write(fmt::format("checkpoint-{}", step_), fill));
+  METIER_TRY(folder_.Write(fmt::format("checkpoint-{}", state_.step), fill));
   METIER_TRY(folder_.Prune(config_.save_total_limit));
-  Emit({{"event", "checkpoint"}, {"step", step_}, {"path", folder_.CheckpointPath(step_)}});
+  Emit({{"event", "checkpoint"},
+        {"step", state_.step},
+        {"path", folder_.CheckpointPath(state_.step)}});
   return Ok();
 }
 
 Status Run::Steps() {
-  StepReader reader(*train_, config_);
-  METIER_TRY(reader.Skip(step_));
+  StepReader reader(data_->train().corpus, config_);
+  METIER_TRY(reader.Skip(state_.step));
   started_ = Clock::now();
-  std::int64_t saved = checkpoint_ ? step_ : -1;
+  std::int64_t saved = checkpoint_ ? state_.step : -1;
   while (true) {
     if (EvaluationIsDue()) METIER_TRY(LogEvaluation());
-    const bool save = config_.save_steps > 0 && step_ > 0 && step_ % config_.save_steps == 0;
-    if (save && saved != step_) {
+    if (CheckpointIsDue() && saved != state_.step) {
       METIER_TRY(SaveCheckpoint());
-      saved = step_;
+      saved = state_.step;
     }
-    if (step_ == total_ || stop_) break;
+    if (state_.step == state_.total || stop_) break;
     METIER_ASSIGN(const StepPlan plan, reader.Next());
-    const double learning_rate = LearningRate(config_, step_, total_);
+    const double learning_rate = LearningRate(config_, state_.step, state_.total);
     double norm = 0;
-    METIER_ASSIGN(last_loss_, OneStep(plan, learning_rate, norm));
-    ++step_;
-    epoch_ = plan.epochs_done;
-    window_.loss += last_loss_;
-    ++window_.steps;
+    METIER_ASSIGN(state_.last_loss, OneStep(plan, learning_rate, norm));
+    ++state_.step;
+    state_.epoch = plan.epochs_done;
+    state_.window.loss += state_.last_loss;
+    ++state_.window.steps;
     Emit({{"event", "step"},
-          {"step", step_},
-          {"total_steps", total_},
-          {"loss", last_loss_},
+          {"step", state_.step},
+          {"total_steps", state_.total},
+          {"loss", state_.last_loss},
           {"grad_norm", norm},
           {"learning_rate", learning_rate},
-          {"epoch", epoch_},
-          {"tokens", tokens_}});
-    if (step_ % config_.logging_steps == 0 || step_ == total_)
+          {"epoch", state_.epoch},
+          {"tokens", state_.tokens}});
+    if (state_.step % config_.logging_steps == 0 || state_.step == state_.total)
       METIER_TRY(LogStep(learning_rate, norm));
   }
-  if (!Complete() && saved != step_) METIER_TRY(SaveCheckpoint());
+  if (!Complete() && saved != state_.step) METIER_TRY(SaveCheckpoint());
   return Ok();
 }
 
 Json Run::Manifest() const {
-  return {
-      {"kind", config_.lora ? "adapter" : "model"},
-      {"program", "metier " METIER_VERSION},
-      {"libtorch", TORCH_VERSION},
-      {"instruction_set", cpu::Kernels(cpu::Real::kF32).name},
-      {"device", config_.device},
-      {"threads", at::get_num_threads()},
-      {"seed", config_.seed},
-      {"config", recipe::WriteFields(config_)},
-      {"inputs", {{"model", base_hash_}, {"train_file", train_hashes_}, {"eval_file", eval_hash_}}},
-      {"steps", step_},
-      {"epochs", epoch_},
-      {"tokens", tokens_},
-      {"final_loss", std::isfinite(last_loss_) ? Json(last_loss_) : Json(nullptr)},
-      {"eval_loss", std::isfinite(eval_loss_) ? Json(eval_loss_) : Json(nullptr)}};
+  return {{"kind", config_.lora ? "adapter" : "model"},
+          {"program", "metier " METIER_VERSION},
+          {"libtorch", TORCH_VERSION},
+          {"instruction_set", cpu::Kernels(cpu::Real::kF32).name},
+          {"device", config_.device},
+          {"threads", at::get_num_threads()},
+          {"seed", config_.seed},
+          {"config", recipe::WriteFields(config_)},
+          {"inputs",
+           {{"model", model_->base_hash()},
+            {"train_file", data_->train_hashes()},
+            {"eval_file", data_->eval_hashes()}}},
+          {"steps", state_.step},
+          {"epochs", state_.epoch},
+          {"tokens", state_.tokens},
+          {"final_loss", FiniteOrNull(state_.last_loss)},
+          {"eval_loss", FiniteOrNull(state_.eval_loss)}};
 }
 
 Status Run::WriteFinal(const std::string& folder) {
-  tensor::DType dtype = tensor::DType::kBF16;
-  if (config_.dtype == "auto" && !source_.path.empty() &&
-      (source_.stored == tensor::DType::kF32 || source_.stored == tensor::DType::kF16))
-    dtype = source_.stored;
-  if (config_.dtype == "float32") dtype = tensor::DType::kF32;
-  if (config_.dtype == "float16") dtype = tensor::DType::kF16;
-  METIER_TRY(WriteWeights(folder, dtype));
-  const std::string& tokenizer = config_.tokenizer.empty() ? config_.model : config_.tokenizer;
-  if (!tokenizer.empty()) {
-    METIER_ASSIGN(const std::vector<std::string> copied, CopyTokenizerFiles(tokenizer, folder));
-    if (copied.empty() && !config_.tokenizer.empty()) {
-      return Error(ErrorCode::kNotFound,
-                   fmt::format("tokenizer: '{}' has no tokenizer files", tokenizer));
-    }
+  const RunModel::Averaged averaged(*model_);
+  std::vector<std::string> checkpoints;
+  if (config_.average_checkpoints > 0) {
+    const std::vector<std::int64_t> steps = folder_.Checkpoints();
+    const auto wanted =
+        std::min(steps.size(), static_cast<std::size_t>(config_.average_checkpoints));
+    for (std::size_t i = steps.size() - wanted; i < steps.size(); ++i)
+      checkpoints.push_back(folder_.CheckpointPath(steps[i]));
   }
-  METIER_ASSIGN(const std::string curve, LossCurve(history_));
+  METIER_TRY(model_->WriteFinal(folder, checkpoints));
+  METIER_ASSIGN(const std::string curve, LossCurve(state_.history));
   METIER_TRY(WriteFileAtomic(folder_.path() + "/training_loss.svg", curve));
   return WriteFileAtomic(folder + "/manifest.json", DumpPretty(Manifest()));
 }
 
 Result<Json> Run::Finish() {
   const bool stopped = !Complete();
+  const double seconds = Here();
   if (!stopped) {
     METIER_TRY(folder_.Write("final", [&](const std::string& f) { return WriteFinal(f); }));
   }
-  const double seconds = Elapsed() - elapsed_before_;
-  Json reply = {{"steps", step_},
-                {"total_steps", total_},
-                {"final_loss", std::isfinite(last_loss_) ? Json(last_loss_) : Json(nullptr)},
-                {"eval_loss", std::isfinite(eval_loss_) ? Json(eval_loss_) : Json(nullptr)},
+  Json reply = {{"steps", state_.step},
+                {"total_steps", state_.total},
+                {"final_loss", FiniteOrNull(state_.last_loss)},
+                {"eval_loss", FiniteOrNull(state_.eval_loss)},
                 {"stopped", stopped},
-                {"tokens", tokens_},
+                {"tokens", state_.tokens},
                 {"seconds", seconds},
                 {"tokens_per_second",
-                 static_cast<double>(tokens_ - tokens_before_) / std::max(1e-9, seconds)}};
+                 static_cast<double>(state_.tokens - tokens_before_) / std::max(1e-9, seconds)}};
   if (stopped) {
-    reply["checkpoint"] = folder_.CheckpointPath(step_);
+    reply["checkpoint"] = folder_.CheckpointPath(state_.step);
   } else {
     reply["output"] = folder_.path() + "/final";
   }

@@ -10,6 +10,7 @@
 #include "base/nearest.h"
 #include "base/thread_pool.h"
 #include "format/safetensors.h"
+#include "model/mixture_files.h"
 #include "recipe/fields.h"
 #include "train/cpu/kernels.h"
 #include "train/model_source.h"
@@ -33,7 +34,7 @@ struct LogitsRequest {
   template <class Visitor>
   void Visit(Visitor&& field) {
     field("model", model, "Hugging Face directory or GGUF file").Required();
-    field("adapter", adapter, "PEFT directory");
+    field("adapter", adapter, "PEFT directory, or a mixture's");
     field("tokens", tokens, "ids of each sequence").Required();
     field("types", types, "token types of each sequence (encoders)");
     field("device", device, "cpu, cuda or cuda:N");
@@ -88,6 +89,27 @@ Batch BatchOf(const LogitsRequest& request, at::Device device) {
   return batch;
 }
 
+// An adapter, or a mixture by token.
+Status PutOn(const std::string& folder, Network& network) {
+  const at::Device device = network.options().device;
+  if (!model::IsMixture(folder)) {
+    METIER_ASSIGN(LoraSet lora, LoraSet::Load(network.spec(), folder, at::kFloat, device));
+    network.SetLora(std::move(lora));
+    return Ok();
+  }
+  METIER_ASSIGN(
+      MixtureSet mixture,
+      MixtureSet::Load(network.spec(), folder, MixtureSet::Learns::kNothing, at::kFloat, device));
+  if (mixture.by() == model::RouteBy::kSequence) {
+    return Error(ErrorCode::kUnsupported,
+                 fmt::format("mixture '{}' routes whole sequences by their prompt, and tokens "
+                             "alone do not say what the prompt is; use one of its experts",
+                             folder));
+  }
+  network.SetMixture(std::move(mixture));
+  return Ok();
+}
+
 // Writes "logits.N" F32 [tokens, vocab] of each sequence, or "hidden.N" [tokens, width] of an
 // encoder.
 Result<Json> Logits(const Json& document) {
@@ -106,10 +128,7 @@ Result<Json> Logits(const Json& document) {
   if (request.dtype == "bfloat16") options.precision.act = at::kBFloat16;
   SetProducts(options.precision);
   METIER_ASSIGN(Network network, Network::Create(source.spec, options, source.read));
-  if (!request.adapter.empty()) {
-    METIER_ASSIGN(LoraSet lora, LoraSet::Load(source.spec, request.adapter, at::kFloat, device));
-    network.SetLora(std::move(lora));
-  }
+  if (!request.adapter.empty()) METIER_TRY(PutOn(request.adapter, network));
   const torch::NoGradGuard no_grad;
   const Batch batch = BatchOf(request, device);
   const at::Tensor all = (source.spec.head ? network.Logits(batch) : network.Hidden(batch))

@@ -35,7 +35,7 @@ struct ChatOptions {
     field("MODEL", model, "specialist, model directory or .gguf file, with a chat template")
         .Required();
     field("system", system, "system message, instead of the specialist's own");
-    field("adapter", adapter, "PEFT adapter directory to put on top");
+    field("adapter", adapter, "PEFT adapter or mixture directory to put on top");
     field("tool-program", tool_program,
           "shell command of a program that executes the model's tool calls, one a line in, its "
           "result one line out; it runs with your rights");

@@ -59,7 +59,7 @@ struct EvalOptions {
           "perplexity: text, or JSONL with a \"text\" field when its name ends in .jsonl; "
           "tool_calls: dialogues, JSONL with \"messages\" and \"tools\"")
         .Required();
-    field("adapter", adapter, "PEFT adapter directory to put on top");
+    field("adapter", adapter, "PEFT adapter or mixture directory to put on top");
     engine.Visit(field);
     OfSuite of_perplexity(kPerplexity, field);
     perplexity.Visit(of_perplexity);

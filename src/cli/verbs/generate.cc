@@ -40,7 +40,7 @@ struct GenerateVerbOptions {
     field("PROMPT", prompt, "text to continue; without it --prompt-file, or standard input");
     field("prompt-file", prompt_file,
           "read the prompt from this file, byte for byte; -: standard input");
-    field("adapter", adapter, "PEFT adapter directory to put on top");
+    field("adapter", adapter, "PEFT adapter or mixture directory to put on top");
     field("parse-special", parse_special,
           "let the spelling of a control token (<|im_start|>) be that token");
     field("stop", stop, "text that ends the answer and is not part of it");

@@ -29,7 +29,7 @@ struct LogitsOptions {
     field("sequence", sequence, "which of the named lists");
     field("out", out, ".npy file to write: float32 [tokens, vocab] ([tokens, width] of an encoder)")
         .Required();
-    field("adapter", adapter, "PEFT adapter directory to put on top");
+    field("adapter", adapter, "PEFT adapter or mixture directory to put on top");
     field("backend", backend, "what computes; torch: the training plug-in")
         .OneOf({"native", "torch"});
     field("threads", threads, "CPU threads; 0: all cores").AtLeast(0).AtMost(1024);

@@ -29,7 +29,7 @@ struct ParityOptions {
   template <class Visitor>
   void Visit(Visitor&& field) {
     field("MODEL", model, "specialist, model directory or .gguf file").Required();
-    field("adapter", adapter, "PEFT adapter directory to put on top");
+    field("adapter", adapter, "PEFT adapter or mixture directory to put on top");
     field("tokens", tokens, "JSON file with token ids; without it random ones");
     field("sequence", sequence, "which of the file's named lists");
     field("length", length, "how many random tokens").AtLeast(1);

@@ -62,16 +62,18 @@ struct GateArgs {
   void* din = nullptr;         // backward, shape of in
 };
 
-// Per row: loss = weight * (log sum exp(logits) - logits[target]); dlogits = d loss / d logits,
-// which may be the logits' own memory.
+// Per row: loss = weight * (log sum exp(logits) - (1 - smoothing) logits[target] - smoothing
+// mean(logits)); dlogits = d loss / d logits, which may be the logits' own memory. Smoothing: the
+// target has this share less, which all entries have alike (Szegedy et al. 2016, section 7).
 struct CrossEntropyArgs {
   std::int64_t vocab = 0;
   Act act = Act::kReal;
   const void* logits = nullptr;          // act [rows, vocab]
   const std::int64_t* target = nullptr;  // [rows]
   const void* weight = nullptr;          // real [rows]
-  void* loss = nullptr;                  // real [rows]
-  void* dlogits = nullptr;               // act [rows, vocab]; null: not wanted
+  double smoothing = 0;
+  void* loss = nullptr;     // real [rows]
+  void* dlogits = nullptr;  // act [rows, vocab]; null: not wanted
 };
 
 // Self-attention over packed sequences: no token sees another sequence. Positions count from 0 in

@@ -162,6 +162,11 @@ TEST(LearningRate, FollowsItsShape) {
   config.lr_scheduler_type = "cosine";
   EXPECT_DOUBLE_EQ(LearningRate(config, 9, 14), 0.5);
   EXPECT_NEAR(LearningRate(config, 13, 14), 0.5 * (1 + std::cos(0.9 * 3.14159265358979)), 1e-9);
+  config.lr_scheduler_type = "inverse_sqrt";  // of warm-up over steps
+  EXPECT_DOUBLE_EQ(LearningRate(config, 3, 14), 1);
+  EXPECT_DOUBLE_EQ(LearningRate(config, 4, 14), 1);
+  EXPECT_DOUBLE_EQ(LearningRate(config, 13, 14), std::sqrt(4.0 / 13));
+  config.lr_scheduler_type = "cosine";
   config.min_lr_ratio = 0.1;
   EXPECT_DOUBLE_EQ(LearningRate(config, 9, 14), 0.55);
   config.lr_scheduler_type = "constant_with_warmup";

@@ -199,7 +199,12 @@ TEST_P(EveryTable, GatesAndTheirGradients) {
 }
 
 TEST_P(EveryTable, CrossEntropyAndItsGradient) {
-  for (const std::int64_t vocab : {2, 15, 16, 100}) {
+  for (const auto& [vocab, smoothing] : {std::pair<std::int64_t, double>{2, 0},
+                                         {15, 0},
+                                         {16, 0.1},
+                                         {17, 0.1},
+                                         {100, 0},
+                                         {100, 0.5}}) {
     const std::int64_t rows = 4;
     const Both logits(rows * vocab, 1, 20.0);
     const Both weight(rows, 2);
@@ -212,6 +217,7 @@ TEST_P(EveryTable, CrossEntropyAndItsGradient) {
       args.logits = (logits.*member).data();
       args.target = target.data();
       args.weight = (weight.*member).data();
+      args.smoothing = smoothing;
       args.loss = (loss.*member).data();
       args.dlogits = (dlogits.*member).data();
       table.cross_entropy(args, 0, rows);

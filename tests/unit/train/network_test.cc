@@ -41,8 +41,8 @@ std::vector<std::int32_t> Tokens(std::int64_t count, std::int64_t vocab, std::ui
 
 // A scalar of the network that every parameter moves: the loss, or of an encoder a fixed weighing
 // of its hidden states.
-at::Tensor Objective(const Network& network, const Batch& batch) {
-  if (network.spec().head) return network.Loss(batch, 0.25);
+at::Tensor Objective(const Network& network, const Batch& batch, std::uint64_t key = 0) {
+  if (network.spec().head) return network.Loss(batch, 0.25, {.key = key});
   const at::Tensor hidden = network.Hidden(batch);
   const at::Tensor weights =
       at::arange(hidden.numel(), hidden.options().requires_grad(false)).mul(0.37).sin();
@@ -97,8 +97,8 @@ INSTANTIATE_TEST_SUITE_P(Families, EveryFamily, ::testing::ValuesIn(FamilyNames(
 // Central differences along a random direction of each stored tensor: d/dt f(p + t u) = grad . u.
 // The error of the difference is h^2 f''' / 6 + eps f / h; with h = 1e-5 in double both stay far
 // under 1e-6 of the gradient's own size.
-void CheckGradients(const Network& network, const Batch& batch) {
-  Objective(network, batch).backward();
+void CheckGradients(const Network& network, const Batch& batch, std::uint64_t key = 0) {
+  Objective(network, batch, key).backward();
   for (const Trainable& trainable : network.Trainables()) {
     const at::Tensor gradient = trainable.value.grad();
     ASSERT_TRUE(gradient.defined()) << trainable.name;
@@ -111,9 +111,9 @@ void CheckGradients(const Network& network, const Batch& batch) {
     direction = direction.to(value.device());
     constexpr double kStep = 1e-5;
     value.add_(direction, kStep);
-    const double above = Objective(network, batch).item<double>();
+    const double above = Objective(network, batch, key).item<double>();
     value.sub_(direction, 2 * kStep);
-    const double below = Objective(network, batch).item<double>();
+    const double below = Objective(network, batch, key).item<double>();
     value.add_(direction, kStep);
     const double measured = (above - below) / (2 * kStep);
     const double computed = (gradient * direction).sum().item<double>();
@@ -127,6 +127,25 @@ TEST_P(EveryFamily, GradientsAreThoseOfTheFunction) {
   const Batch batch =
       MakeBatch({Tokens(9, spec_.vocab, 1), Tokens(14, spec_.vocab, 2)}, {}, TestDevice());
   CheckGradients(network, batch);
+}
+
+// In training embeddings move and targets are smoothed, the same each time for a key.
+TEST_P(EveryFamily, GradientsWithNoiseAndSmoothingAreThoseOfTheFunction) {
+  if (!spec_.head) return;
+  NetworkOptions options;
+  options.device = TestDevice();
+  options.precision = {at::kDouble, at::kDouble};
+  options.noise = 5;
+  options.smoothing = 0.1;
+  ASSERT_OK_AND_ASSIGN(const Network network, Network::Create(spec_, options, Random(spec_)));
+  const Batch batch =
+      MakeBatch({Tokens(9, spec_.vocab, 1), Tokens(14, spec_.vocab, 2)}, {}, TestDevice());
+  const double plain = network.Loss(batch, 0.25).item<double>();
+  const double noisy = network.Loss(batch, 0.25, {.key = 77}).item<double>();
+  EXPECT_NE(noisy, plain);
+  EXPECT_NE(network.Loss(batch, 0.25, {.key = 78}).item<double>(), noisy);
+  EXPECT_EQ(network.Loss(batch, 0.25, {.key = 77}).item<double>(), noisy);
+  CheckGradients(network, batch, /*key=*/77);
 }
 
 TEST_P(EveryFamily, AdapterGradientsAreThoseOfTheFunctionAndTheBaseGetsNone) {
@@ -169,7 +188,7 @@ TEST_P(EveryFamily, SomeRowsAreTheRowsOfAll) {
   const Batch batch =
       MakeBatch({Tokens(9, spec_.vocab, 1), Tokens(14, spec_.vocab, 2)}, {}, TestDevice());
   const at::Tensor rows = torch::tensor({20, 3, 4, 9}, at::kLong).to(TestDevice());
-  const at::Tensor some = network.Hidden(batch, /*dropout_key=*/0, rows);
+  const at::Tensor some = network.Hidden(batch, {.rows = rows});
   // The same sums, in products of other sizes.
   const at::Tensor all = network.Hidden(batch).index_select(0, rows);
   ASSERT_EQ(some.sizes(), all.sizes());
@@ -247,6 +266,48 @@ TEST_P(EveryFamily, FillingChangesNeitherLossNorGradients) {
     // Sums over 16 tokens instead of 11, in double.
     const double size = std::max(1.0, other.abs().max().item<double>());
     EXPECT_LT((gradient - other).abs().max().item<double>(), 1e-12 * size) << name;
+  }
+}
+
+// Sequences' log-probabilities, each with a weight of its own: the gradient that preferences need.
+TEST_P(EveryFamily, LogProbsAreTheLossRowByRow) {
+  if (!spec_.head) return;
+  const Batch batch =
+      MakeBatch({Tokens(9, spec_.vocab, 1), Tokens(14, spec_.vocab, 2)}, {}, TestDevice());
+  for (const Training training : {Training::kAll, Training::kFrozen}) {
+    ASSERT_OK_AND_ASSIGN(Network network, TinyNetwork(spec_, training));
+    if (training == Training::kFrozen) {
+      recipe::LoraConfig config;
+      config.rank = 2;
+      ASSERT_OK_AND_ASSIGN(LoraSet lora,
+                           LoraSet::Create(spec_, config, 5, at::kDouble, TestDevice()));
+      network.SetLora(std::move(lora));
+    }
+    const at::Tensor log_probs = network.LogProbs(batch);
+    EXPECT_NEAR(-0.25 * log_probs.sum().item<double>(), Objective(network, batch).item<double>(),
+                1e-12 * static_cast<double>(log_probs.numel()));
+    const at::Tensor weights =
+        at::arange(log_probs.numel(), log_probs.options().requires_grad(false)).mul(0.9).sin();
+    (log_probs * weights).sum().backward();
+    const auto trainables = network.Trainables();
+    std::vector<at::Tensor> found;
+    for (const Trainable& trainable : trainables) {
+      found.push_back(trainable.value.grad());
+      trainable.value.mutable_grad().reset();
+    }
+    // The same from all logits at once.
+    const at::Tensor logits = network.Logits(batch).index_select(0, batch.predicting);
+    const at::Tensor expected =
+        at::log_softmax(logits, -1).gather(1, batch.targets.unsqueeze(1)).squeeze(1);
+    (expected * weights).sum().backward();
+    for (std::size_t i = 0; i < trainables.size(); ++i) {
+      const at::Tensor other = trainables[i].value.grad();
+      ASSERT_EQ(found[i].defined(), other.defined()) << trainables[i].name;
+      if (!other.defined()) continue;
+      EXPECT_LT((found[i] - other).abs().max().item<double>(),
+                1e-11 * std::max(1.0, other.abs().max().item<double>()))
+          << trainables[i].name;
+    }
   }
 }
 

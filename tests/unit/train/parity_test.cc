@@ -4,10 +4,11 @@
 #include <cstring>
 #include <limits>
 
-#include "format/peft.h"
 #include "format/safetensors.h"
 #include "model/adapter.h"
+#include "model/adapter_files.h"
 #include "train/lora.h"
+#include "train/mixture.h"
 #include "train/plugin.h"
 #include "unit/engine/tiny_models.h"
 #include "unit/train/device.h"
@@ -81,9 +82,8 @@ class NativeAndTorch : public ::testing::TestWithParam<const model::Family*> {
     engine::NativeBackend backend(model, {.threads = 1});
     model::AdapterId id = model::AdapterId::kNone;
     if (!folder.empty()) {
-      METIER_ASSIGN(const auto peft, format::OpenPeftAdapter(folder));
-      METIER_ASSIGN(const model::Adapter adapter, model::ToAdapter(spec_, peft));
-      METIER_ASSIGN(id, backend.AddAdapter(adapter));
+      METIER_ASSIGN(const auto files, model::OpenAdapter(spec_, folder));
+      METIER_ASSIGN(id, model::AddAdapter(backend, files));
     }
     std::vector<std::vector<float>> all;
     for (const Sequence& sequence : sequences_)
@@ -95,18 +95,22 @@ class NativeAndTorch : public ::testing::TestWithParam<const model::Family*> {
   // head of its own.
   Status WriteAdapter(const std::string& folder) {
     recipe::LoraConfig config;
+    for (const model::WholeModule& module : model::WholeModules(spec_))
+      config.modules_to_save.push_back(module.path);
+    return WriteAdapter(folder, config, 3);
+  }
+
+  Status WriteAdapter(const std::string& folder, recipe::LoraConfig config, std::uint64_t seed) {
     config.rank = 4;
     config.alpha = 6;
     config.rslora = true;
     config.rank_pattern = {{model::LinearModules(spec_).front().path, 2}};
-    for (const model::WholeModule& module : model::WholeModules(spec_))
-      config.modules_to_save.push_back(module.path);
     METIER_ASSIGN(
         const LoraSet lora,
         LoraSet::Create(spec_, config, 5, at::kFloat, at::kCPU, [&](const std::string& name) {
           return engine::test::RandomParameterOf(spec_, name);
         }));
-    Rng rng(3);
+    Rng rng(seed);
     const torch::NoGradGuard no_grad;
     for (const SavedModule& saved : lora.saved())
       for (std::int64_t i = 0; i < saved.value.numel(); ++i)
@@ -142,6 +146,40 @@ TEST_P(NativeAndTorch, ComputeTheSameWithAnAdapter) {
   for (std::size_t s = 0; s < sequences_.size(); ++s) {
     EXPECT_LE(LargestDifference(torch[s], native[s]), kTolerance) << "sequence " << s;
     EXPECT_GT(LargestDifference(native[s], without[s]), 0.1) << "the adapter did nothing";
+  }
+}
+
+// Both choose the same experts for every token, with the same weights.
+TEST_P(NativeAndTorch, ComputeTheSameWithAMixture) {
+  if (!spec_.head) return;  // an encoder has no prompts to route by
+  recipe::RouterConfig config;
+  config.top_k = 2;
+  config.routers = "input";
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    recipe::LoraConfig targets;
+    targets.target_modules.clear();
+    for (const model::LinearModule& module : model::LinearModules(spec_)) {
+      const std::string& linear = module.parts.front().linear;
+      if (linear.find(".attn.") != std::string::npos || linear.find(".ffn.") != std::string::npos)
+        targets.target_modules.push_back(module.path);
+    }
+    const std::string name = "expert" + std::to_string(seed);
+    ASSERT_OK(WriteAdapter(folder_ / name, targets, seed));
+    config.experts.push_back({name, folder_ / name});
+  }
+  ASSERT_OK_AND_ASSIGN(const MixtureSet mixture,
+                       MixtureSet::Create(spec_, config, 5, at::kFloat, at::kCPU));
+  {
+    const torch::NoGradGuard no_grad;
+    for (const MixtureRouter& router : mixture.routers()) router.weight.mul_(50);
+  }
+  ASSERT_OK(mixture.Save(folder_ / "mixture", "model"));
+  ASSERT_OK_AND_ASSIGN(const auto torch, Torch(folder_ / "mixture"));
+  ASSERT_OK_AND_ASSIGN(const auto native, Native(folder_ / "mixture"));
+  ASSERT_OK_AND_ASSIGN(const auto base, Native(""));
+  for (std::size_t s = 0; s < sequences_.size(); ++s) {
+    EXPECT_LE(LargestDifference(torch[s], native[s]), kTolerance) << "sequence " << s;
+    EXPECT_GT(LargestDifference(base[s], native[s]), 0.1) << "sequence " << s;
   }
 }
 

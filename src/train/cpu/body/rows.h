@@ -237,6 +237,16 @@ void Gate(const GateArgs& args, std::int64_t begin, std::int64_t end) {
 }
 
 template <class T, class Io>
+inline T MeanOf(const typename Io::Element* values, std::int64_t n) {
+  const std::int64_t whole = n - n % kLanes<T>;
+  Vec<T> total{};
+  for (std::int64_t i = 0; i < whole; i += kLanes<T>) total += Io::LoadVector(values + i);
+  T sum = Sum<T>(total);
+  for (std::int64_t i = whole; i < n; ++i) sum += Io::LoadOne(values + i);
+  return sum / static_cast<T>(n);
+}
+
+template <class T, class Io>
 inline void CrossEntropyRow(const CrossEntropyArgs& args, std::int64_t row) {
   using E = typename Io::Element;
   const std::int64_t n = args.vocab;
@@ -264,16 +274,20 @@ inline void CrossEntropyRow(const CrossEntropyArgs& args, std::int64_t row) {
   const std::int64_t target = args.target[row];
   const T weight = static_cast<const T*>(args.weight)[row];
   const T log_sum = largest + LogOne(sum);
-  static_cast<T*>(args.loss)[row] = weight * (log_sum - Io::LoadOne(logits + target));
+  const T at_target = Io::LoadOne(logits + target);
+  const T smoothing = static_cast<T>(args.smoothing);
+  T loss = log_sum - at_target;
+  if (smoothing > 0) loss += smoothing * (at_target - MeanOf<T, Io>(logits, n));
+  static_cast<T*>(args.loss)[row] = weight * loss;
   if (args.dlogits == nullptr) return;
   E* d = static_cast<E*>(args.dlogits) + row * n;
-  const T at_target = Io::LoadOne(logits + target);
   const T factor = weight / sum;
+  const T even = weight * smoothing / static_cast<T>(n);
   for (std::int64_t i = 0; i < whole; i += kLanes<T>)
-    Io::StoreVector(d + i, factor * Exp(Io::LoadVector(logits + i) - largest));
+    Io::StoreVector(d + i, factor * Exp(Io::LoadVector(logits + i) - largest) - even);
   for (std::int64_t i = whole; i < n; ++i)
-    Io::StoreOne(d + i, factor * ExpOne(Io::LoadOne(logits + i) - largest));
-  Io::StoreOne(d + target, factor * ExpOne(at_target - largest) - weight);
+    Io::StoreOne(d + i, factor * ExpOne(Io::LoadOne(logits + i) - largest) - even);
+  Io::StoreOne(d + target, factor * ExpOne(at_target - largest) - even - weight * (1 - smoothing));
 }
 
 template <class T>

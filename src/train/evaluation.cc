@@ -1,0 +1,61 @@
+#include "train/evaluation.h"
+
+#include <utility>
+#include <vector>
+
+#include "train/schedule.h"
+
+namespace metier::train {
+namespace {
+
+// Hands out the packs of a reading in batches; returns false where `take` did.
+template <class Take>
+bool ForEachBatch(const Reading& reading, const recipe::TrainConfig& config, Take&& take) {
+  PackReader reader(reading.corpus, EvalPackingOf(config), 0, 0);
+  std::vector<Pack> packs;
+  for (Pack pack = reader.Next();; pack = reader.Next()) {
+    const bool end = pack.empty();
+    if (!end) packs.push_back(std::move(pack));
+    if (packs.empty()) return true;
+    if (!end && static_cast<std::int64_t>(packs.size()) < recipe::BatchSize(config)) continue;
+    if (!take(packs)) return false;
+    packs.clear();
+    if (end) return true;
+  }
+}
+
+}  // namespace
+
+std::optional<Json> Evaluate(RunModel& model, const RunData& data, const Objective& objective,
+                             const recipe::TrainConfig& config, const OnPacks& on_packs) {
+  const torch::NoGradGuard no_grad;
+  const RunModel::Averaged averaged(model);
+  const Network& network = model.network();
+  std::int64_t packs = 0;
+  for (const Reading& reading : data.evals()) packs += reading.counts.packs;
+  Json metrics = {{"eval_loss", 0}};
+  RoutingCounts routing;
+  double sum = 0;
+  std::int64_t done = 0;
+  for (const Reading& reading : data.evals()) {
+    double loss = 0;
+    const bool went_on = ForEachBatch(reading, config, [&](const std::vector<Pack>& batch) {
+      const Batch tokens = data.MakeBatch(reading, batch, network.options().device);
+      loss += objective.EvalLoss(network, tokens, &routing).item<double>();
+      done += static_cast<std::int64_t>(batch.size());
+      return !on_packs(done, packs) || done == packs;
+    });
+    if (!went_on) return std::nullopt;
+    loss /= static_cast<double>(reading.counts.predictions);
+    sum += loss;
+    if (!reading.name.empty()) metrics["eval_loss_" + reading.name] = loss;
+  }
+  metrics["eval_loss"] = sum / static_cast<double>(data.evals().size());
+  if (routing.all > 0) {
+    metrics["eval_router_accuracy"] =
+        static_cast<double>(routing.right) / static_cast<double>(routing.all);
+  }
+  return metrics;
+}
+
+}  // namespace metier::train

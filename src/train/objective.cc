@@ -1,0 +1,180 @@
+#include "train/objective.h"
+
+#include <utility>
+
+namespace metier::train {
+namespace {
+
+// The domain of each token: int64 [tokens].
+at::Tensor DomainsOfTokens(const Batch& batch) {
+  std::vector<std::int64_t> lengths;
+  for (std::size_t s = 1; s < batch.layout.starts.size(); ++s)
+    lengths.push_back(batch.layout.starts[s] - batch.layout.starts[s - 1]);
+  const at::Tensor repeats = torch::tensor(lengths, at::kLong).to(batch.domains.device());
+  return batch.domains.repeat_interleave(repeats);
+}
+
+// What stands for data in a note, without the batch's filling.
+at::Tensor OfData(const at::Tensor& rows, const RouterNote& note, const Batch& batch) {
+  return rows.narrow(0, 0, note.rows.defined() ? batch.counted : batch.read);
+}
+
+// Mean cross-entropy over the rows that have a domain; undefined: none has.
+at::Tensor DomainLoss(const at::Tensor& scores, const at::Tensor& domains) {
+  const auto labelled = domains.ge(0).sum().item<std::int64_t>();
+  if (labelled == 0) return {};
+  return at::cross_entropy_loss(scores, domains, {}, at::Reduction::Sum, /*ignore_index=*/-1) /
+         static_cast<double>(labelled);
+}
+
+void Count(const at::Tensor& scores, const at::Tensor& domains, RoutingCounts& counts) {
+  counts.right += scores.argmax(-1).eq(domains).sum().item<std::int64_t>();
+  counts.all += domains.ge(0).sum().item<std::int64_t>();
+}
+
+at::Tensor BalanceLoss(const at::Tensor& scores, const at::Tensor& chosen) {
+  const std::int64_t experts = scores.size(1);
+  const at::Tensor counts = at::bincount(chosen.reshape({-1}), {}, experts).to(scores.options());
+  const at::Tensor share = counts / static_cast<double>(chosen.numel());
+  const at::Tensor probability = at::softmax(scores, -1).mean(0);
+  return static_cast<double>(experts) * (share * probability).sum();
+}
+
+at::Tensor ZLoss(const at::Tensor& scores) { return at::logsumexp(scores, -1).square().mean(); }
+
+at::Tensor TokensOfExperts(const std::vector<RouterNote>& notes, const Batch& batch,
+                           std::int64_t experts) {
+  std::vector<at::Tensor> layers;
+  for (const RouterNote& note : notes) {
+    if (note.of_mixture) continue;
+    layers.push_back(at::bincount(OfData(note.chosen, note, batch).reshape({-1}), {}, experts));
+  }
+  return at::stack(layers).to(at::kCPU);
+}
+
+// Adds a term, or becomes it.
+void Add(at::Tensor& sum, const at::Tensor& term) { sum = sum.defined() ? sum + term : term; }
+
+// Scores of every router for the prompts of a batch's sequences, differentiable in the routers.
+std::vector<at::Tensor> PromptScores(const Network& network, const Batch& batch) {
+  std::vector<at::Tensor> scores = network.RouterInputs(PromptsOf(batch));
+  for (std::size_t r = 0; r < scores.size(); ++r)
+    scores[r] = network.mixture().Scores(r, scores[r]);
+  return scores;
+}
+
+// What these scores choose, for every token: [tokens, experts]. A sequence with a domain goes to
+// the expert of its own where `forced`.
+at::Tensor SequenceGates(const MixtureSet& mixture, const at::Tensor& scores, const Batch& batch,
+                         bool forced) {
+  const RouterChoice choice = ChooseExperts(mixture.Choice(), scores.detach());
+  at::Tensor gates = at::zeros_like(scores).scatter(1, choice.chosen, choice.weights).detach();
+  if (forced) {
+    const at::Tensor known = batch.domains.ge(0).unsqueeze(1);
+    const at::Tensor own =
+        at::one_hot(batch.domains.clamp_min(0), scores.size(1)).to(scores.options());
+    gates = at::where(known, own, gates);
+  }
+  std::vector<std::int64_t> lengths;
+  for (std::size_t s = 1; s < batch.layout.starts.size(); ++s)
+    lengths.push_back(batch.layout.starts[s] - batch.layout.starts[s - 1]);
+  return gates.repeat_interleave(torch::tensor(lengths, at::kLong).to(gates.device()), 0);
+}
+
+}  // namespace
+
+at::Tensor Objective::BySequence(const Network& network, const Batch& batch, double weight,
+                                 std::uint64_t key) const {
+  const std::vector<at::Tensor> scores = PromptScores(network, batch);
+  at::Tensor loss;
+  for (const at::Tensor& of_router : scores) {
+    const at::Tensor term = DomainLoss(of_router, batch.domains);
+    if (term.defined()) Add(loss, term);
+  }
+  const double share = weight * static_cast<double>(batch.counted);
+  if (loss.defined())
+    loss = loss * (config_.router->domain_loss * share / static_cast<double>(scores.size()));
+  if (config_.router->train_experts) {
+    Pass pass{.key = key};
+    for (const at::Tensor& of_router : scores)
+      pass.gates.push_back(SequenceGates(network.mixture(), of_router, batch, /*forced=*/true));
+    Add(loss, network.Loss(batch, weight, std::move(pass)));
+  }
+  // Nothing to learn from: a batch of sequences without a domain.
+  return loss.defined() ? loss : scores.front().sum() * 0;
+}
+
+at::Tensor Objective::RouterLoss(const std::vector<RouterNote>& notes, const Batch& batch,
+                                 const model::ModelSpec& spec) const {
+  at::Tensor domains;
+  at::Tensor mixture;
+  at::Tensor experts;
+  std::int64_t routers = 0;
+  for (const RouterNote& note : notes) {
+    const at::Tensor scores = OfData(note.scores, note, batch);
+    if (scores.size(0) == 0) continue;
+    if (note.of_mixture) {
+      if (!domains.defined()) domains = DomainsOfTokens(batch);
+      const at::Tensor own = note.rows.defined() ? domains.index_select(0, note.rows) : domains;
+      const at::Tensor term = DomainLoss(scores, OfData(own, note, batch));
+      ++routers;
+      if (term.defined()) Add(mixture, config_.router->domain_loss * term);
+      continue;
+    }
+    const double layers = static_cast<double>(spec.layers);
+    if (config_.router_aux_loss_coef > 0) {
+      Add(experts, BalanceLoss(scores, OfData(note.chosen, note, batch)) *
+                       (config_.router_aux_loss_coef / layers));
+    }
+    if (config_.router_z_loss_coef > 0)
+      Add(experts, ZLoss(scores) * (config_.router_z_loss_coef / layers));
+  }
+  at::Tensor loss = experts;
+  if (mixture.defined()) Add(loss, mixture / static_cast<double>(routers));
+  return loss;
+}
+
+at::Tensor Objective::Loss(const Network& network, const Batch& batch, double weight,
+                           std::uint64_t key, at::Tensor* expert_tokens) const {
+  const bool mixes = !network.mixture().empty();
+  if (mixes && network.mixture().by() == model::RouteBy::kSequence)
+    return BySequence(network, batch, weight, key);
+  const bool counts = expert_tokens != nullptr && network.spec().moe.experts > 0;
+  const bool asks = counts || (mixes && config_.router->domain_loss > 0) ||
+                    config_.router_aux_loss_coef > 0 || config_.router_z_loss_coef > 0;
+  std::vector<RouterNote> notes;
+  at::Tensor loss = network.Loss(batch, weight, {.key = key, .notes = asks ? &notes : nullptr});
+  if (notes.empty()) return loss;
+  if (counts) {
+    const at::Tensor tokens = TokensOfExperts(notes, batch, network.spec().moe.experts);
+    *expert_tokens = expert_tokens->defined() ? *expert_tokens + tokens : tokens;
+  }
+  const at::Tensor beside = RouterLoss(notes, batch, network.spec());
+  if (!beside.defined()) return loss;
+  return loss + beside * (weight * static_cast<double>(batch.counted));
+}
+
+at::Tensor Objective::EvalLoss(const Network& network, const Batch& batch,
+                               RoutingCounts* counts) const {
+  if (network.mixture().empty()) return network.Loss(batch, 1);
+  if (network.mixture().by() == model::RouteBy::kSequence) {
+    Pass pass;
+    for (const at::Tensor& scores : PromptScores(network, batch)) {
+      if (counts != nullptr) Count(scores, batch.domains, *counts);
+      pass.gates.push_back(SequenceGates(network.mixture(), scores, batch, /*forced=*/false));
+    }
+    return network.Loss(batch, 1, std::move(pass));
+  }
+  std::vector<RouterNote> notes;
+  const at::Tensor loss = network.Loss(batch, 1, {.notes = counts != nullptr ? &notes : nullptr});
+  if (notes.empty()) return loss;
+  const at::Tensor domains = DomainsOfTokens(batch);
+  for (const RouterNote& note : notes) {
+    if (!note.of_mixture) continue;
+    const at::Tensor own = note.rows.defined() ? domains.index_select(0, note.rows) : domains;
+    Count(OfData(note.scores, note, batch), OfData(own, note, batch), *counts);
+  }
+  return loss;
+}
+
+}  // namespace metier::train

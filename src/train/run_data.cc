@@ -1,0 +1,125 @@
+#include "train/run_data.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/hash.h"
+#include "train/schedule.h"
+
+namespace metier::train {
+namespace {
+
+// Packs are nearly full, so with 64 there are some twenty sizes, and two in a hundred tokens are
+// filling.
+constexpr std::int64_t kBatchMultiple = 64;
+
+Result<Json> HashFiles(const std::vector<std::string>& files) {
+  Json hashes = Json::array();
+  for (const std::string& file : files) {
+    METIER_ASSIGN(std::string hash, Sha256OfFile(file));
+    hashes.push_back(std::move(hash));
+  }
+  if (files.empty()) return Json(nullptr);
+  return files.size() == 1 ? hashes.front() : hashes;
+}
+
+Result<std::int64_t> DomainOf(const std::string& expert, const std::vector<std::string>& experts) {
+  if (expert.empty()) return -1;
+  const auto found = std::ranges::find(experts, expert);
+  if (found != experts.end()) return found - experts.begin();
+  return Error(ErrorCode::kInvalidArgument,
+               fmt::format("expert '{}': the router has {}", expert, fmt::join(experts, ", ")));
+}
+
+std::vector<recipe::EvalSource> EvalSources(const recipe::TrainConfig& config) {
+  if (config.eval_file.empty()) return config.eval_files;
+  return {{.name = "", .file = config.eval_file, .expert = ""}};
+}
+
+}  // namespace
+
+Result<RunData> RunData::Open(const recipe::TrainConfig& config, std::int64_t vocab,
+                              const std::vector<std::string>& experts) {
+  RunData data(config);
+  const std::vector<std::string> files = recipe::TrainFiles(config);
+  METIER_ASSIGN(data.train_.corpus, Corpus::Open(files, vocab));
+  METIER_ASSIGN(data.train_hashes_, HashFiles(files));
+  for (std::size_t s = 0; s < files.size(); ++s) {
+    const std::string expert =
+        config.train_mixture ? config.train_mixture->sources[s].expert : std::string();
+    METIER_ASSIGN(const std::int64_t domain, DomainOf(expert, experts));
+    data.train_.domains.push_back(domain);
+  }
+  std::vector<std::string> eval_files;
+  for (const recipe::EvalSource& source : EvalSources(config)) {
+    Reading reading{.name = source.name, .corpus = {}, .domains = {}, .counts = {}};
+    METIER_ASSIGN(reading.corpus, Corpus::Open({source.file}, vocab));
+    METIER_ASSIGN(const std::int64_t domain, DomainOf(source.expert, experts));
+    reading.domains = {domain};
+    Result<PackingCounts> counts = CountPacks(reading.corpus, EvalPackingOf(config), 0, 0);
+    if (!counts.ok()) return std::move(counts).error().With("eval_file '" + source.file + "'");
+    reading.counts = *std::move(counts);
+    data.evals_.push_back(std::move(reading));
+    eval_files.push_back(source.file);
+  }
+  METIER_ASSIGN(data.eval_hashes_, HashFiles(eval_files));
+  METIER_ASSIGN(data.train_.counts, CountPacks(data.train_.corpus, PackingOf(config),
+                                               static_cast<std::uint64_t>(config.seed), 0));
+  METIER_ASSIGN(data.total_steps_, TotalSteps(data.train_.corpus, config));
+  return data;
+}
+
+std::string RunData::Summary() const {
+  const Corpus& corpus = train_.corpus;
+  const PackingCounts& counts = train_.counts;
+  std::string text = fmt::format(
+      "{} examples, {} tokens a pass, {} of them with loss ({:.1f} %), in {} packs; {} steps",
+      corpus.examples(), counts.tokens, counts.predictions,
+      100.0 * static_cast<double>(counts.predictions) / static_cast<double>(counts.tokens),
+      counts.packs, total_steps_);
+  if (counts.split_examples > 0)
+    text += fmt::format("; {} examples longer than max_seq_len were split", counts.split_examples);
+  if (counts.truncated_examples > 0) {
+    text += fmt::format("; {} examples were truncated, {} tokens left out",
+                        counts.truncated_examples, counts.truncated_tokens);
+  }
+  if (corpus.sources() > 1) text += "; a pass has " + SourceTokens();
+  if (counts.silent_pieces > 0)
+    text += fmt::format("; {} without a token to predict were left out", counts.silent_pieces);
+  return text;
+}
+
+std::string RunData::SourceTokens() const {
+  const Corpus& corpus = train_.corpus;
+  std::string text;
+  for (std::size_t s = 0; s < corpus.sources(); ++s) {
+    const std::int64_t read = train_.counts.source_tokens[s];
+    text += fmt::format("{}{} tokens of '{}' ({:.2f} times its own)", s == 0 ? "" : ", ", read,
+                        corpus.path(s),
+                        static_cast<double>(read) / static_cast<double>(corpus.tokens(s)));
+  }
+  return text;
+}
+
+Batch RunData::MakeBatch(const Reading& reading, const std::vector<Pack>& packs,
+                         at::Device device) const {
+  const PackingOptions options = PackingOf(config_);
+  const Corpus& corpus = reading.corpus;
+  BatchBuilder builder;
+  for (const Pack& pack : packs) {
+    for (const Piece& piece : pack) {
+      const auto ids = corpus.Ids(piece.example);
+      for (std::int64_t i = 0; i < piece.tokens; ++i) {
+        builder.Add(ids[static_cast<std::size_t>(piece.first + i)],
+                    Predicted(corpus, options, piece, i) ? BatchBuilder::Role::kPredicted
+                                                         : BatchBuilder::Role::kRead);
+      }
+      builder.EndSequence(reading.domains[corpus.SourceOf(piece.example)]);
+    }
+  }
+  return std::move(builder).Build(device, kBatchMultiple);
+}
+
+}  // namespace metier::train

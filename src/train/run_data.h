@@ -1,0 +1,57 @@
+// train/run_data.h - what a run reads: its token files, how they are packed, and batches of them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "recipe/train_config.h"
+#include "train/batch.h"
+#include "train/corpus.h"
+#include "train/token_data.h"
+
+namespace metier::train {
+
+// Token files that are learned from or evaluated on, and whose domain each is.
+struct Reading {
+  std::string name;  // of an evaluation among several
+  Corpus corpus;
+  std::vector<std::int64_t> domains;  // of each source of it; -1: no one's
+  PackingCounts counts;               // of a pass
+};
+
+class RunData {
+ public:
+  // Opens and checks all files, those of the evaluation too: what is wrong with them is said now,
+  // not after the training. `experts`: names that a source's domain may have. Keeps the
+  // configuration by reference. Errors: Corpus::Open, CountPacks; kInvalidArgument: an expert that
+  // is not there.
+  static Result<RunData> Open(const recipe::TrainConfig& config, std::int64_t vocab,
+                              const std::vector<std::string>& experts);
+
+  const Reading& train() const { return train_; }
+  const std::vector<Reading>& evals() const { return evals_; }
+  // SHA-256; of several files a list, in their order; null of none.
+  const Json& train_hashes() const { return train_hashes_; }
+  const Json& eval_hashes() const { return eval_hashes_; }
+  std::int64_t total_steps() const { return total_steps_; }
+
+  // What the run is about to read, in a line for its user.
+  std::string Summary() const;
+
+  Batch MakeBatch(const Reading& reading, const std::vector<Pack>& packs, at::Device device) const;
+
+ private:
+  explicit RunData(const recipe::TrainConfig& config) : config_(config) {}
+  std::string SourceTokens() const;
+
+  const recipe::TrainConfig& config_;
+  Reading train_;
+  std::vector<Reading> evals_;
+  Json train_hashes_;
+  Json eval_hashes_;
+  std::int64_t total_steps_ = 0;
+};
+
+}  // namespace metier::train

@@ -1,0 +1,182 @@
+#include "train/run_model.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "train/run_folder.h"
+
+namespace metier::train {
+namespace {
+
+constexpr const char* kOptimizerFile = "/optimizer.safetensors";
+constexpr const char* kAverageFile = "/average.safetensors";
+
+NetworkOptions OptionsOf(const recipe::TrainConfig& config, at::Device device) {
+  NetworkOptions options;
+  options.precision.act = config.bf16 ? at::kBFloat16 : at::kFloat;
+  options.device = device;
+  options.training = config.lora || config.router ? Training::kFrozen : Training::kAll;
+  options.longest = config.max_seq_len;
+  options.noise = config.neftune_noise_alpha;
+  options.smoothing = config.label_smoothing_factor;
+  return options;
+}
+
+// Adds `from`, F32, to sums in double.
+void AddTo(std::vector<double>& sums, std::span<const float> from) {
+  for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += static_cast<double>(from[i]);
+}
+
+// A parameter's mean over several models, summed in double.
+model::ParameterReader MeanOf(std::vector<ModelSource> sources) {
+  return [sources = std::move(sources)](const std::string& name) -> Result<tensor::Tensor> {
+    METIER_ASSIGN(tensor::Tensor mean, sources.front().read(name));
+    std::vector<double> sums(mean.f32().begin(), mean.f32().end());
+    for (std::size_t s = 1; s < sources.size(); ++s) {
+      METIER_ASSIGN(const tensor::Tensor more, sources[s].read(name));
+      METIER_CHECK(more.shape() == mean.shape(), "checkpoints of one run have one shape");
+      AddTo(sums, more.f32());
+    }
+    const auto count = static_cast<double>(sources.size());
+    for (std::size_t i = 0; i < sums.size(); ++i)
+      mean.f32()[i] = static_cast<float>(sums[i] / count);
+    return mean;
+  };
+}
+
+}  // namespace
+
+Result<RunModel> RunModel::Open(const recipe::TrainConfig& config,
+                                const std::optional<std::string>& checkpoint) {
+  RunModel model(config);
+  METIER_ASSIGN(model.source_, OpenModelSource(config));
+  METIER_ASSIGN(model.base_hash_, HashModel(model.source_.path));
+  METIER_ASSIGN(const at::Device device, ParseDevice(config.device));
+  METIER_TRY(model.CheckSpec());
+  // A checkpoint of full training holds the weights themselves; others, the adapter or mixture.
+  ModelSource from = model.source_;
+  if (checkpoint && !config.lora && !config.router) {
+    METIER_ASSIGN(from, OpenModelAt(*checkpoint));
+    // Everything checked against the model below holds for these weights only then.
+    if (from.spec != model.source_.spec) {
+      return Error(ErrorCode::kInvalidArgument,
+                   fmt::format("checkpoint '{}' holds another network than this run's model; say "
+                               "`resume_from_checkpoint: never`, or use another output_dir",
+                               *checkpoint));
+    }
+  }
+  const NetworkOptions options = OptionsOf(config, device);
+  SetProducts(options.precision);
+  METIER_ASSIGN(model.network_, Network::Create(from.spec, options, from.read));
+  if (config.lora) METIER_TRY(model.AddAdapter(checkpoint));
+  if (config.router) METIER_TRY(model.AddMixture(checkpoint));
+  model.optimizer_.emplace(model.network_->Trainables(), config);
+  if (config.ema_decay > 0)
+    model.average_.emplace(model.optimizer_->trainables(), config.ema_decay);
+  return model;
+}
+
+Status RunModel::CheckSpec() const {
+  if (!source_.spec.head) {
+    return Error(ErrorCode::kUnsupported,
+                 fmt::format("model '{}': an encoder without a head has no next token to learn; "
+                             "stages pretrain and sft need a decoder",
+                             config_.model));
+  }
+  if (config_.max_seq_len <= source_.spec.max_positions) return Ok();
+  return Error(
+      ErrorCode::kInvalidArgument,
+      fmt::format("max_seq_len: found {}, the model was made for {} positions; lower it, or say "
+                  "rope_scaling where the model has RoPE",
+                  config_.max_seq_len, source_.spec.max_positions));
+}
+
+Status RunModel::AddAdapter(const std::optional<std::string>& checkpoint) {
+  const recipe::LoraConfig& asked = *config_.lora;
+  const at::Device device = network_->options().device;
+  const std::string& adapter = checkpoint ? *checkpoint : asked.adapter;
+  Result<LoraSet> lora =
+      adapter.empty()
+          ? LoraSet::Create(source_.spec, asked, static_cast<std::uint64_t>(config_.seed),
+                            at::kFloat, device, source_.read)
+          : LoraSet::Continue(source_.spec, asked, adapter, at::kFloat, device);
+  METIER_ASSIGN(LoraSet set, std::move(lora));
+  network_->SetLora(std::move(set));
+  return Ok();
+}
+
+Status RunModel::AddMixture(const std::optional<std::string>& checkpoint) {
+  const recipe::RouterConfig& asked = *config_.router;
+  const at::Device device = network_->options().device;
+  Result<MixtureSet> mixture =
+      checkpoint ? MixtureSet::Load(source_.spec, *checkpoint,
+                                    asked.train_experts ? MixtureSet::Learns::kAll
+                                                        : MixtureSet::Learns::kRouters,
+                                    at::kFloat, device)
+                 : MixtureSet::Create(source_.spec, asked, static_cast<std::uint64_t>(config_.seed),
+                                      at::kFloat, device);
+  METIER_ASSIGN(MixtureSet set, std::move(mixture));
+  network_->SetMixture(std::move(set));
+  return Ok();
+}
+
+void RunModel::Step(std::int64_t step, double learning_rate, double gradient_scale) {
+  optimizer_->Step(step, learning_rate, gradient_scale);
+  if (average_) average_->Update(step);
+}
+
+Status RunModel::SaveCheckpoint(const std::string& folder) const {
+  METIER_TRY(WriteWeights(folder, tensor::DType::kF32));
+  if (average_) METIER_TRY(average_->Save(folder + kAverageFile));
+  return optimizer_->Save(folder + kOptimizerFile);
+}
+
+Status RunModel::LoadOptimizer(const std::string& checkpoint) {
+  if (average_) METIER_TRY(average_->Load(checkpoint + kAverageFile));
+  return optimizer_->Load(checkpoint + kOptimizerFile);
+}
+
+Status RunModel::WriteWeights(const std::string& folder, tensor::DType dtype) const {
+  if (config_.lora) return network_->lora().Save(folder, config_.model);
+  if (config_.router) return network_->mixture().Save(folder, config_.model);
+  return model::WriteHuggingFaceModel(
+      folder, network_->spec(), dtype,
+      [&](const std::string& name) { return network_->ReadParameter(name); });
+}
+
+Status RunModel::WriteMean(const std::string& folder, tensor::DType dtype,
+                           const std::vector<std::string>& checkpoints) const {
+  if (config_.lora) {
+    METIER_ASSIGN(const LoraSet mean, LoraSet::Mean(source_.spec, checkpoints));
+    return mean.Save(folder, config_.model);
+  }
+  std::vector<ModelSource> sources;
+  for (const std::string& checkpoint : checkpoints) {
+    METIER_ASSIGN(ModelSource source, OpenModelAt(checkpoint));
+    sources.push_back(std::move(source));
+  }
+  return model::WriteHuggingFaceModel(folder, network_->spec(), dtype, MeanOf(std::move(sources)));
+}
+
+Status RunModel::WriteFinal(const std::string& folder,
+                            const std::vector<std::string>& checkpoints) const {
+  tensor::DType dtype = tensor::DType::kBF16;
+  if (config_.dtype == "auto" && !source_.path.empty() &&
+      (source_.stored == tensor::DType::kF32 || source_.stored == tensor::DType::kF16))
+    dtype = source_.stored;
+  if (config_.dtype == "float32") dtype = tensor::DType::kF32;
+  if (config_.dtype == "float16") dtype = tensor::DType::kF16;
+  METIER_TRY(checkpoints.empty() ? WriteWeights(folder, dtype)
+                                 : WriteMean(folder, dtype, checkpoints));
+  const std::string& tokenizer = config_.tokenizer.empty() ? config_.model : config_.tokenizer;
+  if (tokenizer.empty()) return Ok();
+  METIER_ASSIGN(const std::vector<std::string> copied, CopyTokenizerFiles(tokenizer, folder));
+  if (!copied.empty() || config_.tokenizer.empty()) return Ok();
+  return Error(ErrorCode::kNotFound,
+               fmt::format("tokenizer: '{}' has no tokenizer files", tokenizer));
+}
+
+}  // namespace metier::train

@@ -1,0 +1,75 @@
+// train/run_model.h - what a run trains: a network with its adapter and its optimiser, where they
+// come from and how they are written.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "recipe/train_config.h"
+#include "train/model_source.h"
+#include "train/network.h"
+#include "train/optimizer.h"
+#include "train/weight_average.h"
+
+namespace metier::train {
+
+class RunModel {
+ public:
+  // Of a checkpoint where one is given: the weights are then its own. Keeps the configuration by
+  // reference. kUnsupported: an encoder without a head.  kInvalidArgument: sequences longer than
+  // the model takes; a checkpoint of another network; a device that is not there.
+  static Result<RunModel> Open(const recipe::TrainConfig& config,
+                               const std::optional<std::string>& checkpoint);
+
+  const ModelSource& source() const { return source_; }
+  const std::string& base_hash() const { return base_hash_; }  // "" of a random model
+  const Network& network() const { return *network_; }
+  Optimizer& optimizer() { return *optimizer_; }
+
+  // Updates the weights, and their average where one is kept. `step` counts from 1.
+  void Step(std::int64_t step, double learning_rate, double gradient_scale);
+
+  // While one lives, the network has the average of its weights, where one is kept.
+  class Averaged {
+   public:
+    explicit Averaged(RunModel& model) : average_(model.average_ ? &*model.average_ : nullptr) {
+      if (average_ != nullptr) average_->Swap();
+    }
+    ~Averaged() {
+      if (average_ != nullptr) average_->Swap();
+    }
+    Averaged(const Averaged&) = delete;
+    Averaged& operator=(const Averaged&) = delete;
+
+   private:
+    WeightAverage* average_;
+  };
+
+  // Weights in F32, the average and the state of the optimiser.
+  Status SaveCheckpoint(const std::string& folder) const;
+  // Of a checkpoint, what is no weight.
+  Status LoadOptimizer(const std::string& checkpoint);
+
+  // The model, or the adapter, in the type that the configuration asks for, with its tokenizer:
+  // the mean of what these checkpoints hold, or without any the weights as they are.
+  Status WriteFinal(const std::string& folder, const std::vector<std::string>& checkpoints) const;
+
+ private:
+  explicit RunModel(const recipe::TrainConfig& config) : config_(config) {}
+  Status CheckSpec() const;
+  Status AddAdapter(const std::optional<std::string>& checkpoint);
+  Status AddMixture(const std::optional<std::string>& checkpoint);
+  Status WriteWeights(const std::string& folder, tensor::DType dtype) const;
+  Status WriteMean(const std::string& folder, tensor::DType dtype,
+                   const std::vector<std::string>& checkpoints) const;
+
+  const recipe::TrainConfig& config_;
+  ModelSource source_;
+  std::string base_hash_;
+  std::optional<Network> network_;
+  std::optional<Optimizer> optimizer_;
+  std::optional<WeightAverage> average_;
+};
+
+}  // namespace metier::train
