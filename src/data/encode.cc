@@ -113,6 +113,7 @@ Result<std::vector<text::EncodedChat>> Encoder::Render(const Conversation& conve
   render.add_generation_prompt = false;
   render.tools = conversation.tools;
   std::vector<text::EncodedChat> chats;
+  chats.reserve(sides.messages.size());
   for (const Json& messages : sides.messages) {
     METIER_ASSIGN(text::EncodedChat chat,
                   text::EncodeChat(tokenizer_, *chat_template_, messages, render));
@@ -213,6 +214,7 @@ Result<std::vector<Example>> Encoder::Fit(const Conversation& conversation, Side
   std::int64_t dropped = 0;
   while (true) {
     std::vector<Example> examples;
+    examples.reserve(chats.size());
     for (const text::EncodedChat& chat : chats) examples.push_back(FromChat(chat, sides.trained));
     const std::size_t longest = Longest(examples);
     if (!TooLong(longest)) {

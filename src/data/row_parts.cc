@@ -15,10 +15,11 @@ Result<std::uint8_t> TakeTrainedFlag(Json& message) {
   for (const char* key : {"weight", "loss_mask", "train"}) {
     const auto found = message.find(key);
     if (found == message.end()) continue;
+    const double number = found->is_number() ? found->get<double>() : -1;
     if (found->is_boolean()) {
       trained = found->get<bool>() ? trained : 0;
-    } else if (found->is_number() && (*found == 0 || *found == 1)) {
-      trained = *found == 1 ? trained : 0;
+    } else if (number == 0 || number == 1) {
+      trained = number == 1 ? trained : 0;
     } else if (!found->is_null()) {
       return Bad(std::string("'") + key + "' of a message is neither 0 nor 1");
     }

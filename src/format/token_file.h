@@ -37,6 +37,9 @@ class TokenFileWriter {
   // kIo: no file can be made in the target's folder.
   static Result<TokenFileWriter> Create(const std::string& path);
   TokenFileWriter(TokenFileWriter&&) noexcept;
+  TokenFileWriter(const TokenFileWriter&) = delete;
+  TokenFileWriter& operator=(TokenFileWriter&&) = delete;
+  TokenFileWriter& operator=(const TokenFileWriter&) = delete;
   ~TokenFileWriter();
 
   // Requires ids.size() == loss.size(). kInvalidArgument: no token, a negative id, a flag that is
