@@ -173,8 +173,8 @@ TEST_F(EncodePreference, TextsAreCutInTheirPromptAlone) {
   EXPECT_EQ(report_.pairs, 1);
   options_.max_tokens = 6;
   options_.long_examples = LongExamples::kTruncateFront;
-  EXPECT_THAT(Encode(TextPair("0123", "ab", "cdef")),
-              ElementsAre("3\u27E6ab</s>\u27E7", "3\u27E6cdef</s>\u27E7"));
+  EXPECT_THAT(Encode(TextPair("0123", "a", "cdef")),  // the chosen answer's 6 would fit
+              ElementsAre("3\u27E6a</s>\u27E7", "3\u27E6cdef</s>\u27E7"));
   EXPECT_EQ(report_.long_truncated, 1);
   EXPECT_EQ(report_.dropped_tokens, 6);
   EXPECT_THAT(Encode(TextPair("0123", "ab", "cdefg")), IsEmpty());
