@@ -18,11 +18,13 @@ struct FormRow {
   Form form;
   std::string_view name;
 };
-constexpr std::array<FormRow, 5> kForms = {{{Form::kMessages, "messages"},
+constexpr std::array<FormRow, 7> kForms = {{{Form::kMessages, "messages"},
                                             {Form::kSharegpt, "sharegpt"},
                                             {Form::kAlpaca, "alpaca"},
                                             {Form::kCompletion, "completion"},
-                                            {Form::kText, "text"}}};
+                                            {Form::kText, "text"},
+                                            {Form::kPreference, "preference"},
+                                            {Form::kJudged, "judged"}}};
 
 std::string FormNames() {
   std::string names;
@@ -30,9 +32,34 @@ std::string FormNames() {
   return names;
 }
 
-// The form that most of the first rows have, and how many have it.
-Status FindForm(const std::string& path, const ReadOptions& options, ReadReport& report) {
-  METIER_ASSIGN(LineReader lines, LineReader::Open(path, options.limits.max_string_bytes));
+void CountJudgements(const Conversation& row, ReadReport& report) {
+  if (row.is_pair()) ++report.pairs;
+  if (row.judgement == format::Judgement::kGood) ++report.good;
+  if (row.judgement == format::Judgement::kBad || row.is_pair()) ++report.bad;
+}
+
+}  // namespace
+
+std::string_view FormName(Form form) {
+  for (const FormRow& row : kForms)
+    if (row.form == form) return row.name;
+  return "unknown";
+}
+
+Result<Form> FormFromName(std::string_view name) {
+  std::vector<std::string> names;
+  for (const FormRow& row : kForms) {
+    if (row.name == name) return row.form;
+    names.emplace_back(row.name);
+  }
+  const std::string nearest = NearestName(name, names);
+  return Error(ErrorCode::kInvalidArgument,
+               fmt::format("form of data '{}': expected one of {}{}", name, FormNames(),
+                           nearest.empty() ? "" : "; did you mean '" + nearest + "'?"));
+}
+
+Result<FoundForm> FindForm(const std::string& path, const Limits& limits) {
+  METIER_ASSIGN(LineReader lines, LineReader::Open(path, limits.max_string_bytes));
   std::array<int, kForms.size()> fits{};
   int rows = 0;
   std::string line;
@@ -41,7 +68,7 @@ Status FindForm(const std::string& path, const ReadOptions& options, ReadReport&
     if (!more) break;
     if (line.find_first_not_of(" \t") == std::string::npos) continue;
     ++rows;
-    const auto parsed = ParseJson(line, options.limits);
+    const auto parsed = ParseJson(line, limits);
     if (!parsed.ok()) continue;
     for (std::size_t i = 0; i < kForms.size(); ++i)
       fits[i] += LooksLike(*parsed, kForms[i].form) ? 1 : 0;
@@ -65,29 +92,7 @@ Status FindForm(const std::string& path, const ReadOptions& options, ReadReport&
                  fmt::format("'{}': the rows fit the forms {} and {} equally well; state which",
                              path, kForms[best].name, rivals));
   }
-  report.form = kForms[best].form;
-  report.confidence = static_cast<double>(fits[best]) / rows;
-  return Ok();
-}
-
-}  // namespace
-
-std::string_view FormName(Form form) {
-  for (const FormRow& row : kForms)
-    if (row.form == form) return row.name;
-  return "unknown";
-}
-
-Result<Form> FormFromName(std::string_view name) {
-  std::vector<std::string> names;
-  for (const FormRow& row : kForms) {
-    if (row.name == name) return row.form;
-    names.emplace_back(row.name);
-  }
-  const std::string nearest = NearestName(name, names);
-  return Error(ErrorCode::kInvalidArgument,
-               fmt::format("form of data '{}': expected one of {}{}", name, FormNames(),
-                           nearest.empty() ? "" : "; did you mean '" + nearest + "'?"));
+  return FoundForm{kForms[best].form, static_cast<double>(fits[best]) / rows};
 }
 
 Result<ReadReport> ReadConversations(const std::string& path, const ReadOptions& options,
@@ -96,7 +101,9 @@ Result<ReadReport> ReadConversations(const std::string& path, const ReadOptions&
   if (options.form) {
     report.form = *options.form;
   } else {
-    METIER_TRY(FindForm(path, options, report));
+    METIER_ASSIGN(const FoundForm found, FindForm(path, options.limits));
+    report.form = found.form;
+    report.confidence = found.confidence;
   }
   METIER_ASSIGN(LineReader lines, LineReader::Open(path, options.limits.max_string_bytes));
   std::string line;
@@ -120,6 +127,7 @@ Result<ReadReport> ReadConversations(const std::string& path, const ReadOptions&
       row->line = lines.line_number();
       row->end = lines.offset();
       ++report.kept;
+      CountJudgements(*row, report);
       METIER_TRY(visit(*std::move(row)));
       continue;
     }
@@ -147,6 +155,11 @@ std::string FormatReport(const ReadReport& report) {
   std::string text = fmt::format("{} rows of form {} (confidence {:.0f} %): {} kept, {} refused\n",
                                  report.rows, FormName(report.form), 100 * report.confidence,
                                  report.kept, report.rejected_rows());
+  if (report.pairs > 0)
+    text += fmt::format("  {} pairs of a good and a bad answer\n", report.pairs);
+  if (report.good + report.bad > 2 * report.pairs) {
+    text += fmt::format("  {} good answers, {} bad ones\n", report.good, report.bad);
+  }
   for (const auto& [reason, count] : report.rejected)
     text += fmt::format("  {} x {}\n", count, reason);
   for (const Rejection& one : report.examples)

@@ -8,6 +8,14 @@
 //   alpaca      {"instruction", "input", "output", "system", "history": [[question, answer], ...]}
 //   completion  {"prompt", "completion"}: two texts, or two lists of messages
 //   text        {"text"}
+//   preference  two answers to one prompt, the better one and the worse one:
+//               {"prompt", "chosen", "rejected"}: three texts, or three lists of messages
+//               {"chosen", "rejected"}: two lists of messages with one beginning, the prompt
+//               {"conversations", "chosen": {"from", "value"}, "rejected": ...}, as sharegpt
+//               {"instruction", "input", "chosen", "rejected", "system", "history"}, as alpaca
+//   judged      an answer that is good (true) or bad (false):
+//               {"prompt", "completion", "label"}, or a row of messages, sharegpt or alpaca with
+//               "kto_tag"
 //
 // The form is stated or found out from the file's first rows. A row that does not fit is refused
 // with its line and reason, never dropped silently and never guessed at.
@@ -24,14 +32,17 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/result.h"
+#include "format/token_file.h"
 
 namespace metier::data {
 
-enum class Form { kMessages, kSharegpt, kAlpaca, kCompletion, kText };
+enum class Form { kMessages, kSharegpt, kAlpaca, kCompletion, kText, kPreference, kJudged };
 
 std::string_view FormName(Form form);
 // kInvalidArgument: an unknown name, with the known ones.
 Result<Form> FormFromName(std::string_view name);
+// Whether the answers of such rows have judgements.
+constexpr bool IsJudged(Form form) { return form == Form::kPreference || form == Form::kJudged; }
 
 // Either messages, or plain text behind an optional prompt.
 struct Conversation {
@@ -40,10 +51,16 @@ struct Conversation {
   std::vector<std::uint8_t> trained;  // [messages]: 0 where a flag of the data says "not this one"
   std::string prompt;                 // plain text that is given, not learnt
   std::string text;                   // plain text that is learnt
-  std::int64_t line = 0;              // in its file, from 1
-  std::uint64_t end = 0;              // of that line, in bytes of the file
+  // Of the last message, or of `text`. A judged answer is the only one that is trained.
+  format::Judgement judgement = format::Judgement::kNone;
+  // Of a preference: the bad answer, in the place of the good one. A message, or a text behind the
+  // prompt; null otherwise.
+  Json rejected = nullptr;
+  std::int64_t line = 0;  // in its file, from 1
+  std::uint64_t end = 0;  // of that line, in bytes of the file
 
   bool is_text() const { return messages.empty(); }
+  bool is_pair() const { return !rejected.is_null(); }
 };
 
 struct Rejection {
@@ -57,6 +74,9 @@ struct ReadReport {
   double confidence = 1;  // share of the first rows that fit the form; 1 when it was stated
   std::int64_t rows = 0;
   std::int64_t kept = 0;
+  std::int64_t pairs = 0;  // rows with a good and a bad answer
+  std::int64_t good = 0;   // answers judged so, those of pairs among them
+  std::int64_t bad = 0;
   std::int64_t blank_lines = 0;
   std::map<std::string, std::int64_t> rejected;  // by reason
   std::vector<Rejection> examples;               // the first few, in order
@@ -73,14 +93,23 @@ struct ReadOptions {
   Limits limits;
 };
 
+// The form of most of a file's first rows.
+struct FoundForm {
+  Form form = Form::kMessages;
+  double confidence = 1;  // share of those rows that fit it
+};
+// kNotFound, kIo. kDataCorrupt: no form fits at least half of them, or two fit equally well.
+Result<FoundForm> FindForm(const std::string& path, const Limits& limits = {});
+
 // Calls visit for each good row, in order; its error ends the reading.
-// kNotFound, kIo. kDataCorrupt: no form fits at least half of the first rows, or two fit equally
-// well; no row is good; with kRefuse, the first bad row.
+// Errors of FindForm where no form is stated. kNotFound, kIo. kDataCorrupt: no row is good; with
+// kRefuse, the first bad row.
 using ConversationVisitor = std::function<Status(Conversation&&)>;
 Result<ReadReport> ReadConversations(const std::string& path, const ReadOptions& options,
                                      const ConversationVisitor& visit);
 
-// "12 rows of form messages: 10 kept, 2 refused" and a line for each reason.
+// "12 rows of form messages: 10 kept, 2 refused", a line about judgements where the form has them,
+// and a line for each reason.
 std::string FormatReport(const ReadReport& report);
 
 }  // namespace metier::data

@@ -92,6 +92,22 @@ Result<std::vector<std::uint64_t>> FileSizes(const std::vector<std::string>& fil
   return sizes;
 }
 
+// All rows have judgements or none has: a trainer reads a token file in one way.
+Status CheckForms(const std::vector<std::string>& files, const ReadOptions& read) {
+  if (read.form) return Ok();
+  const std::string* judged = nullptr;
+  const std::string* plain = nullptr;
+  for (const std::string& file : files) {
+    METIER_ASSIGN(const FoundForm found, FindForm(file, read.limits));
+    (IsJudged(found.form) ? judged : plain) = &file;
+  }
+  if (judged == nullptr || plain == nullptr) return Ok();
+  return Error(ErrorCode::kInvalidArgument,
+               fmt::format("'{}' has answers with judgements, '{}' has none; expected one of both: "
+                           "make a token file of each",
+                           *judged, *plain));
+}
+
 }  // namespace
 
 Result<EncodeReport> EncodeFiles(const std::vector<std::string>& files,
@@ -105,13 +121,15 @@ Result<EncodeReport> EncodeFiles(const std::vector<std::string>& files,
   format::StringMap metadata = {{"tokenizer_sha256", tokenizer_hash}};
   if (chat_template != nullptr) metadata["template_sha256"] = Sha256Hex(chat_template->source());
   METIER_ASSIGN(const std::vector<std::uint64_t> sizes, FileSizes(files));
+  METIER_TRY(CheckForms(files, options.read));
   const std::uint64_t total = std::accumulate(sizes.begin(), sizes.end(), std::uint64_t{0});
   std::uint64_t before = 0;
   for (std::size_t i = 0; i < files.size(); ++i) {
     METIER_ASSIGN(metadata[fmt::format("source_{}_sha256", i)], Sha256OfFile(files[i]));
     const auto write = [&](const Conversation& conversation,
                            const std::vector<Example>& examples) -> Status {
-      for (const Example& example : examples) METIER_TRY(writer.Add(example.ids, example.loss));
+      for (const Example& example : examples)
+        METIER_TRY(writer.Add(example.ids, example.loss, example.judgement));
       return Report(options.on_progress, before + conversation.end, total,
                     fmt::format("{} examples", crew.report().examples));
     };
@@ -129,8 +147,8 @@ Result<EncodeReport> EncodeFiles(const std::vector<std::string>& files,
     return Error(
         ErrorCode::kInvalidArgument,
         fmt::format("no example is left: {} conversations were refused by the template, {} "
-                    "dropped for their length{}",
-                    report.template_refused, report.long_dropped,
+                    "dropped for their length, {} pairs for answers of the same tokens{}",
+                    report.template_refused, report.long_dropped, report.pairs_alike,
                     report.template_refusals.empty()
                         ? ""
                         : "; first: " + report.template_refusals[0].reason));
@@ -139,6 +157,7 @@ Result<EncodeReport> EncodeFiles(const std::vector<std::string>& files,
   metadata["examples"] = std::to_string(report.examples);
   metadata["tokens"] = std::to_string(report.tokens);
   metadata["trained_tokens"] = std::to_string(report.trained_tokens);
+  if (2 * report.pairs == report.examples) metadata[format::kPairsKey] = "true";
   METIER_TRY(writer.Finish(metadata));
   return report;
 }

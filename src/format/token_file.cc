@@ -79,6 +79,22 @@ class UnnamedFile {
   std::uint64_t size_ = 0;  // in the file
 };
 
+constexpr auto kGood = static_cast<std::uint8_t>(Judgement::kGood);
+constexpr auto kBad = static_cast<std::uint8_t>(Judgement::kBad);
+
+// A good and a bad example by turns, to the end.
+bool ArePairs(std::span<const std::uint8_t> judged) {
+  if (judged.size() % 2 != 0) return false;
+  for (std::size_t i = 0; i < judged.size(); i += 2)
+    if (judged[i] != kGood || judged[i + 1] != kBad) return false;
+  return true;
+}
+
+bool SaysPairs(const StringMap& metadata) {
+  const auto found = metadata.find(kPairsKey);
+  return found != metadata.end() && found->second == "true";
+}
+
 template <class T>
 Result<std::span<const T>> Column(const SafetensorsFile& file, const std::string& name,
                                   tensor::DType dtype) {
@@ -126,6 +142,21 @@ Status CheckColumns(std::span<const std::int64_t> starts, std::span<const std::i
   return Ok();
 }
 
+Status CheckJudgements(std::span<const std::uint8_t> judged, std::int64_t examples) {
+  if (judged.size() != static_cast<std::size_t>(examples)) {
+    return Error(ErrorCode::kDataCorrupt,
+                 fmt::format("found {} judgements for {} examples", judged.size(), examples));
+  }
+  const auto unknown =
+      std::find_if(judged.begin(), judged.end(), [](auto one) { return one > kBad; });
+  if (unknown != judged.end()) {
+    return Error(ErrorCode::kDataCorrupt,
+                 fmt::format("judged[{}]: found {}, expected 0 (none), 1 (good) or 2 (bad)",
+                             unknown - judged.begin(), *unknown));
+  }
+  return Ok();
+}
+
 }  // namespace
 
 struct TokenFileWriter::State {
@@ -133,8 +164,11 @@ struct TokenFileWriter::State {
   UnnamedFile starts;
   UnnamedFile ids;
   UnnamedFile loss;
+  UnnamedFile judged;
   std::int64_t examples = 0;
   std::int64_t tokens = 0;
+  bool any_judged = false;
+  bool pairs = true;  // so far the examples are a good and a bad one by turns
 };
 
 TokenFileWriter::TokenFileWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -150,12 +184,14 @@ Result<TokenFileWriter> TokenFileWriter::Create(const std::string& path) {
   METIER_TRY(state->starts.Open(path));
   METIER_TRY(state->ids.Open(path));
   METIER_TRY(state->loss.Open(path));
+  METIER_TRY(state->judged.Open(path));
   const std::int64_t zero = 0;
   METIER_TRY(state->starts.Append(std::as_bytes(std::span(&zero, 1))));
   return TokenFileWriter(std::move(state));
 }
 
-Status TokenFileWriter::Add(std::span<const std::int32_t> ids, std::span<const std::uint8_t> loss) {
+Status TokenFileWriter::Add(std::span<const std::int32_t> ids, std::span<const std::uint8_t> loss,
+                            Judgement judgement) {
   METIER_CHECK(ids.size() == loss.size(), "one loss flag a token");
   if (ids.empty()) return Error(ErrorCode::kInvalidArgument, "an example without tokens");
   for (std::size_t i = 0; i < ids.size(); ++i) {
@@ -167,6 +203,10 @@ Status TokenFileWriter::Add(std::span<const std::int32_t> ids, std::span<const s
   }
   METIER_TRY(state_->ids.Append(std::as_bytes(ids)));
   METIER_TRY(state_->loss.Append(std::as_bytes(loss)));
+  METIER_TRY(state_->judged.Append(std::as_bytes(std::span(&judgement, 1))));
+  const Judgement in_pairs = state_->examples % 2 == 0 ? Judgement::kGood : Judgement::kBad;
+  state_->pairs = state_->pairs && judgement == in_pairs;
+  state_->any_judged = state_->any_judged || judgement != Judgement::kNone;
   ++state_->examples;
   state_->tokens += static_cast<std::int64_t>(ids.size());
   return state_->starts.Append(std::as_bytes(std::span(&state_->tokens, 1)));
@@ -178,12 +218,20 @@ Status TokenFileWriter::Finish(const StringMap& metadata) {
     return Error(ErrorCode::kInvalidArgument,
                  fmt::format("'{}': there is no example to write", state.path));
   }
-  const std::vector<TensorInfo> infos = {
+  if (SaysPairs(metadata) && (!state.pairs || state.examples % 2 != 0)) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("'{}': the metadata says pairs, expected a good and a bad example by "
+                             "turns",
+                             state.path));
+  }
+  std::vector<TensorInfo> infos = {
       {"starts", tensor::DType::kI64, {state.examples + 1}},
       {"ids", tensor::DType::kI32, {state.tokens}},
       {"loss", tensor::DType::kU8, {state.tokens}},
   };
-  const std::array<UnnamedFile*, 3> columns = {&state.starts, &state.ids, &state.loss};
+  if (state.any_judged) infos.push_back({"judged", tensor::DType::kU8, {state.examples}});
+  const std::array<UnnamedFile*, 4> columns = {&state.starts, &state.ids, &state.loss,
+                                               &state.judged};
   return StreamSafetensors(
       state.path, infos, metadata,
       [&columns](std::size_t index, const ByteSink& sink) { return columns[index]->CopyTo(sink); });
@@ -196,11 +244,27 @@ Result<TokenFile> TokenFile::Open(const std::string& path, const Limits& limits)
     METIER_ASSIGN(file.starts_, Column<std::int64_t>(*file.file_, "starts", tensor::DType::kI64));
     METIER_ASSIGN(file.ids_, Column<std::int32_t>(*file.file_, "ids", tensor::DType::kI32));
     METIER_ASSIGN(file.loss_, Column<std::uint8_t>(*file.file_, "loss", tensor::DType::kU8));
-    return CheckColumns(file.starts_, file.ids_, file.loss_);
+    METIER_TRY(CheckColumns(file.starts_, file.ids_, file.loss_));
+    return file.ReadJudgements();
   };
   if (auto status = read(); !status.ok())
     return std::move(status).error().With("token file '" + path + "'");
   return file;
+}
+
+Status TokenFile::ReadJudgements() {
+  if (file_->Find("judged") != nullptr) {
+    METIER_ASSIGN(judged_, Column<std::uint8_t>(*file_, "judged", tensor::DType::kU8));
+    METIER_TRY(CheckJudgements(judged_, examples()));
+    has_judgements_ =
+        std::any_of(judged_.begin(), judged_.end(), [](auto one) { return one != 0; });
+  }
+  paired_ = SaysPairs(metadata());
+  if (paired_ && (judged_.empty() || !ArePairs(judged_))) {
+    return Error(ErrorCode::kDataCorrupt,
+                 "the metadata says pairs, expected a good and a bad example by turns");
+  }
+  return Ok();
 }
 
 std::span<const std::int32_t> TokenFile::Ids(std::int64_t example) const {
@@ -213,6 +277,11 @@ std::span<const std::uint8_t> TokenFile::Loss(std::int64_t example) const {
   const auto i = static_cast<std::size_t>(example);
   return loss_.subspan(static_cast<std::size_t>(starts_[i]),
                        static_cast<std::size_t>(starts_[i + 1] - starts_[i]));
+}
+
+Judgement TokenFile::Judgement(std::int64_t example) const {
+  if (judged_.empty()) return format::Judgement::kNone;
+  return static_cast<format::Judgement>(judged_[static_cast<std::size_t>(example)]);
 }
 
 }  // namespace metier::format

@@ -21,9 +21,10 @@ struct ReadFlags {
 
   template <class Visitor>
   void Visit(Visitor&& field) {
-    field("FILES", files, "JSONL files, one conversation or text a line").Required();
+    field("FILES", files, "JSONL files, one conversation, text or preference a line").Required();
     field("form", form, "of the rows; auto: found out from the first ones")
-        .OneOf({"auto", "messages", "sharegpt", "alpaca", "completion", "text"});
+        .OneOf({"auto", "messages", "sharegpt", "alpaca", "completion", "text", "preference",
+                "judged"});
   }
 
   Result<data::ReadOptions> Resolve() const {
@@ -45,6 +46,9 @@ Json ReportJson(const std::string& file, const data::ReadReport& report) {
           {"rows", report.rows},
           {"kept", report.kept},
           {"refused", report.rejected_rows()},
+          {"pairs", report.pairs},
+          {"good", report.good},
+          {"bad", report.bad},
           {"reasons", report.rejected},
           {"examples", std::move(examples)}};
 }
@@ -83,6 +87,11 @@ std::int64_t BytesOf(const Json& content) {
   return bytes;
 }
 
+// What people need not read of data without judgements.
+void LeaveOutJudgements(Json& document) {
+  for (const char* key : {"pairs", "good", "bad", "pairs_alike"}) document.erase(key);
+}
+
 struct Statistics {
   std::int64_t conversations = 0;
   std::int64_t texts = 0;
@@ -92,22 +101,28 @@ struct Statistics {
   std::map<std::string, std::int64_t> messages;  // by role
 
   void Add(const data::Conversation& conversation) {
+    const Json& rejected = conversation.rejected;
     if (conversation.is_text()) {
       ++texts;
       bytes += static_cast<std::int64_t>(conversation.prompt.size() + conversation.text.size());
+      if (conversation.is_pair()) bytes += BytesOf(rejected);
       return;
     }
     ++conversations;
     for (std::size_t i = 0; i < conversation.messages.size(); ++i) {
-      const Json& message = conversation.messages[i];
-      const bool named = message.contains("role") && message["role"].is_string();
-      const std::string role = named ? message["role"].get<std::string>() : "";
-      ++messages[role];
-      if (role == "assistant" && conversation.trained[i] != 0) ++trained_turns;
-      if (message.contains("content")) bytes += BytesOf(message["content"]);
-      if (message.contains("tool_calls") && message["tool_calls"].is_array()) {
-        tool_calls += static_cast<std::int64_t>(message["tool_calls"].size());
-      }
+      AddMessage(conversation.messages[i], conversation.trained[i] != 0);
+    }
+    if (conversation.is_pair()) AddMessage(rejected, true);
+  }
+
+  void AddMessage(const Json& message, bool trained) {
+    const bool named = message.contains("role") && message["role"].is_string();
+    const std::string role = named ? message["role"].get<std::string>() : "";
+    ++messages[role];
+    if (role == "assistant" && trained) ++trained_turns;
+    if (message.contains("content")) bytes += BytesOf(message["content"]);
+    if (message.contains("tool_calls") && message["tool_calls"].is_array()) {
+      tool_calls += static_cast<std::int64_t>(message["tool_calls"].size());
     }
   }
 };
@@ -116,6 +131,9 @@ Result<Outcome> Stats(const ReadFlags& flags, Console& console) {
   METIER_ASSIGN(const data::ReadOptions options, flags.Resolve());
   Statistics statistics;
   std::int64_t refused = 0;
+  std::int64_t pairs = 0;
+  std::int64_t good = 0;
+  std::int64_t bad = 0;
   for (const std::string& file : flags.files) {
     METIER_ASSIGN(const data::ReadReport report,
                   data::ReadConversations(file, options, [&](data::Conversation&& conversation) {
@@ -123,15 +141,23 @@ Result<Outcome> Stats(const ReadFlags& flags, Console& console) {
                     return Ok();
                   }));
     refused += report.rejected_rows();
+    pairs += report.pairs;
+    good += report.good;
+    bad += report.bad;
   }
-  console.PrintFacts({{"files", flags.files.size()},
-                      {"conversations", statistics.conversations},
-                      {"texts", statistics.texts},
-                      {"refused", refused},
-                      {"messages", statistics.messages},
-                      {"trained_turns", statistics.trained_turns},
-                      {"tool_calls", statistics.tool_calls},
-                      {"bytes", statistics.bytes}});
+  Json document = {{"files", flags.files.size()},
+                   {"conversations", statistics.conversations},
+                   {"texts", statistics.texts},
+                   {"refused", refused},
+                   {"messages", statistics.messages},
+                   {"trained_turns", statistics.trained_turns},
+                   {"tool_calls", statistics.tool_calls},
+                   {"bytes", statistics.bytes},
+                   {"pairs", pairs},
+                   {"good", good},
+                   {"bad", bad}};
+  if (!console.json() && good + bad == 0) LeaveOutJudgements(document);
+  console.PrintFacts(document);
   return Outcome::kSuccess;
 }
 
@@ -168,6 +194,10 @@ Json BuildJson(const BuildFlags& flags, const data::EncodeReport& report) {
           {"examples", report.examples},
           {"tokens", report.tokens},
           {"trained_tokens", report.trained_tokens},
+          {"pairs", report.pairs},
+          {"good", report.good},
+          {"bad", report.bad},
+          {"pairs_alike", report.pairs_alike},
           {"split_conversations", report.split_conversations},
           {"turns_not_as_served", report.turns_not_as_served},
           {"turns_closed_with_eos", report.turns_closed_with_eos},
@@ -198,6 +228,7 @@ Result<Outcome> Build(const BuildFlags& flags, Console& console) {
   Json document = BuildJson(flags, report);
   if (!console.json()) {
     document.erase("files");
+    if (report.good + report.bad == 0) LeaveOutJudgements(document);
     for (const data::ReadReport& file : report.files) {
       console.Print(data::FormatReport(file) + "\n");
     }
@@ -213,7 +244,8 @@ constinit const Verb kDataCheckVerb = MakeVerb<ReadFlags, Check>(
     "metier data check train.jsonl\nmetier data check mine.jsonl --form alpaca --json");
 constinit const Verb kDataBuildVerb = MakeVerb<BuildFlags, Build>(
     "data build", "conversations and texts to the token file that training reads",
-    "metier data build train.jsonl --model models/base --out train.safetensors");
+    "metier data build train.jsonl --model models/base --out train.safetensors\n"
+    "metier data build preferences.jsonl --model models/base --out pairs.safetensors");
 constinit const Verb kDataStatsVerb = MakeVerb<ReadFlags, Stats>(
     "data stats", "what a file consists of", "metier data stats train.jsonl");
 

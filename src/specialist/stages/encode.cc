@@ -68,6 +68,11 @@ Result<Json> Run(const StageContext& context) {
                      {"dropped", report.long_dropped},
                      {"truncated", report.long_truncated},
                      {"refused_by_template", report.template_refused}};
+    if (report.good + report.bad > 0) {
+      summary[name]["pairs"] = report.pairs;
+      summary[name]["good"] = report.good;
+      summary[name]["bad"] = report.bad;
+    }
   }
   return summary;
 }
