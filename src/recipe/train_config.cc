@@ -123,6 +123,23 @@ Status CheckRouter(const TrainConfig& config, const std::string& path) {
   return Ok();
 }
 
+Status CheckAnswers(const TrainConfig& config, const std::string& path) {
+  if (!LearnsFromAnswers(config)) return Ok();
+  if (config.router)
+    return Contradiction(path + ".stage", fmt::format("found \"{}\" with 'router', which learns in "
+                                                      "stages pretrain and sft",
+                                                      config.stage));
+  if (config.long_examples == "split" || config.long_examples == "truncate") {
+    return Contradiction(
+        path + ".long_examples",
+        fmt::format("found \"{}\" in stage {}, expected error: an answer is whole "
+                    "or says nothing; `metier data build --long-examples` shortens "
+                    "prompts",
+                    config.long_examples, config.stage));
+  }
+  return Ok();
+}
+
 Status CheckAverages(const TrainConfig& config, const std::string& path) {
   const std::int64_t wanted = config.average_checkpoints;
   if (wanted == 0) return Ok();
@@ -158,6 +175,7 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
   METIER_TRY(CheckData(config, path));
   METIER_TRY(CheckEvaluation(config, path));
   METIER_TRY(CheckRouter(config, path));
+  METIER_TRY(CheckAnswers(config, path));
   METIER_TRY(CheckAverages(config, path));
   if (config.rope_scaling && config.lora) {
     return Contradiction(path + ".rope_scaling",
@@ -201,6 +219,18 @@ std::vector<std::string> TrainFiles(const TrainConfig& config) {
   std::vector<std::string> files;
   for (const DataSource& source : config.train_mixture->sources) files.push_back(source.file);
   return files;
+}
+
+bool LearnsFromPairs(const TrainConfig& config) {
+  return config.stage == "dpo" || config.stage == "orpo";
+}
+
+bool HasReference(const TrainConfig& config) {
+  return config.stage == "dpo" || config.stage == "kto";
+}
+
+bool LearnsFromAnswers(const TrainConfig& config) {
+  return LearnsFromPairs(config) || HasReference(config);
 }
 
 std::int64_t BatchSize(const TrainConfig& config) {

@@ -222,6 +222,11 @@ struct TrainConfig {
   double max_grad_norm = 1;
   double label_smoothing_factor = 0;
   double neftune_noise_alpha = 0;
+  double pref_beta = 0.1;
+  double pref_ftx = 0;
+  double dpo_label_smoothing = 0;
+  double kto_chosen_weight = 1;
+  double kto_rejected_weight = 1;
   double router_aux_loss_coef = 0;
   double router_z_loss_coef = 0;
   double ema_decay = 0;
@@ -250,8 +255,10 @@ struct TrainConfig {
  private:
   template <class Visitor>
   void VisitData(Visitor&& field) {
-    field("stage", stage, "pretrain: loss on every token; sft: loss where the data says so")
-        .OneOf({"pretrain", "sft"});
+    field("stage", stage,
+          "pretrain: loss on every token; sft: loss where the data says so; dpo, orpo: pairs of a "
+          "better and a worse answer; kto: answers that are good or bad")
+        .OneOf({"pretrain", "sft", "dpo", "orpo", "kto"});
     field("model", model, "model to start from: a Hugging Face directory or a GGUF file");
     field("init", init, "make the model from scratch instead (with `stage: pretrain`)");
     field("rope_scaling", rope_scaling,
@@ -314,6 +321,16 @@ struct TrainConfig {
     field("neftune_noise_alpha", neftune_noise_alpha,
           "noise on embeddings in training (NEFTune: 5 to 15); 0: none")
         .AtLeast(0);
+    field("pref_beta", pref_beta,
+          "dpo, kto: how little the answers may move from the reference; orpo: weight of the odds")
+        .Above(0);
+    field("pref_ftx", pref_ftx, "dpo: weight of the better answers' own loss beside it").AtLeast(0);
+    field("dpo_label_smoothing", dpo_label_smoothing,
+          "share of pairs that may be the wrong way round")
+        .AtLeast(0)
+        .AtMost(0.5);
+    field("kto_chosen_weight", kto_chosen_weight, "weight of good answers").Above(0);
+    field("kto_rejected_weight", kto_rejected_weight, "weight of bad answers").Above(0);
     field("router_aux_loss_coef", router_aux_loss_coef,
           "weight of the experts' balance loss, which is 1 where all are used alike")
         .AtLeast(0);
@@ -357,6 +374,12 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
 
 // The token files to learn from: train_file, or those of train_mixture.
 std::vector<std::string> TrainFiles(const TrainConfig& config);
+
+// Whether the stage learns from judged answers, dpo and orpo from pairs of them; and whether it
+// compares them with a reference.
+bool LearnsFromAnswers(const TrainConfig& config);
+bool LearnsFromPairs(const TrainConfig& config);
+bool HasReference(const TrainConfig& config);
 
 // Packs (or examples, without packing) of one batch.
 std::int64_t BatchSize(const TrainConfig& config);

@@ -16,6 +16,11 @@ void TrainProgress::OnEvent(const Json& event) {
   };
   if (!event.is_object()) return;
   if (text("event") == "log") LogInfo(label_ + ": " + text("text"));
+  if (text("event") == "references") {
+    if (!references_)
+      references_.emplace(label_ + " references", static_cast<std::uint64_t>(number("total")));
+    references_->Update(static_cast<std::uint64_t>(number("done")), "");
+  }
   const bool evaluating = text("event") == "evaluating";
   if (text("event") != "step" && !evaluating) return;
   const auto step = static_cast<std::uint64_t>(number("step"));

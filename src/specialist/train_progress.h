@@ -18,6 +18,7 @@ class TrainProgress {
 
  private:
   std::string label_;
+  std::optional<Progress> references_;  // of judged answers, before the first step
   std::optional<Progress> bar_;
 };
 

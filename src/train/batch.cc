@@ -9,14 +9,18 @@ void BatchBuilder::Add(std::int64_t id, Role role) {
     if (prompt_ < 0) prompt_ = static_cast<std::int64_t>(tokens_.size()) - starts_.back();
     predicting_.push_back(static_cast<std::int64_t>(tokens_.size()) - 1);
     targets_.push_back(id);
+    row_sequences_.push_back(static_cast<std::int64_t>(starts_.size()) - 1);
   }
   tokens_.push_back(id);
 }
 
-void BatchBuilder::EndSequence(std::int64_t domain) {
+void BatchBuilder::EndSequence(const Sequence& about) {
   const auto end = static_cast<std::int64_t>(tokens_.size());
   prompts_.push_back(prompt_ < 0 ? end - starts_.back() : prompt_);
-  domains_.push_back(domain);
+  domains_.push_back(about.domain);
+  judgements_.push_back(about.judgement);
+  references_.push_back(about.reference.value_or(0));
+  has_references_ = has_references_ || about.reference.has_value();
   starts_.push_back(end);
   prompt_ = -1;
 }
@@ -36,6 +40,9 @@ Batch BatchBuilder::Build(const at::Device& device, std::int64_t multiple) && {
   }
   batch.layout.starts = std::move(starts_);
   batch.prompts = std::move(prompts_);
+  batch.row_sequences = std::move(row_sequences_);
+  batch.judgements = std::move(judgements_);
+  if (has_references_) batch.references = torch::tensor(references_, at::kDouble).to(device);
   batch.domains = torch::tensor(domains_, at::kLong).to(device);
   batch.tokens = torch::tensor(tokens_, at::kLong).to(device);
   batch.targets = torch::tensor(targets_, at::kLong).to(device);

@@ -3,8 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <vector>
 
+#include "format/token_file.h"
 #include "train/ops.h"
 #include "train/torch.h"
 
@@ -19,8 +22,12 @@ struct Batch {
   Layout layout;
   // Of each sequence, how many tokens stand before the first that is predicted, or its length.
   std::vector<std::int64_t> prompts;
-  std::int64_t counted = 0;  // rows, from the first on, that are part of the loss
-  std::int64_t read = 0;     // tokens, from the first on, that come from the data
+  std::vector<std::int64_t> row_sequences;    // [counted]: whose prediction each row is
+  std::vector<format::Judgement> judgements;  // [sequences]
+  at::Tensor references;                      // double [sequences]; undefined: none
+  std::shared_ptr<const Batch> mismatched;    // of kto: each prompt with another's answer
+  std::int64_t counted = 0;                   // rows, from the first on, that are part of the loss
+  std::int64_t read = 0;                      // tokens, from the first on, that come from the data
 };
 
 class BatchBuilder {
@@ -29,7 +36,13 @@ class BatchBuilder {
 
   // The next token of the sequence; a predicted one is not its first.
   void Add(std::int64_t id, Role role);
-  void EndSequence(std::int64_t domain = -1);
+  struct Sequence {
+    std::int64_t domain = -1;  // whose domain it is
+    format::Judgement judgement = format::Judgement::kNone;
+    std::optional<double> reference = {};  // ln p of its predictions under the reference
+  };
+  void EndSequence(const Sequence& about);
+  void EndSequence() { EndSequence(Sequence{}); }
 
   // Tokens and rows are filled up to multiples of `multiple` with sequences of one token and rows
   // that are no part of the loss: products of a size seen before need no new code from oneDNN.
@@ -42,6 +55,10 @@ class BatchBuilder {
   std::vector<std::int64_t> starts_ = {0};
   std::vector<std::int64_t> prompts_;
   std::vector<std::int64_t> domains_;
+  std::vector<std::int64_t> row_sequences_;
+  std::vector<format::Judgement> judgements_;
+  std::vector<double> references_;
+  bool has_references_ = false;
   std::int64_t prompt_ = -1;  // of the sequence at hand; -1: nothing was predicted yet
 };
 

@@ -26,6 +26,13 @@ bool ForEachBatch(const Reading& reading, const recipe::TrainConfig& config, Tak
 
 }  // namespace
 
+void AddRewards(const RewardCounts& rewards, const std::string& prefix, Json& metrics) {
+  if (rewards.all == 0) return;
+  const auto count = static_cast<double>(rewards.all);
+  metrics[prefix + "rewards/accuracies"] = static_cast<double>(rewards.right) / count;
+  metrics[prefix + "rewards/margins"] = rewards.margin / count;
+}
+
 std::optional<Json> Evaluate(RunModel& model, const RunData& data, const Objective& objective,
                              const recipe::TrainConfig& config, const OnPacks& on_packs) {
   const torch::NoGradGuard no_grad;
@@ -34,27 +41,29 @@ std::optional<Json> Evaluate(RunModel& model, const RunData& data, const Objecti
   std::int64_t packs = 0;
   for (const Reading& reading : data.evals()) packs += reading.counts.packs;
   Json metrics = {{"eval_loss", 0}};
-  RoutingCounts routing;
+  Tally tally;
   double sum = 0;
   std::int64_t done = 0;
   for (const Reading& reading : data.evals()) {
     double loss = 0;
     const bool went_on = ForEachBatch(reading, config, [&](const std::vector<Pack>& batch) {
       const Batch tokens = data.MakeBatch(reading, batch, network.options().device);
-      loss += objective.EvalLoss(network, tokens, &routing).item<double>();
+      loss += objective.EvalLoss(network, tokens, tally).item<double>();
       done += static_cast<std::int64_t>(batch.size());
       return !on_packs(done, packs) || done == packs;
     });
     if (!went_on) return std::nullopt;
-    loss /= static_cast<double>(reading.counts.predictions);
+    loss /= static_cast<double>(reading.Units(config));
     sum += loss;
     if (!reading.name.empty()) metrics["eval_loss_" + reading.name] = loss;
   }
   metrics["eval_loss"] = sum / static_cast<double>(data.evals().size());
+  const RoutingCounts& routing = tally.routing;
   if (routing.all > 0) {
     metrics["eval_router_accuracy"] =
         static_cast<double>(routing.right) / static_cast<double>(routing.all);
   }
+  AddRewards(tally.rewards, "eval_", metrics);
   return metrics;
 }
 

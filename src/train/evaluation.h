@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
 
 #include "base/json.h"
 #include "recipe/train_config.h"
@@ -16,9 +17,12 @@ namespace metier::train {
 // Called with packs done and to do; returns true to ask for the end.
 using OnPacks = std::function<bool(std::int64_t done, std::int64_t total)>;
 
-// {"eval_loss"}, the mean over the files' losses; of several files also {"eval_loss_NAME"} of
-// each; with a mixture {"eval_router_accuracy"}, the share of choices that were the domain's own.
-// Nothing when it was asked to end.
+// Adds "rewards/accuracies" and "rewards/margins" (TRL's names) where answers were counted.
+void AddRewards(const RewardCounts& rewards, const std::string& prefix, Json& metrics);
+
+// {"eval_loss"}, the mean over the files' losses; of several files also {"eval_loss_NAME"} of each;
+// with a mixture {"eval_router_accuracy"}, the share of choices that were the domain's own; of
+// judged answers their rewards. Nothing when it was asked to end.
 std::optional<Json> Evaluate(RunModel& model, const RunData& data, const Objective& objective,
                              const recipe::TrainConfig& config, const OnPacks& on_packs);
 

@@ -21,6 +21,14 @@ std::int64_t RepeatsOf(const MixOptions& options, std::size_t source) {
   return options.repeats.empty() ? 1 : options.repeats[source];
 }
 
+std::int64_t Groups(const Corpus& corpus, std::size_t source) {
+  return corpus.examples(source) / corpus.group();
+}
+
+std::int64_t FirstOf(const Corpus& corpus, std::size_t source, std::int64_t group) {
+  return corpus.First(source) + group * corpus.group();
+}
+
 class Shuffle : public ExampleOrder {
  public:
   Shuffle(const Corpus& corpus, const MixOptions& options, std::uint64_t seed, std::uint64_t epoch)
@@ -32,7 +40,7 @@ class Shuffle : public ExampleOrder {
     const auto end = std::upper_bound(ends_.begin(), ends_.end(), drawn);
     const auto source = static_cast<std::size_t>(end - ends_.begin());
     const std::int64_t begin = source == 0 ? 0 : ends_[source - 1];
-    return corpus_.First(source) + (drawn - begin) % corpus_.examples(source);
+    return FirstOf(corpus_, source, (drawn - begin) % Groups(corpus_, source));
   }
 
  private:
@@ -41,7 +49,7 @@ class Shuffle : public ExampleOrder {
     std::vector<std::int64_t> ends;
     std::int64_t end = 0;
     for (std::size_t s = 0; s < corpus.sources(); ++s)
-      ends.push_back(end += corpus.examples(s) * RepeatsOf(options, s));
+      ends.push_back(end += Groups(corpus, s) * RepeatsOf(options, s));
     return ends;
   }
 
@@ -56,7 +64,7 @@ class Priority : public ExampleOrder {
   Priority(const Corpus& corpus, const MixOptions& options, std::uint64_t seed, std::uint64_t epoch)
       : corpus_(corpus), chance_(seed, ~epoch) {
     for (std::size_t s = 0; s < corpus.sources(); ++s) {
-      const std::int64_t count = corpus.examples(s) * RepeatsOf(options, s);
+      const std::int64_t count = Groups(corpus, s) * RepeatsOf(options, s);
       sources_.push_back(
           {WeightOf(options, s), count, 0, Permutation(count, SeedOf(seed, s), epoch)});
     }
@@ -77,8 +85,7 @@ class Priority : public ExampleOrder {
       if (drawn < below) break;
     }
     Source& source = sources_[chosen];
-    const std::int64_t example = source.order.At(source.taken++) % corpus_.examples(chosen);
-    return corpus_.First(chosen) + example;
+    return FirstOf(corpus_, chosen, source.order.At(source.taken++) % Groups(corpus_, chosen));
   }
 
  private:
@@ -103,7 +110,7 @@ class Shares : public ExampleOrder {
       : corpus_(corpus), longest_(longest), epoch_(epoch) {
     for (std::size_t s = 0; s < corpus.sources(); ++s) {
       sources_.push_back({WeightOf(options, s), SeedOf(seed, s),
-                          Permutation(corpus.examples(s), SeedOf(seed, s), Stream(0))});
+                          Permutation(Groups(corpus, s), SeedOf(seed, s), Stream(0))});
       left_ += corpus.tokens(s) * RepeatsOf(options, s);
     }
   }
@@ -115,15 +122,17 @@ class Shares : public ExampleOrder {
     for (std::size_t s = 1; s < sources_.size(); ++s)
       if (sources_[s].Progress() < sources_[chosen].Progress()) chosen = s;
     Source& source = sources_[chosen];
-    if (source.position == corpus_.examples(chosen)) {
+    if (source.position == Groups(corpus_, chosen)) {
       source.position = 0;
-      source.order = Permutation(corpus_.examples(chosen), source.seed, Stream(++source.passes));
+      source.order = Permutation(Groups(corpus_, chosen), source.seed, Stream(++source.passes));
     }
-    const std::int64_t example = corpus_.First(chosen) + source.order.At(source.position++);
-    const std::int64_t length = corpus_.Length(example);
-    source.tokens += longest_ == 0 ? length : std::min(length, longest_);
-    left_ -= length;
-    return example;
+    const std::int64_t first = FirstOf(corpus_, chosen, source.order.At(source.position++));
+    for (std::int64_t example = first; example < first + corpus_.group(); ++example) {
+      const std::int64_t length = corpus_.Length(example);
+      source.tokens += longest_ == 0 ? length : std::min(length, longest_);
+      left_ -= length;
+    }
+    return first;
   }
 
  private:

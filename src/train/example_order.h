@@ -50,7 +50,7 @@ struct MixOptions {
 class ExampleOrder {
  public:
   virtual ~ExampleOrder() = default;
-  // Nothing at the end of the epoch.
+  // The first example of a group of the corpus. Nothing at the end of the epoch.
   virtual std::optional<std::int64_t> Next() = 0;
 };
 

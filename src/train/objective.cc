@@ -1,5 +1,6 @@
 #include "train/objective.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace metier::train {
@@ -50,6 +51,13 @@ at::Tensor TokensOfExperts(const std::vector<RouterNote>& notes, const Batch& ba
     layers.push_back(at::bincount(OfData(note.chosen, note, batch).reshape({-1}), {}, experts));
   }
   return at::stack(layers).to(at::kCPU);
+}
+
+// Sequences of a batch that are answers, and not its filling.
+std::int64_t AnswersOf(const Batch& batch) {
+  return std::ranges::count_if(batch.judgements, [](format::Judgement judgement) {
+    return judgement != format::Judgement::kNone;
+  });
 }
 
 // Adds a term, or becomes it.
@@ -134,45 +142,61 @@ at::Tensor Objective::RouterLoss(const std::vector<RouterNote>& notes, const Bat
   return loss;
 }
 
-at::Tensor Objective::Loss(const Network& network, const Batch& batch, double weight,
-                           std::uint64_t key, at::Tensor* expert_tokens) const {
+at::Tensor Objective::Answers(const Network& network, const Batch& batch, std::uint64_t key,
+                              Tally& tally) const {
+  double shift = 0;
+  if (batch.mismatched) {
+    const torch::NoGradGuard no_grad;
+    const Batch& others = *batch.mismatched;
+    const at::Tensor sums = ScoreAnswers(network.LogProbs(others), others).sums;
+    // The filling has no rows and no reference: 0 - 0.
+    const double sum = (sums - others.references.to(sums.options())).sum().item<double>();
+    shift = std::max(0.0, sum / static_cast<double>(AnswersOf(others)));
+  }
+  const AnswerScores scores = ScoreAnswers(network.LogProbs(batch, {.key = key}), batch);
+  return PreferenceLoss(config_, scores, batch, shift, &tally.rewards);
+}
+
+at::Tensor Objective::Loss(const Network& network, const Batch& batch, const StepShare& share,
+                           std::uint64_t key, Tally& tally) const {
+  if (recipe::LearnsFromAnswers(config_)) return Answers(network, batch, key, tally) * share.answer;
   const bool mixes = !network.mixture().empty();
   if (mixes && network.mixture().by() == model::RouteBy::kSequence)
-    return BySequence(network, batch, weight, key);
-  const bool counts = expert_tokens != nullptr && network.spec().moe.experts > 0;
-  const bool asks = counts || (mixes && config_.router->domain_loss > 0) ||
-                    config_.router_aux_loss_coef > 0 || config_.router_z_loss_coef > 0;
+    return BySequence(network, batch, share.prediction, key);
+  const bool experts = network.spec().moe.experts > 0;
+  const bool asks = experts || (mixes && config_.router->domain_loss > 0);
   std::vector<RouterNote> notes;
-  at::Tensor loss = network.Loss(batch, weight, {.key = key, .notes = asks ? &notes : nullptr});
+  at::Tensor loss =
+      network.Loss(batch, share.prediction, {.key = key, .notes = asks ? &notes : nullptr});
   if (notes.empty()) return loss;
-  if (counts) {
+  if (experts) {
     const at::Tensor tokens = TokensOfExperts(notes, batch, network.spec().moe.experts);
-    *expert_tokens = expert_tokens->defined() ? *expert_tokens + tokens : tokens;
+    at::Tensor& all = tally.expert_tokens;
+    all = all.defined() ? all + tokens : tokens;
   }
   const at::Tensor beside = RouterLoss(notes, batch, network.spec());
   if (!beside.defined()) return loss;
-  return loss + beside * (weight * static_cast<double>(batch.counted));
+  return loss + beside * (share.prediction * static_cast<double>(batch.counted));
 }
 
-at::Tensor Objective::EvalLoss(const Network& network, const Batch& batch,
-                               RoutingCounts* counts) const {
+at::Tensor Objective::EvalLoss(const Network& network, const Batch& batch, Tally& tally) const {
+  if (recipe::LearnsFromAnswers(config_)) return Answers(network, batch, 0, tally);
   if (network.mixture().empty()) return network.Loss(batch, 1);
   if (network.mixture().by() == model::RouteBy::kSequence) {
     Pass pass;
     for (const at::Tensor& scores : PromptScores(network, batch)) {
-      if (counts != nullptr) Count(scores, batch.domains, *counts);
+      Count(scores, batch.domains, tally.routing);
       pass.gates.push_back(SequenceGates(network.mixture(), scores, batch, /*forced=*/false));
     }
     return network.Loss(batch, 1, std::move(pass));
   }
   std::vector<RouterNote> notes;
-  const at::Tensor loss = network.Loss(batch, 1, {.notes = counts != nullptr ? &notes : nullptr});
-  if (notes.empty()) return loss;
+  const at::Tensor loss = network.Loss(batch, 1, {.notes = &notes});
   const at::Tensor domains = DomainsOfTokens(batch);
   for (const RouterNote& note : notes) {
     if (!note.of_mixture) continue;
     const at::Tensor own = note.rows.defined() ? domains.index_select(0, note.rows) : domains;
-    Count(OfData(note.scores, note, batch), OfData(own, note, batch), *counts);
+    Count(OfData(note.scores, note, batch), OfData(own, note, batch), tally.routing);
   }
   return loss;
 }

@@ -1,15 +1,12 @@
 // train/objective.h - what a run minimises: the cross-entropy of its predictions, and what is asked
-// of routers beside it.
+// of routers beside it; or, of judged answers, what preference.h says.
 //
-//   loss = CE + router_aux_loss_coef * balance + router_z_loss_coef * z        (the model's
-//   experts)
-//             + router.domain_loss * CE(routers' scores, the sequence's domain)        (of
-//             mixtures)
+//   CE + router_aux_loss_coef * balance + router_z_loss_coef * z      with experts of the model
+//   CE + router.domain_loss * CE(scores, the sequence's domain)       with a mixture of adapters
 //
-// balance = experts / top_k * sum_e f_e p_e, with f_e the share of tokens that expert e got, times
-// top_k, and p_e its mean probability (Fedus et al. 2021, equation 4; Shazeer et al. 2017): 1 at
-// uniform routing. z = mean (log sum exp of the scores)^2 (Zoph et al. 2022, equation 5). Both are
-// means over layers.
+// balance = experts * sum_e f_e p_e, f_e the share of all choices that fell on expert e, p_e its
+// mean probability (Fedus et al. 2021, equation 4): 1 at uniform routing. z = mean (log sum exp of
+// the scores)^2 (Zoph et al. 2022, equation 5). All are means over layers, or routers.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +15,7 @@
 #include "recipe/train_config.h"
 #include "train/batch.h"
 #include "train/network.h"
+#include "train/preference.h"
 #include "train/torch.h"
 
 namespace metier::train {
@@ -29,22 +27,34 @@ struct RoutingCounts {
   std::int64_t all = 0;
 };
 
+// What is counted beside the loss, over many batches.
+struct Tally {
+  at::Tensor expert_tokens;  // int64 [layers, experts] that each of the model's got; or undefined
+  RoutingCounts routing;
+  RewardCounts rewards;
+};
+
+// What a batch's losses are multiplied with, so that the sum over a step's batches is its mean.
+struct StepShare {
+  double prediction = 1;  // 1 / predictions of the step
+  double answer = 1;      // 1 / its pairs, or judged answers
+};
+
 class Objective {
  public:
   // Keeps the configuration by reference.
   explicit Objective(const recipe::TrainConfig& config) : config_(config) {}
 
-  // Of one batch of a step: real scalar, to be added up over the step's. `weight`: 1 / predictions
-  // of the whole step. `key` as of Pass. Tokens that each of the model's experts got are added to
-  // `expert_tokens`, int64 [layers, experts], where it is not null: of an undefined one made.
-  at::Tensor Loss(const Network& network, const Batch& batch, double weight, std::uint64_t key,
-                  at::Tensor* expert_tokens = nullptr) const;
+  // Of one batch of a step: real scalar. `key` as of Pass.
+  at::Tensor Loss(const Network& network, const Batch& batch, const StepShare& share,
+                  std::uint64_t key, Tally& tally) const;
 
-  // The sum of the cross-entropies of its predictions.
-  at::Tensor EvalLoss(const Network& network, const Batch& batch,
-                      RoutingCounts* counts = nullptr) const;
+  // The sum of the losses of its predictions, pairs or answers (Reading::Units).
+  at::Tensor EvalLoss(const Network& network, const Batch& batch, Tally& tally) const;
 
  private:
+  at::Tensor Answers(const Network& network, const Batch& batch, std::uint64_t key,
+                     Tally& tally) const;
   at::Tensor BySequence(const Network& network, const Batch& batch, double weight,
                         std::uint64_t key) const;
   at::Tensor RouterLoss(const std::vector<RouterNote>& notes, const Batch& batch,

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/hash.h"
@@ -38,13 +40,33 @@ std::vector<recipe::EvalSource> EvalSources(const recipe::TrainConfig& config) {
   return {{.name = "", .file = config.eval_file, .expert = ""}};
 }
 
+Corpus::Use UseOf(const recipe::TrainConfig& config) {
+  if (recipe::LearnsFromPairs(config)) return Corpus::Use::kPairs;
+  return recipe::LearnsFromAnswers(config) ? Corpus::Use::kAnswers : Corpus::Use::kTexts;
+}
+
+// The example whose answer stands behind this one's prompt: not of the same pair.
+std::int64_t Partner(const Corpus& corpus, std::int64_t example) {
+  const std::int64_t steps = std::min<std::int64_t>(2, corpus.examples() - 1);
+  return (example + steps) % corpus.examples();
+}
+
+std::optional<double> ValueOf(const std::vector<double>& values, std::int64_t example) {
+  if (values.empty()) return std::nullopt;
+  return values[static_cast<std::size_t>(example)];
+}
+
 }  // namespace
+
+std::int64_t Reading::Units(const recipe::TrainConfig& config) const {
+  return recipe::LearnsFromAnswers(config) ? counts.pieces / corpus.group() : counts.predictions;
+}
 
 Result<RunData> RunData::Open(const recipe::TrainConfig& config, std::int64_t vocab,
                               const std::vector<std::string>& experts) {
   RunData data(config);
   const std::vector<std::string> files = recipe::TrainFiles(config);
-  METIER_ASSIGN(data.train_.corpus, Corpus::Open(files, vocab));
+  METIER_ASSIGN(data.train_.corpus, Corpus::Open(files, vocab, UseOf(config)));
   METIER_ASSIGN(data.train_hashes_, HashFiles(files));
   for (std::size_t s = 0; s < files.size(); ++s) {
     const std::string expert =
@@ -54,8 +76,9 @@ Result<RunData> RunData::Open(const recipe::TrainConfig& config, std::int64_t vo
   }
   std::vector<std::string> eval_files;
   for (const recipe::EvalSource& source : EvalSources(config)) {
-    Reading reading{.name = source.name, .corpus = {}, .domains = {}, .counts = {}};
-    METIER_ASSIGN(reading.corpus, Corpus::Open({source.file}, vocab));
+    Reading reading;
+    reading.name = source.name;
+    METIER_ASSIGN(reading.corpus, Corpus::Open({source.file}, vocab, UseOf(config)));
     METIER_ASSIGN(const std::int64_t domain, DomainOf(source.expert, experts));
     reading.domains = {domain};
     Result<PackingCounts> counts = CountPacks(reading.corpus, EvalPackingOf(config), 0, 0);
@@ -116,7 +139,37 @@ Batch RunData::MakeBatch(const Reading& reading, const std::vector<Pack>& packs,
                     Predicted(corpus, options, piece, i) ? BatchBuilder::Role::kPredicted
                                                          : BatchBuilder::Role::kRead);
       }
-      builder.EndSequence(reading.domains[corpus.SourceOf(piece.example)]);
+      builder.EndSequence({.domain = reading.domains[corpus.SourceOf(piece.example)],
+                           .judgement = corpus.Judgement(piece.example),
+                           .reference = ValueOf(reading.references, piece.example)});
+    }
+  }
+  Batch batch = std::move(builder).Build(device, kBatchMultiple);
+  if (!reading.mismatched.empty())
+    batch.mismatched = std::make_shared<const Batch>(MakeMismatched(reading, packs, device));
+  return batch;
+}
+
+Batch RunData::MakeMismatched(const Reading& reading, const std::vector<Pack>& packs,
+                              at::Device device) const {
+  const Corpus& corpus = reading.corpus;
+  BatchBuilder builder;
+  for (const Pack& pack : packs) {
+    for (const Piece& piece : pack) {
+      const std::int64_t partner = Partner(corpus, piece.example);
+      const auto prompt =
+          corpus.Ids(piece.example).first(static_cast<std::size_t>(corpus.Prompt(piece.example)));
+      const auto answer =
+          corpus.Ids(partner).subspan(static_cast<std::size_t>(corpus.Prompt(partner)));
+      std::int64_t tokens = 0;
+      for (const std::int32_t id : prompt) {
+        if (tokens++ < config_.max_seq_len) builder.Add(id, BatchBuilder::Role::kRead);
+      }
+      for (const std::int32_t id : answer) {
+        if (tokens++ < config_.max_seq_len) builder.Add(id, BatchBuilder::Role::kPredicted);
+      }
+      builder.EndSequence({.judgement = format::Judgement::kGood,
+                           .reference = ValueOf(reading.mismatched, piece.example)});
     }
   }
   return std::move(builder).Build(device, kBatchMultiple);

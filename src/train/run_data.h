@@ -19,6 +19,13 @@ struct Reading {
   Corpus corpus;
   std::vector<std::int64_t> domains;  // of each source of it; -1: no one's
   PackingCounts counts;               // of a pass
+  // Of each example, ln p of its answer under the reference, and of the answer to another prompt
+  // behind its own: where the stage asks for them.
+  std::vector<double> references;
+  std::vector<double> mismatched;
+
+  // What a loss is the mean over: pairs, or judged answers, or else predictions.
+  std::int64_t Units(const recipe::TrainConfig& config) const;
 };
 
 class RunData {
@@ -31,6 +38,8 @@ class RunData {
                               const std::vector<std::string>& experts);
 
   const Reading& train() const { return train_; }
+  Reading& train() { return train_; }
+  std::vector<Reading>& evals() { return evals_; }
   const std::vector<Reading>& evals() const { return evals_; }
   // SHA-256; of several files a list, in their order; null of none.
   const Json& train_hashes() const { return train_hashes_; }
@@ -41,6 +50,9 @@ class RunData {
   std::string Summary() const;
 
   Batch MakeBatch(const Reading& reading, const std::vector<Pack>& packs, at::Device device) const;
+  // The prompt of each piece's example with the answer to another, cut at max_seq_len.
+  Batch MakeMismatched(const Reading& reading, const std::vector<Pack>& packs,
+                       at::Device device) const;
 
  private:
   explicit RunData(const recipe::TrainConfig& config) : config_(config) {}

@@ -12,16 +12,6 @@ namespace {
 
 constexpr const char* kFile = "/trainer_state.json";
 
-// What must be the same for a checkpoint to be continued: all but where, how fast and how often.
-Json ResumeKey(const recipe::TrainConfig& config) {
-  Json key = recipe::WriteFields(config);
-  for (const char* name :
-       {"output_dir", "threads", "logging_steps", "eval_steps", "eval_file", "save_steps",
-        "save_total_limit", "resume_from_checkpoint", "dtype", "tokenizer"})
-    key.erase(name);
-  return key;
-}
-
 // The first field in which two configurations differ, "name: x, now y".
 std::string Difference(const Json& before, const Json& now) {
   for (const auto& [key, value] : now.items()) {
@@ -60,6 +50,15 @@ Status CheckRun(const std::string& checkpoint, const Json& document,
 }
 
 }  // namespace
+
+Json ResumeKey(const recipe::TrainConfig& config) {
+  Json key = recipe::WriteFields(config);
+  for (const char* name :
+       {"output_dir", "threads", "logging_steps", "eval_steps", "eval_file", "save_steps",
+        "save_total_limit", "resume_from_checkpoint", "dtype", "tokenizer"})
+    key.erase(name);
+  return key;
+}
 
 Json FiniteOrNull(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 

@@ -32,6 +32,9 @@ struct RunState {
 // A number, or null where it is not finite.
 Json FiniteOrNull(double value);
 
+// What must be the same for a run to be continued: all but where, how fast and how often.
+Json ResumeKey(const recipe::TrainConfig& config);
+
 // Writes the state for a checkpoint: Hugging Face's names where they exist. `inputs`: hashes of
 // what the run reads.
 Status WriteState(const std::string& checkpoint, const RunState& state,

@@ -86,6 +86,7 @@ Result<StepPlan> StepReader::Next() {
       plan.batches.back().push_back(reader_->Next());
       for (const Piece& piece : plan.batches.back().back())
         plan.predictions += Predictions(corpus_, options_, piece);
+      plan.groups += static_cast<std::int64_t>(plan.batches.back().back().size()) / corpus_.group();
     }
   }
   plan.epochs_done =

@@ -27,6 +27,7 @@ struct StepPlan {
   std::int64_t epoch = 0;        // counts from 0
   double epochs_done = 0;        // after this step
   std::int64_t predictions = 0;  // tokens that carry loss, over all batches
+  std::int64_t groups = 0;       // of the corpus: pairs, or single examples
 };
 
 // Reads the steps of a run in order, epoch after epoch. An epoch's last step takes what is left.

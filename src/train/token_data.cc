@@ -78,18 +78,38 @@ bool PackReader::NextPiece(Piece& piece) {
   }
 }
 
+bool PackReader::NextGroup() {
+  if (corpus_.group() == 1) {
+    Piece piece;
+    if (!NextPiece(piece)) return false;
+    held_ = {piece};
+    return true;
+  }
+  while (true) {
+    const std::optional<std::int64_t> first = order_->Next();
+    if (!first) return false;
+    bool silent = false;
+    held_.clear();
+    for (std::int64_t example = *first; example < *first + corpus_.group(); ++example) {
+      held_.push_back({example, 0, std::min(corpus_.Length(example), options_.max_tokens)});
+      silent = silent || Predictions(corpus_, options_, held_.back()) == 0;
+    }
+    if (!silent) return true;
+    silent_ += corpus_.group();
+  }
+}
+
 Pack PackReader::Next() {
   Pack pack;
   std::int64_t room = options_.max_tokens;
   while (true) {
-    if (!held_ && !NextPiece(piece_)) return pack;
-    held_ = false;
-    if (!pack.empty() && (!options_.packing || piece_.tokens > room)) {
-      held_ = true;
-      return pack;
-    }
-    room -= piece_.tokens;
-    pack.push_back(piece_);
+    if (held_.empty() && !NextGroup()) return pack;
+    std::int64_t tokens = 0;
+    for (const Piece& piece : held_) tokens += piece.tokens;
+    if (!pack.empty() && (!options_.packing || tokens > room)) return pack;
+    room -= tokens;
+    pack.insert(pack.end(), held_.begin(), held_.end());
+    held_.clear();
   }
 }
 

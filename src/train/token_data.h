@@ -30,7 +30,8 @@ struct Piece {
 using Pack = std::vector<Piece>;
 
 // The packs of one epoch, in order: examples as the mix says, each pack filled with whole pieces
-// until the next does not fit. Pieces without a token to predict are left out and counted. Borrows
+// until the next does not fit. Pieces without a token to predict are left out and counted. The two
+// of a pair are in one pack, and alone in it where they are longer together than a pack. Borrows
 // the corpus.
 class PackReader {
  public:
@@ -44,14 +45,15 @@ class PackReader {
 
  private:
   bool NextPiece(Piece& piece);
+  // The pieces that stay together, into held_; false at the end.
+  bool NextGroup();
 
   const Corpus& corpus_;
   PackingOptions options_;
   std::unique_ptr<ExampleOrder> order_;
   std::int64_t example_ = 0;  // being split; requires offset_ > 0
   std::int64_t offset_ = 0;   // in it
-  bool held_ = false;         // a piece that did not fit into the last pack
-  Piece piece_;
+  std::vector<Piece> held_;   // what did not fit into the last pack
   std::int64_t silent_ = 0;
 };
 

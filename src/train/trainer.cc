@@ -19,6 +19,7 @@
 #include "train/cpu/kernels.h"
 #include "train/evaluation.h"
 #include "train/objective.h"
+#include "train/references.h"
 #include "train/run_data.h"
 #include "train/run_folder.h"
 #include "train/run_model.h"
@@ -63,6 +64,7 @@ class Run {
   Status LogEvaluation();
   Status SaveCheckpoint();
   Status CheckAverages() const;
+  Status PrepareReferences();
   Status WriteFinal(const std::string& folder);
   Json Inputs() const {
     return {{"model", model_->base_hash()}, {"train_file", data_->train_hashes()}};
@@ -87,7 +89,7 @@ class Run {
   RunState state_;                         // its seconds are those before this process
   std::int64_t tokens_before_ = 0;         // seen before this process
   Clock::time_point started_ = Clock::now();
-  at::Tensor expert_tokens_;  // of this process since the last line of the log (Objective::Loss)
+  Tally tally_;  // of this process since the last line of the log
   bool stop_ = false;
 };
 
@@ -119,10 +121,33 @@ Status Run::CheckAverages() const {
                            config_.average_checkpoints, total, config_.save_steps, made));
 }
 
+// Of the weights that the run began with: a run that is continued has other ones by now.
+Status Run::PrepareReferences() {
+  if (!recipe::HasReference(config_)) return Ok();
+  const Json run = {
+      {"config", ResumeKey(config_)}, {"inputs", Inputs()}, {"eval", data_->eval_hashes()}};
+  METIER_ASSIGN(const bool found, LoadReferences(folder_.path(), *data_, run));
+  if (found) return Ok();
+  if (state_.step > 0) {
+    return Error(ErrorCode::kNotFound,
+                 fmt::format("'{}' has no references of this run, which were computed before its "
+                             "first step; say `resume_from_checkpoint: never` to start anew",
+                             folder_.path()));
+  }
+  METIER_ASSIGN(const bool whole,
+                ComputeReferences(
+                    model_->network(), config_, *data_, [&](std::int64_t done, std::int64_t total) {
+                      return Emit({{"event", "references"}, {"done", done}, {"total", total}});
+                    }));
+  if (whole) METIER_TRY(SaveReferences(folder_.path(), *data_, run));
+  return Ok();
+}
+
 Status Run::Resume() {
   if (checkpoint_) {
     METIER_ASSIGN(state_, ReadState(*checkpoint_, config_, Inputs()));
     tokens_before_ = state_.tokens;
+    METIER_TRY(PrepareReferences());
     METIER_TRY(model_->LoadOptimizer(*checkpoint_));
     METIER_TRY(folder_.RewindLog(state_.step));
     Emit({{"event", "log"}, {"text", fmt::format("resumed from '{}'", *checkpoint_)}});
@@ -130,6 +155,7 @@ Status Run::Resume() {
     // Those of an earlier run would count among ours when the oldest are removed.
     if (config_.resume_from_checkpoint == "never") METIER_TRY(folder_.RemoveCheckpoints());
     METIER_TRY(folder_.RewindLog(-1));
+    METIER_TRY(PrepareReferences());
   }
   state_.total = data_->total_steps();
   return Ok();
@@ -138,7 +164,8 @@ Status Run::Resume() {
 // Returns the mean loss over the step's predictions; every batch's share is weighed by the
 // predictions of the whole step, so accumulation changes nothing but rounding.
 Result<double> Run::OneStep(const StepPlan& plan, double learning_rate, double& norm) {
-  const double weight = 1.0 / static_cast<double>(plan.predictions);
+  const StepShare share = {1.0 / static_cast<double>(plan.predictions),
+                           1.0 / static_cast<double>(plan.groups)};
   double loss = 0;
   for (std::size_t i = 0; i < plan.batches.size(); ++i) {
     const Batch batch = data_->MakeBatch(data_->train(), plan.batches[i], Device());
@@ -146,7 +173,7 @@ Result<double> Run::OneStep(const StepPlan& plan, double learning_rate, double& 
         static_cast<std::uint64_t>(state_.step * config_.gradient_accumulation_steps) + i;
     const std::uint64_t key =
         Rng(static_cast<std::uint64_t>(config_.seed) ^ kDropoutSeed, draw).Next() | 1;
-    const at::Tensor part = objective_.Loss(model_->network(), batch, weight, key, &expert_tokens_);
+    const at::Tensor part = objective_.Loss(model_->network(), batch, share, key, tally_);
     part.backward();
     loss += part.item<double>();  // waits for a GPU, so last
     state_.tokens += batch.read;
@@ -203,8 +230,9 @@ Status Run::LogStep(double learning_rate, double norm) {
                {"remaining_time", FormatDuration(elapsed / step * (total - step))},
                {"grad_norm", norm},
                {"tokens_per_second", std::round(speed)}};
-  if (expert_tokens_.defined()) line["expert_tokens"] = RowsOf(expert_tokens_);
-  expert_tokens_ = at::Tensor();
+  if (tally_.expert_tokens.defined()) line["expert_tokens"] = RowsOf(tally_.expert_tokens);
+  AddRewards(tally_.rewards, "", line);
+  tally_ = {};
   return folder_.Log(line);
 }
 

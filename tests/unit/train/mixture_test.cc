@@ -72,7 +72,7 @@ class Mixtures : public ::testing::Test {
         builder.Add((5 * i + 11 * s + 3) % spec_.vocab,
                     i > 2 ? BatchBuilder::Role::kPredicted : BatchBuilder::Role::kRead);
       }
-      builder.EndSequence(s);
+      builder.EndSequence({.domain = s});
     }
     return std::move(builder).Build(TestDevice(), 8);
   }
@@ -134,7 +134,8 @@ TEST_F(Mixtures, HaveTheGradientsOfTheirFunction) {
       Network network = TinyNetwork();
       ASSERT_OK_AND_ASSIGN(MixtureSet mixture, Make());
       network.SetMixture(std::move(mixture));
-      const auto loss = [&] { return objective.Loss(network, batch, 0.25, 0); };
+      Tally tally;
+      const auto loss = [&] { return objective.Loss(network, batch, {0.25, 1}, 0, tally); };
       loss().backward();
       EXPECT_EQ(network.Trainables().size(),
                 2 * network.mixture().routers().size() +
@@ -173,13 +174,14 @@ TEST_F(Mixtures, BySequenceLearnFromTheDomains) {
   ASSERT_OK_AND_ASSIGN(MixtureSet mixture, Make());
   network.SetMixture(std::move(mixture));
   Batch batch = TwoDomains();
-  objective.Loss(network, batch, 0.25, 0).backward();
+  Tally tally;
+  objective.Loss(network, batch, {0.25, 1}, 0, tally).backward();
   for (const Trainable& trainable : network.Trainables())
     EXPECT_GT(trainable.value.grad().abs().max().item<double>(), 0) << trainable.name;
 
   for (const Trainable& trainable : network.Trainables()) trainable.value.mutable_grad().reset();
   batch.domains.fill_(0);
-  objective.Loss(network, batch, 0.25, 0).backward();
+  objective.Loss(network, batch, {0.25, 1}, 0, tally).backward();
   for (const Trainable& trainable : network.Trainables()) {
     const at::Tensor gradient = trainable.value.grad();
     if (!trainable.name.starts_with("two.")) continue;
