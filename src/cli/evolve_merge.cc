@@ -171,6 +171,7 @@ class Search {
 Result<Json> AtStart(const Json& document) {
   METIER_ASSIGN(const std::vector<merge::OpenNumber> open, merge::FindOpenNumbers(document));
   std::vector<double> numbers;
+  numbers.reserve(open.size());
   for (const merge::OpenNumber& number : open) numbers.push_back(number.start);
   return merge::FillOpenNumbers(document, numbers);
 }
