@@ -33,6 +33,7 @@ FLOORS = {
     "tools": 5,
     "memory": 5,
     "compress": 5,
+    "merge": 5,
     "evaluate": 5,
     "specialist": 6,
     "serve": 7,
@@ -67,7 +68,7 @@ WRAPPED = [
     (r"simdjson", {"data"}),
     (r"sqlite3\.h", {"store", "examples/retail"}),
     (r"CLI/", {"cli", "examples/retail"}),
-    (r"Eigen/", {"compress", "retrieve"}),
+    (r"Eigen/", {"compress", "merge", "retrieve"}),
     (r"dlfcn\.h", {"specialist"}),
     (r"(x86|imm|xmm|emm|pmm|tmm|smm|nmm|wmm|avx\w*)intrin\.h|arm_neon\.h", {"kernels", "train"}),
 ]

@@ -28,7 +28,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 LEFT_OUT = ("src/train/", "tests/", "fuzz/", "bench/")
 # Folders that are clean and must stay so. Those not yet here are looked at when their files are named on the command
 # line; a folder joins this list when it is clean.
-CLEAN = ("src/base/", "src/tensor/", "src/recipe/")
+CLEAN = ("src/base/", "src/tensor/", "src/recipe/", "src/merge/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 PRECOMPILED = re.compile(r"\s-Winvalid-pch\b|\s-include\s+\S+cmake_pch\.hxx")
 # What of the compile command says nothing about the meaning of the source.

@@ -29,20 +29,6 @@ constexpr std::uint64_t kMostTokenizerBytes = 1ULL << 30;
 constexpr char kHuggingFaceKey[] = "tokenizer.huggingface.json";
 constexpr char kTemplateKey[] = "tokenizer.chat_template";
 
-// The stored type that most weights have; of a quantised model F16, the smallest plain type that
-// holds it.
-tensor::DType CommonType(const model::ModelFiles& files) {
-  std::map<tensor::DType, std::int64_t> elements;
-  for (const model::Parameter& parameter : model::Parameters(files.spec())) {
-    elements[files.StoredType(parameter.name)] += tensor::ElementCount(parameter.shape);
-  }
-  auto most = elements.begin();
-  for (auto entry = elements.begin(); entry != elements.end(); ++entry) {
-    if (entry->second > most->second) most = entry;
-  }
-  return tensor::IsQuantised(most->first) ? tensor::DType::kF16 : most->first;
-}
-
 // The tokenizer of a directory as GGUF keys.
 Status AddVocabulary(const std::string& folder, GgufMetadata& metadata) {
   auto json = ReadFile(folder + "/tokenizer.json", kMostTokenizerBytes);
@@ -96,21 +82,7 @@ Result<Json> WriteGguf(const model::ModelFiles& files, const model::GgufOptions&
 Result<Json> WriteFolder(const model::ModelFiles& files, tensor::DType dtype,
                          const model::MergedModel& model, const std::string& out) {
   METIER_TRY(model::WriteHuggingFaceModel(out, model.spec, dtype, model.read));
-  if (files.gguf() == nullptr) return CopyTokenizerFiles(files.path(), out);
-  const auto text_of = [&files](const char* key) -> const std::string* {
-    const format::GgufValue* value = files.gguf()->Metadata(key);
-    return value == nullptr ? nullptr : std::get_if<std::string>(value);
-  };
-  Json written = Json::array();
-  if (const std::string* json = text_of(kHuggingFaceKey)) {
-    METIER_TRY(WriteFileAtomic(out + "/tokenizer.json", *json));
-    written.push_back("tokenizer.json");
-  }
-  if (const std::string* chat = text_of(kTemplateKey)) {
-    METIER_TRY(WriteFileAtomic(out + "/chat_template.jinja", *chat));
-    written.push_back("chat_template.jinja");
-  }
-  return written;
+  return CopyTokenizer(files.path(), out);
 }
 
 Result<model::MergedModel> WithAdapter(const model::ModelFiles& files, const std::string& adapter) {
@@ -135,7 +107,7 @@ Result<Json> ConvertModel(const Conversion& conversion) {
                              "leave it out, or write a GGUF",
                              conversion.head_dtype));
   }
-  tensor::DType dtype = CommonType(files);
+  tensor::DType dtype = model::CommonType(files);
   if (conversion.dtype != "auto") {
     dtype = tensor::DTypeFromName(conversion.dtype).value_or(dtype);
   }

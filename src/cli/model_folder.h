@@ -27,8 +27,9 @@ class FolderInTheMaking {
   std::string part_;
 };
 
-// Copies a Hugging Face directory's tokenizer files and templates, those that are there; their
-// names.
-Result<Json> CopyTokenizerFiles(const std::string& from, const std::string& to);
+// Copies a model's tokenizer into a folder: a Hugging Face directory's tokenizer files and
+// templates, those that are there; of a GGUF file the tokenizer.huggingface.json and the template
+// inside. Their names.
+Result<Json> CopyTokenizer(const std::string& model, const std::string& to);
 
 }  // namespace metier::cli

@@ -24,7 +24,7 @@ Result<Json> PackBase(const std::string& base, const std::string& out, int threa
   if (files.gguf() == nullptr) {
     METIER_TRY(MakeDirectories(out));
     METIER_TRY(CopyFile(base + "/config.json", out + "/config.json"));
-    METIER_TRY(CopyTokenizerFiles(base, out));
+    METIER_TRY(CopyTokenizer(base, out));
     path += std::string("/") + model::kPackedFileName;
   }
   METIER_ASSIGN(const engine::PackedFile written,

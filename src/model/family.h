@@ -90,4 +90,9 @@ Result<const Family*> FindFamilyByModelType(std::string_view model_type);
 Result<const Family*> FindFamilyByGguf(std::string_view architecture);
 Result<const Family*> FindFamily(std::string_view name);
 
+// The tensor of a Hugging Face file in which each parameter of Parameters(spec) lies, in that
+// order: "model.layers.0.self_attn.q_proj.weight". What users call it. Requires a spec of a family
+// in the registry.
+std::vector<std::string> HuggingFaceNames(const ModelSpec& spec);
+
 }  // namespace metier::model

@@ -408,4 +408,15 @@ Result<tensor::Tensor> ModelFiles::LoadF32(const std::string& name) const {
 
 std::vector<std::string> ModelFiles::Unused() const { return state_->unused; }
 
+tensor::DType CommonType(const ModelFiles& files) {
+  std::map<tensor::DType, std::int64_t> elements;
+  for (const Parameter& parameter : Parameters(files.spec()))
+    elements[files.StoredType(parameter.name)] += tensor::ElementCount(parameter.shape);
+  auto most = elements.begin();
+  for (auto entry = elements.begin(); entry != elements.end(); ++entry) {
+    if (entry->second > most->second) most = entry;
+  }
+  return tensor::IsQuantised(most->first) ? tensor::DType::kF16 : most->first;
+}
+
 }  // namespace metier::model

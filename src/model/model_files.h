@@ -71,6 +71,10 @@ class ModelFiles {
   std::shared_ptr<const State> state_;
 };
 
+// The stored type that most weights have; of a quantised model F16, the smallest plain type that
+// holds it.
+tensor::DType CommonType(const ModelFiles& files);
+
 // Gives a parameter's values by our name, F32, [out, in]. Called once a parameter, tensor by tensor
 // of the file: parameters that a family fuses follow each other.
 using ParameterReader = std::function<Result<tensor::Tensor>(const std::string& name)>;

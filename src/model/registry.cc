@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
+#include "base/check.h"
 #include "base/nearest.h"
 #include "model/families/families.h"
 #include "model/family.h"
@@ -52,6 +54,14 @@ Result<const Family*> FindFamily(std::string_view name) {
   return Find(name, "family", [](const Family& family) {
     return std::span<const std::string_view>(&family.name, 1);
   });
+}
+
+std::vector<std::string> HuggingFaceNames(const ModelSpec& spec) {
+  const auto family = FindFamily(spec.family);
+  METIER_CHECK(family.ok(), "a spec whose family is not in the registry");
+  std::vector<std::string> names;
+  for (TensorRule& rule : (*family)->hf_rules(spec)) names.push_back(std::move(rule.theirs));
+  return names;
 }
 
 }  // namespace metier::model

@@ -8,6 +8,7 @@
 #include "cli/verbs/verbs.h"
 #include "evaluate/perplexity.h"
 #include "evaluate/tool_calls.h"
+#include "merge/merge_config.h"
 #include "recipe/train_config.h"
 #include "specialist/manifest.h"
 #include "specialist/recipe.h"
@@ -36,6 +37,8 @@ constexpr NamedSchema kSchemas[] = {
      &recipe::SchemaOf<specialist::Manifest>},
     {"train", "one training run, what `metier train` reads",
      &recipe::SchemaOf<recipe::TrainConfig>},
+    {"merge", "a merge of models, what `metier merge` and `metier merge evolve` read",
+     &recipe::SchemaOf<merge::MergeDocument>},
     {"perplexity", "the perplexity suite of an evaluation",
      &recipe::SchemaOf<evaluate::PerplexityOptions>},
     {"tool_calls", "the suite of next-tool-call exact match",

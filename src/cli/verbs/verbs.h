@@ -19,6 +19,8 @@ extern const Verb kGenerateVerb;
 extern const Verb kInspectVerb;
 extern const Verb kLogitsVerb;
 extern const Verb kMergeVerb;
+extern const Verb kMergeEvolveVerb;
+extern const Verb kMergeExtractVerb;
 extern const Verb kPackVerb;
 extern const Verb kParityVerb;
 extern const Verb kRunVerb;
