@@ -69,12 +69,12 @@ Result<Json> WriteMerge(const merge::MergePlan& plan, const Json& document, cons
   const OnProgress progress = ShowProgress("merge");
   const std::uint64_t total = model::Parameters(plan.spec()).size();
   std::uint64_t done = 0;
-  METIER_TRY(model::WriteHuggingFaceModel(
-      folder, plan.spec(), plan.dtype(), [&](const std::string& name) -> Result<tensor::Tensor> {
-        METIER_ASSIGN(tensor::Tensor merged, plan.Read(name, pool));
-        METIER_TRY(Report(progress, ++done, total));
-        return merged;
-      }));
+  const auto read = [&](const std::string& name) -> Result<tensor::Tensor> {
+    METIER_ASSIGN(tensor::Tensor merged, plan.Read(name, pool));
+    METIER_TRY(Report(progress, ++done, total));
+    return merged;
+  };
+  METIER_TRY(model::WriteHuggingFaceModel(folder, plan.spec(), plan.dtype(), read));
   METIER_ASSIGN(Json tokenizer, CopyTokenizer(plan.config().tokenizer_source, folder));
   const std::string_view dtype = tensor::InfoOf(plan.dtype()).name;
   const Json manifest = {{"metier", Version()},
