@@ -197,7 +197,7 @@ void Scheduler::StartWaiting() {
 Status Scheduler::Start(ActiveRequest& request) {
   model::AdapterId adapter = request.request.adapter;
   if (backend_.RoutesSequences(adapter)) {
-    METIER_ASSIGN(adapter, backend_.RouteSequence(adapter, request.request.prompt));
+    METIER_ASSIGN(adapter, backend_.RouteSequence(adapter, request.prompt()));
   }
   METIER_ASSIGN(request.sequence, backend_.OpenSequence(adapter));
   backend_.ExpectLength(*request.sequence, request.most_tokens());

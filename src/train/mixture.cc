@@ -84,7 +84,10 @@ at::Tensor MixtureSet::Scores(std::size_t router, const at::Tensor& x) const {
 Status MixtureSet::AddExpert(const model::ModelSpec& spec, const std::string& name,
                              const std::string& folder, at::ScalarType real, at::Device device) {
   if (std::ranges::find(names_, name) != names_.end())
-    return Invalid(fmt::format("router: two experts are called '{}'", name));
+    return Invalid(
+        fmt::format("router: two experts are called '{}', expected different names; give one "
+                    "another",
+                    name));
   METIER_ASSIGN(LoraSet expert, LoraSet::Load(spec, folder, real, device));
   if (!expert.saved().empty()) {
     return Invalid(
@@ -153,7 +156,9 @@ Status MixtureSet::Check() const {
   const auto count = static_cast<std::int64_t>(experts_.size());
   if (count < choice_.top_k) {
     return Invalid(
-        fmt::format("router: a token goes to {} experts, but there are {}", choice_.top_k, count));
+        fmt::format("router: a token goes to {} experts, but there are {}; lower top_k, or "
+                    "name more",
+                    choice_.top_k, count));
   }
   for (std::size_t e = 0; e < experts_.size(); ++e) {
     for (const LoraModule& module : experts_[e].modules()) {

@@ -6,13 +6,12 @@
 namespace metier::train {
 namespace {
 
-// The domain of each token: int64 [tokens].
-at::Tensor DomainsOfTokens(const Batch& batch) {
+// What is of each sequence, [sequences, ...], for each of its tokens: [tokens, ...].
+at::Tensor ForTokens(const at::Tensor& values, const Batch& batch) {
   std::vector<std::int64_t> lengths;
   for (std::size_t s = 1; s < batch.layout.starts.size(); ++s)
     lengths.push_back(batch.layout.starts[s] - batch.layout.starts[s - 1]);
-  const at::Tensor repeats = torch::tensor(lengths, at::kLong).to(batch.domains.device());
-  return batch.domains.repeat_interleave(repeats);
+  return values.repeat_interleave(torch::tensor(lengths, at::kLong).to(values.device()), 0);
 }
 
 // What stands for data in a note, without the batch's filling.
@@ -83,10 +82,7 @@ at::Tensor SequenceGates(const MixtureSet& mixture, const at::Tensor& scores, co
         at::one_hot(batch.domains.clamp_min(0), scores.size(1)).to(scores.options());
     gates = at::where(known, own, gates);
   }
-  std::vector<std::int64_t> lengths;
-  for (std::size_t s = 1; s < batch.layout.starts.size(); ++s)
-    lengths.push_back(batch.layout.starts[s] - batch.layout.starts[s - 1]);
-  return gates.repeat_interleave(torch::tensor(lengths, at::kLong).to(gates.device()), 0);
+  return ForTokens(gates, batch);
 }
 
 }  // namespace
@@ -122,7 +118,7 @@ at::Tensor Objective::RouterLoss(const std::vector<RouterNote>& notes, const Bat
     const at::Tensor scores = OfData(note.scores, note, batch);
     if (scores.size(0) == 0) continue;
     if (note.of_mixture) {
-      if (!domains.defined()) domains = DomainsOfTokens(batch);
+      if (!domains.defined()) domains = ForTokens(batch.domains, batch);
       const at::Tensor own = note.rows.defined() ? domains.index_select(0, note.rows) : domains;
       const at::Tensor term = DomainLoss(scores, OfData(own, note, batch));
       ++routers;
@@ -192,7 +188,7 @@ at::Tensor Objective::EvalLoss(const Network& network, const Batch& batch, Tally
   }
   std::vector<RouterNote> notes;
   const at::Tensor loss = network.Loss(batch, 1, {.notes = &notes});
-  const at::Tensor domains = DomainsOfTokens(batch);
+  const at::Tensor domains = ForTokens(batch.domains, batch);
   for (const RouterNote& note : notes) {
     if (!note.of_mixture) continue;
     const at::Tensor own = note.rows.defined() ? domains.index_select(0, note.rows) : domains;

@@ -34,10 +34,11 @@ AnswerScores ScoreAnswers(const at::Tensor& log_probs, const Batch& batch) {
   const auto sequences = static_cast<std::int64_t>(batch.layout.starts.size()) - 1;
   // A product with ones, so that sums are taken in a fixed order on every device.
   const at::Tensor of = at::zeros({sequences, log_probs.size(0)}, at::kDouble);
+  auto* shares = of.data_ptr<double>();
   std::vector<double> counts(static_cast<std::size_t>(sequences));
   for (std::size_t row = 0; row < batch.row_sequences.size(); ++row) {
     const std::int64_t sequence = batch.row_sequences[row];
-    of[sequence][static_cast<std::int64_t>(row)] = 1;
+    shares[sequence * log_probs.size(0) + static_cast<std::int64_t>(row)] = 1;
     counts[static_cast<std::size_t>(sequence)] += 1;
   }
   AnswerScores scores;

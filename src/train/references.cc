@@ -42,8 +42,8 @@ void Append(const Network& network, const Batch& batch, std::size_t count,
             std::vector<double>& values) {
   const at::Tensor sums =
       ScoreAnswers(network.LogProbs(batch), batch).sums.to(at::kCPU, at::kDouble);
-  for (std::size_t s = 0; s < count; ++s)
-    values.push_back(sums[static_cast<std::int64_t>(s)].item<double>());
+  const auto* begin = sums.data_ptr<double>();
+  values.insert(values.end(), begin, begin + count);
 }
 
 std::vector<NamedTensor> Tensors(RunData& data, bool mismatched) {

@@ -31,8 +31,11 @@ Result<std::int64_t> DomainOf(const std::string& expert, const std::vector<std::
   if (expert.empty()) return -1;
   const auto found = std::ranges::find(experts, expert);
   if (found != experts.end()) return found - experts.begin();
-  return Error(ErrorCode::kInvalidArgument,
-               fmt::format("expert '{}': the router has {}", expert, fmt::join(experts, ", ")));
+  return Error(
+      ErrorCode::kInvalidArgument,
+      fmt::format("expert '{}': no expert of the router's is called so, expected one of {}; "
+                  "name one, or leave it out",
+                  expert, fmt::join(experts, ", ")));
 }
 
 std::vector<recipe::EvalSource> EvalSources(const recipe::TrainConfig& config) {
@@ -161,12 +164,13 @@ Batch RunData::MakeMismatched(const Reading& reading, const std::vector<Pack>& p
           corpus.Ids(piece.example).first(static_cast<std::size_t>(corpus.Prompt(piece.example)));
       const auto answer =
           corpus.Ids(partner).subspan(static_cast<std::size_t>(corpus.Prompt(partner)));
-      std::int64_t tokens = 0;
-      for (const std::int32_t id : prompt) {
-        if (tokens++ < config_.max_seq_len) builder.Add(id, BatchBuilder::Role::kRead);
-      }
-      for (const std::int32_t id : answer) {
-        if (tokens++ < config_.max_seq_len) builder.Add(id, BatchBuilder::Role::kPredicted);
+      std::vector<std::int32_t> ids(prompt.begin(), prompt.end());
+      ids.insert(ids.end(), answer.begin(), answer.end());
+      ids.resize(std::min(ids.size(), static_cast<std::size_t>(config_.max_seq_len)));
+      for (std::size_t i = 0; i < ids.size(); ++i) {
+        // A sequence's first token has no past to be predicted from.
+        const bool predicted = i > 0 && i >= prompt.size();
+        builder.Add(ids[i], predicted ? BatchBuilder::Role::kPredicted : BatchBuilder::Role::kRead);
       }
       builder.EndSequence({.judgement = format::Judgement::kGood,
                            .reference = ValueOf(reading.mismatched, piece.example)});

@@ -83,7 +83,7 @@ Status RunModel::CheckSpec() const {
   if (!source_.spec.head) {
     return Error(ErrorCode::kUnsupported,
                  fmt::format("model '{}': an encoder without a head has no next token to learn; "
-                             "stages pretrain and sft need a decoder",
+                             "expected a decoder",
                              config_.model));
   }
   if (config_.max_seq_len <= source_.spec.max_positions) return Ok();

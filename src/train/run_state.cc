@@ -54,8 +54,8 @@ Status CheckRun(const std::string& checkpoint, const Json& document,
 Json ResumeKey(const recipe::TrainConfig& config) {
   Json key = recipe::WriteFields(config);
   for (const char* name :
-       {"output_dir", "threads", "logging_steps", "eval_steps", "eval_file", "save_steps",
-        "save_total_limit", "resume_from_checkpoint", "dtype", "tokenizer"})
+       {"output_dir", "threads", "logging_steps", "eval_steps", "eval_file", "eval_files",
+        "save_steps", "save_total_limit", "resume_from_checkpoint", "dtype", "tokenizer"})
     key.erase(name);
   return key;
 }

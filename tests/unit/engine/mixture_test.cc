@@ -9,8 +9,12 @@
 #include <set>
 
 #include "engine/adapted_linears.h"
+#include "engine/generate.h"
+#include "engine/scheduler.h"
+#include "engine/session.h"
 #include "kernels/dispatch.h"
 #include "mixing.h"
+#include "words.h"
 
 namespace metier::engine::test {
 namespace {
@@ -338,6 +342,41 @@ TEST_F(BySequence, ThePromptChoosesForEveryLayer) {
   EXPECT_EQ(choices.size(), seen.size()) << "one choice has several ids";
   EXPECT_GE(choices.size(), 3U) << "prompts hardly differ";
   EXPECT_EQ(backend->cache_stats().used_pages, 0);
+}
+
+// Sessions and the scheduler ask which experts a prompt goes to before they open a sequence.
+TEST_F(BySequence, AnswersAreThoseOfWhatThePromptChooses) {
+  const text::Tokenizer words = Words(spec_.vocab);
+  const auto backend = Backend({.threads = 1});
+  ASSERT_OK_AND_ASSIGN(const AdapterId id, backend->AddMixture(PerLayer(), Pair()));
+  GenerateOptions options;
+  options.max_tokens = 12;
+  options.ignore_end_tokens = true;
+  options.sampler.temperature = 0;
+  Scheduler scheduler(*backend, words);
+  std::vector<std::vector<TokenId>> expected;
+  std::vector<std::vector<TokenId>> heard(6);
+  for (std::uint64_t seed = 0; seed < heard.size(); ++seed) {
+    const std::vector<TokenId> prompt = RandomTokens(spec_, 5 + seed, seed);
+    ASSERT_OK_AND_ASSIGN(const AdapterId routed, backend->RouteSequence(id, prompt));
+    for (const AdapterId adapter : {routed, id}) {
+      ASSERT_OK_AND_ASSIGN(Session session, Session::Open(*backend, adapter));
+      ASSERT_OK_AND_ASSIGN(const Generation answer, Generate(session, words, prompt, options));
+      if (adapter == routed) {
+        expected.push_back(answer.tokens);
+      } else {
+        EXPECT_EQ(answer.tokens, expected.back()) << seed;
+      }
+    }
+    Request request{.prompt = prompt, .adapter = id, .options = options};
+    request.on_done = [&heard, seed](Result<Generation> result) {
+      ASSERT_OK(result);
+      heard[seed] = result->tokens;
+    };
+    ASSERT_OK(scheduler.Submit(std::move(request)));
+  }
+  while (scheduler.Step()) continue;
+  EXPECT_EQ(heard, expected);
 }
 
 TEST_F(BySequence, IdsAreUsedAndRemovedInOrder) {

@@ -13,6 +13,7 @@
 #include "train/network.h"
 #include "train/objective.h"
 #include "unit/engine/tiny_models.h"
+#include "unit/train/gradients.h"
 #include "unit/train/training.h"
 
 namespace metier::train {
@@ -136,29 +137,11 @@ TEST_F(Mixtures, HaveTheGradientsOfTheirFunction) {
       network.SetMixture(std::move(mixture));
       Tally tally;
       const auto loss = [&] { return objective.Loss(network, batch, {0.25, 1}, 0, tally); };
-      loss().backward();
       EXPECT_EQ(network.Trainables().size(),
                 2 * network.mixture().routers().size() +
                     2 * (network.mixture().experts()[0].modules().size() +
                          network.mixture().experts()[1].modules().size()));
-      for (const Trainable& trainable : network.Trainables()) {
-        const at::Tensor gradient = trainable.value.grad();
-        ASSERT_TRUE(gradient.defined()) << trainable.name;
-        const torch::NoGradGuard no_grad;
-        const at::Tensor value = trainable.value.detach();
-        const at::Tensor direction =
-            at::arange(value.numel(), value.options()).mul(0.7).sin().view(value.sizes());
-        constexpr double kStep = 1e-6;
-        value.add_(direction, kStep);
-        const double above = loss().item<double>();
-        value.sub_(direction, 2 * kStep);
-        const double below = loss().item<double>();
-        value.add_(direction, kStep);
-        const double computed = (gradient * direction).sum().item<double>();
-        const double size = (gradient * direction).abs().sum().item<double>();
-        EXPECT_NEAR(computed, (above - below) / (2 * kStep), 1e-6 * std::max(1.0, size))
-            << trainable.name << " top_k " << top_k;
-      }
+      CheckGradients(network.Trainables(), loss);
     }
   }
 }

@@ -8,6 +8,7 @@
 #include "train/objective.h"
 #include "train/schedule.h"
 #include "unit/engine/tiny_models.h"
+#include "unit/train/gradients.h"
 #include "unit/train/training.h"
 
 namespace metier::train {
@@ -260,24 +261,7 @@ TEST_P(Stages, HaveTheGradientsOfTheirFunction) {
   const Batch batch = std::move(builder).Build(TestDevice(), 8);
   Tally tally;
   const auto loss = [&] { return objective.Loss(network, batch, {1, 0.5}, 0, tally); };
-  loss().backward();
-  for (const Trainable& trainable : network.Trainables()) {
-    const at::Tensor gradient = trainable.value.grad();
-    const torch::NoGradGuard no_grad;
-    const at::Tensor value = trainable.value.detach();
-    const at::Tensor direction =
-        at::arange(value.numel(), value.options()).mul(0.7).sin().view(value.sizes());
-    constexpr double kStep = 1e-6;
-    value.add_(direction, kStep);
-    const double above = loss().item<double>();
-    value.sub_(direction, 2 * kStep);
-    const double below = loss().item<double>();
-    value.add_(direction, kStep);
-    const double computed = (gradient * direction).sum().item<double>();
-    const double size = (gradient * direction).abs().sum().item<double>();
-    EXPECT_NEAR(computed, (above - below) / (2 * kStep), 1e-6 * std::max(1.0, size))
-        << trainable.name;
-  }
+  CheckGradients(network.Trainables(), loss);
 }
 
 }  // namespace
