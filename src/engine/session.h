@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -58,8 +57,9 @@ class Session {
 
   model::Backend* backend_;  // nullptr: moved from
   model::AdapterId adapter_;
-  std::optional<model::SequenceId> sequence_;  // nothing: its first tokens are still to choose
-  std::int64_t expected_ = 0;                  // ExpectLength, until then
+  bool begun_ = false;            // else its first tokens are still to choose an adapter
+  model::SequenceId sequence_{};  // of one that has begun
+  std::int64_t expected_ = 0;     // ExpectLength, until then
   std::vector<text::TokenId> tokens_;
   std::int64_t reused_ = 0;
 };
