@@ -15,7 +15,7 @@
 namespace metier::train {
 namespace {
 
-constexpr const char* kFile = "/references.safetensors";
+constexpr const char* kReferencesFile = "/references.safetensors";
 
 std::vector<Reading*> Readings(RunData& data) {
   std::vector<Reading*> readings = {&data.train()};
@@ -109,11 +109,11 @@ Status SaveReferences(const std::string& folder, const RunData& data, const Json
   };
   add(data.train());
   for (const Reading& reading : data.evals()) add(reading);
-  return SaveTensors(folder + kFile, tensors, KeyOf(run));
+  return SaveTensors(folder + kReferencesFile, tensors, KeyOf(run));
 }
 
 Result<bool> LoadReferences(const std::string& folder, RunData& data, const Json& run) {
-  const std::string path = folder + kFile;
+  const std::string path = folder + kReferencesFile;
   if (!std::filesystem::exists(path)) return false;
   METIER_ASSIGN(const format::SafetensorsFile file, format::SafetensorsFile::Open(path));
   const auto key = file.metadata().find("format");

@@ -10,7 +10,7 @@
 namespace metier::train {
 namespace {
 
-constexpr const char* kFile = "/trainer_state.json";
+constexpr const char* kStateFile = "/trainer_state.json";
 
 // The first field in which two configurations differ, "name: x, now y".
 std::string Difference(const Json& before, const Json& now) {
@@ -27,7 +27,7 @@ Error Damaged(const std::string& checkpoint) {
   return Error(ErrorCode::kDataCorrupt,
                fmt::format("'{}{}' is not a state that this program wrote; remove the checkpoint "
                            "to resume from an older one",
-                           checkpoint, kFile));
+                           checkpoint, kStateFile));
 }
 
 double NumberOrNan(const Json& value) {
@@ -74,12 +74,12 @@ Status WriteState(const std::string& checkpoint, const RunState& state,
                          {"log_history", state.history},
                          {"config", ResumeKey(config)},
                          {"inputs", inputs}};
-  return WriteFileAtomic(checkpoint + kFile, DumpPretty(document));
+  return WriteFileAtomic(checkpoint + kStateFile, DumpPretty(document));
 }
 
 Result<RunState> ReadState(const std::string& checkpoint, const recipe::TrainConfig& config,
                            const Json& inputs) {
-  METIER_ASSIGN(const Json document, ReadJsonFile(checkpoint + kFile));
+  METIER_ASSIGN(const Json document, ReadJsonFile(checkpoint + kStateFile));
   if (!document.is_object()) return Damaged(checkpoint);
   METIER_TRY(CheckRun(checkpoint, document, config, inputs));
   RunState state;
