@@ -28,7 +28,7 @@ bench: ## speed of this machine on the kernels and the engine
 	@scripts/setup
 	@scripts/bench
 
-learn: build ## the demo with three seeds: does the specialist learn, each time?
+learn: build ## do the methods do what they claim? every experiment of learn/ with three seeds (hours)
 	@scripts/setup
 	@scripts/learn
 

@@ -37,21 +37,33 @@ struct BackendModel::Answer {
 Result<std::unique_ptr<BackendModel>> BackendModel::Create(model::Backend& backend,
                                                            model::AdapterId adapter) {
   std::unique_ptr<BackendModel> model(new BackendModel(backend, adapter));
-  METIER_TRY(model->OpenSlots(1));
+  model->AddSlots(1);
+  // A mixture by sequence needs a prompt first.
+  if (!backend.RoutesSequences(adapter)) METIER_TRY(model->Open(model->slots_.front(), {}));
   return model;
 }
 
 BackendModel::~BackendModel() {
-  for (const Slot& slot : slots_) backend_.CloseSequence(slot.sequence);
+  for (const Slot& slot : slots_) {
+    if (slot.sequence) backend_.CloseSequence(*slot.sequence);
+  }
 }
 
 std::int64_t BackendModel::MaxTokens() const { return backend_.spec().max_positions; }
 
-Status BackendModel::OpenSlots(std::size_t count) {
-  while (slots_.size() < count) {
-    METIER_ASSIGN(const model::SequenceId sequence, backend_.OpenSequence(adapter_));
-    slots_.push_back({sequence, {}});
+void BackendModel::AddSlots(std::size_t count) {
+  if (slots_.size() < count) slots_.resize(count);
+}
+
+Status BackendModel::Open(Slot& slot, std::span<const TokenId> prompt) {
+  model::AdapterId adapter = adapter_;
+  if (backend_.RoutesSequences(adapter_)) {
+    METIER_ASSIGN(adapter, backend_.RouteSequence(adapter_, prompt));
   }
+  if (slot.sequence && slot.adapter == adapter) return Ok();
+  METIER_ASSIGN(const model::SequenceId sequence, backend_.OpenSequence(adapter));
+  if (slot.sequence) backend_.CloseSequence(*slot.sequence);
+  slot = {.sequence = sequence, .adapter = adapter, .cached = {}};
   return Ok();
 }
 
@@ -60,7 +72,7 @@ std::size_t BackendModel::Reuse(Slot& slot, std::span<const TokenId> tokens, std
   const auto differ = std::mismatch(
       tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(limit), slot.cached.begin());
   const auto shared = static_cast<std::size_t>(differ.first - tokens.begin());
-  backend_.Truncate(slot.sequence, static_cast<std::int64_t>(shared));
+  backend_.Truncate(*slot.sequence, static_cast<std::int64_t>(shared));
   slot.cached.resize(shared);
   return shared;
 }
@@ -68,7 +80,7 @@ std::size_t BackendModel::Reuse(Slot& slot, std::span<const TokenId> tokens, std
 Result<model::Rows> BackendModel::Append(Slot& slot, std::span<const TokenId> tokens,
                                          model::Want want) {
   const model::SequenceStep step{
-      .sequence = slot.sequence, .tokens = tokens, .types = {}, .want = want};
+      .sequence = *slot.sequence, .tokens = tokens, .types = {}, .want = want};
   METIER_ASSIGN(const auto rows, backend_.Forward({&step, 1}));
   slot.cached.insert(slot.cached.end(), tokens.begin(), tokens.end());
   return rows.front();
@@ -89,6 +101,7 @@ Result<std::vector<double>> BackendModel::LogProbs(std::span<const TokenId> toke
   std::vector<double> log_probs;
   if (first >= tokens.size()) return log_probs;
   Slot& slot = slots_.front();
+  METIER_TRY(Open(slot, tokens.first(first)));
   // The row of token i predicts token i + 1, so rows are needed from first - 1 on.
   std::size_t done = Reuse(slot, tokens, first - 1);
   while (done < tokens.size() - 1) {
@@ -108,7 +121,7 @@ Result<std::vector<double>> BackendModel::LogProbs(std::span<const TokenId> toke
 Status BackendModel::Step(std::span<Answer*> answers) {
   std::vector<model::SequenceStep> steps;
   for (const Answer* answer : answers) {
-    steps.push_back({.sequence = answer->slot->sequence,
+    steps.push_back({.sequence = *answer->slot->sequence,
                      .tokens = {&answer->next, 1},
                      .types = {},
                      .want = model::Want::kLast});
@@ -126,12 +139,13 @@ Result<std::vector<std::vector<TokenId>>> BackendModel::Greedy(std::span<const P
                                                                std::span<const TokenId> stop) {
   std::vector<std::vector<TokenId>> replies(prompts.size());
   std::vector<Answer> answers(prompts.size());
-  for (const Prompt& prompt : prompts) METIER_TRY(OpenSlots(prompt.slot + 1));
+  for (const Prompt& prompt : prompts) AddSlots(prompt.slot + 1);
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     const std::span<const TokenId> tokens = prompts[i].tokens;
     if (tokens.empty())
       return Error(ErrorCode::kInvalidArgument, "an empty prompt has no continuation");
     answers[i] = {&slots_[prompts[i].slot], &replies[i]};
+    METIER_TRY(Open(*answers[i].slot, tokens));
     // At least the last token is computed again: its row is what we need.
     const std::size_t shared = Reuse(*answers[i].slot, tokens, tokens.size() - 1);
     METIER_ASSIGN(answers[i].next, Prefill(*answers[i].slot, tokens.subspan(shared)));

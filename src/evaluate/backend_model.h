@@ -1,8 +1,12 @@
 // evaluate/backend_model.h - a LanguageModel on any Backend: a sequence for each slot, reused while
 // its prompts share a beginning; what several slots say next is computed in one step.
+//
+// A mixture by sequence is asked as it is served: what stands before the first token that is scored
+// or written is the prompt that chooses.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "evaluate/language_model.h"
@@ -12,8 +16,7 @@ namespace metier::evaluate {
 
 class BackendModel : public LanguageModel {
  public:
-  // Borrows the backend, which must outlive this object. What the backend says when no sequence can
-  // be opened.
+  // Borrows the backend, which must outlive this object. kInvalidArgument: no such adapter.
   static Result<std::unique_ptr<BackendModel>> Create(
       model::Backend& backend, model::AdapterId adapter = model::AdapterId::kNone);
   ~BackendModel() override;
@@ -29,7 +32,8 @@ class BackendModel : public LanguageModel {
 
  private:
   struct Slot {
-    model::SequenceId sequence{};
+    std::optional<model::SequenceId> sequence;  // none: not open yet
+    model::AdapterId adapter{};
     std::vector<text::TokenId> cached;
   };
   struct Answer;
@@ -37,8 +41,10 @@ class BackendModel : public LanguageModel {
   BackendModel(model::Backend& backend, model::AdapterId adapter)
       : backend_(backend), adapter_(adapter) {}
 
-  // Opens sequences for slots below `count`.
-  Status OpenSlots(std::size_t count);
+  // There are slots below `count` afterwards.
+  void AddSlots(std::size_t count);
+  // Opens the slot's sequence for what begins with `prompt`; anew where that is another adapter's.
+  Status Open(Slot& slot, std::span<const text::TokenId> prompt);
   // Leaves in the cache the longest beginning that it shares with `tokens`, at most `most` of them;
   // how many.
   std::size_t Reuse(Slot& slot, std::span<const text::TokenId> tokens, std::size_t most);

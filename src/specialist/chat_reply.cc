@@ -70,4 +70,16 @@ std::vector<Result<std::string>> ChatReply::operator()(
   return replies;
 }
 
+Result<evaluate::ChoiceResult> MeasureChoices(const Runnable& runnable,
+                                              evaluate::LanguageModel& model,
+                                              const evaluate::ChoiceOptions& options,
+                                              const OnProgress& on_rows) {
+  const std::vector<text::TokenId> stop = runnable.StopTokens();
+  const evaluate::ChoiceReader reader = {
+      .tokenizer = runnable.tokenizer,
+      .chat_template = runnable.chat_template ? &*runnable.chat_template : nullptr,
+      .stop = stop};
+  return evaluate::MeasureChoices(model, reader, options, on_rows);
+}
+
 }  // namespace metier::specialist

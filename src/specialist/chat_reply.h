@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "engine/compute.h"
 #include "engine/kv_cache.h"
+#include "evaluate/choices.h"
 #include "evaluate/language_model.h"
 #include "evaluate/tool_calls.h"
 #include "model/backend.h"
@@ -56,5 +57,11 @@ class ChatReply {
   evaluate::LanguageModel& model_;
   std::int64_t max_tokens_;
 };
+
+// The choices suite with the model's own tokenizer, template and ends of turns.
+Result<evaluate::ChoiceResult> MeasureChoices(const Runnable& runnable,
+                                              evaluate::LanguageModel& model,
+                                              const evaluate::ChoiceOptions& options,
+                                              const OnProgress& on_rows);
 
 }  // namespace metier::specialist

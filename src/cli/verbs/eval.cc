@@ -10,6 +10,8 @@
 #include "cli/engine_flags.h"
 #include "cli/verbs/verbs.h"
 #include "evaluate/backend_model.h"
+#include "evaluate/choices.h"
+#include "evaluate/held_out_loss.h"
 #include "evaluate/perplexity.h"
 #include "evaluate/results.h"
 #include "evaluate/tool_calls.h"
@@ -20,6 +22,8 @@ namespace metier::cli {
 namespace {
 
 constexpr const char* kPerplexity = "perplexity";
+constexpr const char* kLoss = "loss";
+constexpr const char* kChoices = "choices";
 constexpr const char* kToolCalls = "tool_calls";
 
 // Lists a suite's flags with the suite's name before their help. `file` is common to all suites and
@@ -49,28 +53,39 @@ struct EvalOptions {
   std::string adapter;
   EngineFlags engine;
   evaluate::PerplexityOptions perplexity;  // without their files
+  evaluate::HeldOutLossOptions loss;
+  evaluate::ChoiceOptions choices;
   evaluate::ToolCallOptions tool_calls;
 
   template <class Visitor>
   void Visit(Visitor&& field) {
     field("MODEL", model, "specialist, model directory or .gguf file").Required();
-    field("suite", suite, "what to measure").Required().OneOf({kPerplexity, kToolCalls});
+    field("suite", suite, "what to measure")
+        .Required()
+        .OneOf({kPerplexity, kLoss, kChoices, kToolCalls});
     field("file", file,
           "perplexity: text, or JSONL with a \"text\" field when its name ends in .jsonl; "
+          "loss: token file of `metier data build`; "
+          "choices: JSONL with \"prompt\" or \"messages\", \"choices\" and \"answer\"; "
           "tool_calls: dialogues, JSONL with \"messages\" and \"tools\"")
         .Required();
     field("adapter", adapter, "PEFT adapter or mixture directory to put on top");
     engine.Visit(field);
     OfSuite of_perplexity(kPerplexity, field);
     perplexity.Visit(of_perplexity);
+    OfSuite of_loss(kLoss, field);
+    loss.Visit(of_loss);
+    OfSuite of_choices(kChoices, field);
+    choices.Visit(of_choices);
     OfSuite of_tool_calls(kToolCalls, field);
     tool_calls.Visit(of_tool_calls);
   }
 };
 
-// kInvalidArgument: a flag of another suite than the one that is measured.
+// kInvalidArgument: a flag of this suite, where another is measured.
 template <class Options>
 Status RefuseFlags(const Options& options, const char* of_suite, const std::string& suite) {
+  if (suite == of_suite) return Ok();
   const Json given = recipe::WriteFields(options);
   const Json defaults = recipe::WriteFields(Options{});
   for (const auto& [name, value] : given.items()) {
@@ -85,28 +100,43 @@ Status RefuseFlags(const Options& options, const char* of_suite, const std::stri
 }
 
 Status CheckFlags(const EvalOptions& options) {
-  if (options.suite == kPerplexity) {
-    return RefuseFlags(options.tool_calls, kToolCalls, options.suite);
-  }
-  return RefuseFlags(options.perplexity, kPerplexity, options.suite);
+  METIER_TRY(RefuseFlags(options.perplexity, kPerplexity, options.suite));
+  METIER_TRY(RefuseFlags(options.loss, kLoss, options.suite));
+  METIER_TRY(RefuseFlags(options.choices, kChoices, options.suite));
+  return RefuseFlags(options.tool_calls, kToolCalls, options.suite);
+}
+
+// The suite's own options, with the file that the verb was given.
+template <class Options>
+Options WithFile(Options suite, const EvalOptions& options) {
+  suite.file = options.file;
+  return suite;
 }
 
 Result<Json> Measure(const EvalOptions& options, const specialist::Runnable& runnable,
                      evaluate::LanguageModel& model) {
+  const OnProgress progress = ShowProgress(options.suite);
   if (options.suite == kPerplexity) {
-    evaluate::PerplexityOptions suite = options.perplexity;
-    suite.file = options.file;
-    METIER_ASSIGN(
-        const evaluate::PerplexityResult result,
-        evaluate::MeasurePerplexity(model, runnable.tokenizer, suite, ShowProgress(kPerplexity)));
+    METIER_ASSIGN(const evaluate::PerplexityResult result,
+                  evaluate::MeasurePerplexity(model, runnable.tokenizer,
+                                              WithFile(options.perplexity, options), progress));
     return result.ToJson();
   }
-  evaluate::ToolCallOptions suite = options.tool_calls;
-  suite.file = options.file;
+  if (options.suite == kLoss) {
+    METIER_ASSIGN(const evaluate::HeldOutLossResult result,
+                  evaluate::MeasureHeldOutLoss(model, WithFile(options.loss, options), progress));
+    return result.ToJson();
+  }
+  if (options.suite == kChoices) {
+    METIER_ASSIGN(
+        const evaluate::ChoiceResult result,
+        specialist::MeasureChoices(runnable, model, WithFile(options.choices, options), progress));
+    return result.ToJson();
+  }
+  const evaluate::ToolCallOptions suite = WithFile(options.tool_calls, options);
   specialist::ChatReply reply(runnable, model, suite.max_tokens);
   METIER_ASSIGN(const evaluate::ToolCallResult result,
-                evaluate::MeasureToolCalls(std::ref(reply), runnable.dialect, suite,
-                                           ShowProgress(kToolCalls)));
+                evaluate::MeasureToolCalls(std::ref(reply), runnable.dialect, suite, progress));
   return result.ToJson();
 }
 
@@ -196,6 +226,8 @@ constinit const Verb kEvalVerb = MakeVerb<EvalOptions, Eval>(
     "metier eval model.gguf --suite perplexity --file text.txt --json\n"
     "metier eval model.gguf --suite perplexity --file text.txt --window 512 --scoring halves --bos "
     "replace\n"
+    "metier eval runs/base --adapter runs/sft/final --suite loss --file test.safetensors\n"
+    "metier eval runs/base --adapter runs/labels/final --suite choices --file labels.jsonl\n"
     "metier eval runs/shop/specialist --suite tool_calls --file test.jsonl --max-dialogues 50");
 constinit const Verb kEvalDiffVerb = MakeVerb<EvalDiffOptions, EvalDiff>(
     "eval diff", "two results side by side", "metier eval diff before.json after.json");

@@ -6,6 +6,8 @@
 
 #include "base/nearest.h"
 #include "cli/verbs/verbs.h"
+#include "evaluate/choices.h"
+#include "evaluate/held_out_loss.h"
 #include "evaluate/perplexity.h"
 #include "evaluate/tool_calls.h"
 #include "merge/merge_config.h"
@@ -41,6 +43,10 @@ constexpr NamedSchema kSchemas[] = {
      &recipe::SchemaOf<merge::MergeDocument>},
     {"perplexity", "the perplexity suite of an evaluation",
      &recipe::SchemaOf<evaluate::PerplexityOptions>},
+    {"loss", "the suite of the loss on a held-out token file",
+     &recipe::SchemaOf<evaluate::HeldOutLossOptions>},
+    {"choices", "the suite of questions with given answers",
+     &recipe::SchemaOf<evaluate::ChoiceOptions>},
     {"tool_calls", "the suite of next-tool-call exact match",
      &recipe::SchemaOf<evaluate::ToolCallOptions>},
 };

@@ -4,6 +4,8 @@
 
 #include "base/file.h"
 #include "evaluate/backend_model.h"
+#include "evaluate/choices.h"
+#include "evaluate/held_out_loss.h"
 #include "evaluate/perplexity.h"
 #include "evaluate/results.h"
 #include "evaluate/tool_calls.h"
@@ -30,6 +32,8 @@ struct EvaluateSettings {
   std::map<std::string, EvaluatedModel> models;
   std::map<std::string, evaluate::ToolCallOptions> tool_calls;
   std::map<std::string, evaluate::PerplexityOptions> perplexity;
+  std::map<std::string, evaluate::HeldOutLossOptions> loss;
+  std::map<std::string, evaluate::ChoiceOptions> choices;
   std::vector<evaluate::GateRule> gate;
   std::vector<std::string> headline;
 
@@ -38,6 +42,8 @@ struct EvaluateSettings {
     field("models", models, "models by name").Required();
     field("tool_calls", tool_calls, "suites of next-tool-call exact match, by name");
     field("perplexity", perplexity, "perplexity suites, by name");
+    field("loss", loss, "suites of the loss on held-out token files, by name");
+    field("choices", choices, "suites of questions with given answers, by name");
     field("gate", gate, "what must hold for the recipe to go on");
     field("headline", headline, "metrics of the before/after table; none given: all");
   }
@@ -62,6 +68,18 @@ Result<Json> EvaluateOne(const std::string& name, const EvaluatedModel& entry,
     METIER_ASSIGN(const auto result,
                   evaluate::MeasurePerplexity(*model, runnable.tokenizer, options,
                                               context.Watch(name + ": " + suite, kBeginsAnew)));
+    suites[suite] = result.ToJson();
+  }
+  for (const auto& [suite, options] : settings.loss) {
+    METIER_ASSIGN(const auto result,
+                  evaluate::MeasureHeldOutLoss(*model, options,
+                                               context.Watch(name + ": " + suite, kBeginsAnew)));
+    suites[suite] = result.ToJson();
+  }
+  for (const auto& [suite, options] : settings.choices) {
+    METIER_ASSIGN(
+        const auto result,
+        MeasureChoices(runnable, *model, options, context.Watch(name + ": " + suite, kBeginsAnew)));
     suites[suite] = result.ToJson();
   }
   return suites;

@@ -191,5 +191,47 @@ TEST(BackendModel, StopsAtTheModelsLongestSequence) {
   EXPECT_ERROR(Greedy(*model, {}, 1), ErrorCode::kInvalidArgument, "empty prompt");
 }
 
+// A mixture by sequence: the sum of the prompt says which of two adapters answers, and an adapter
+// moves what is believed.
+class RoutedBackend : public SumBackend {
+ public:
+  Result<SequenceId> OpenSequence(AdapterId adapter) override {
+    EXPECT_NE(adapter, kMixture) << "a mixture by sequence is opened with what it was routed to";
+    adapters.push_back(adapter);
+    return SumBackend::OpenSequence(adapter);
+  }
+  bool RoutesSequences(AdapterId adapter) const override { return adapter == kMixture; }
+  Result<AdapterId> RouteSequence(AdapterId, std::span<const TokenId> prompt) override {
+    prompts.emplace_back(prompt.begin(), prompt.end());
+    return AdapterId{prompt.front() % 2};
+  }
+  static constexpr AdapterId kMixture{7};
+  std::vector<AdapterId> adapters;
+  std::vector<std::vector<TokenId>> prompts;
+};
+
+TEST(BackendModel, AMixtureBySequenceIsRoutedByWhatStandsBeforeTheScoredTokens) {
+  RoutedBackend backend;
+  {
+    ASSERT_OK_AND_ASSIGN(const auto model, BackendModel::Create(backend, RoutedBackend::kMixture));
+    EXPECT_EQ(backend.open, 0);
+    const std::vector<TokenId> even = {4, 5, 6, 7};
+    const std::vector<TokenId> odd = {5, 5, 6, 7};
+    ASSERT_OK_AND_ASSIGN(const auto first, model->LogProbs(even, 2));
+    ASSERT_OK(model->LogProbs(even, 3));
+    ASSERT_OK_AND_ASSIGN(const auto second, model->LogProbs(odd, 2));
+    EXPECT_NEAR(first[0], ExpectedLogProb(even, 2), 1e-12);
+    // Nothing of the other adapter's past is used again.
+    EXPECT_NEAR(second[1], ExpectedLogProb(odd, 3), 1e-12);
+    EXPECT_EQ(backend.computed, 3 + 1 + 3);
+    ASSERT_OK(Greedy(*model, odd, 2));
+    EXPECT_EQ(backend.open, 1);
+  }
+  EXPECT_EQ(backend.open, 0);
+  EXPECT_EQ(backend.adapters, (std::vector<AdapterId>{AdapterId{0}, AdapterId{1}}));
+  EXPECT_EQ(backend.prompts,
+            (std::vector<std::vector<TokenId>>{{4, 5}, {4, 5, 6}, {5, 5}, {5, 5, 6, 7}}));
+}
+
 }  // namespace
 }  // namespace metier::evaluate
