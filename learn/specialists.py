@@ -13,7 +13,7 @@ def base(lab):
     """The model of learn/base.yaml: 3.4 million parameters, books only."""
     whole = lab.folder / "base"
     final = whole / "pretrain/final"
-    if not (whole / "run.json").exists() or not final.exists():
+    if not final.exists():
         train, valid = corpora.books(lab.short)
         files = {"train": lab.rows("books", train), "valid": lab.rows("other_books", valid)}
         sets = [word for name, path in files.items() for word in ("--set", f"inputs.{name}={path}")]
@@ -23,11 +23,16 @@ def base(lab):
     return final
 
 
+def sizes(lab):
+    """Examples of a domain to learn from, and to judge by."""
+    return (60, 20) if lab.short else (500, 120)
+
+
 def domain_tokens(lab, model, seed, domains):
     """{domain: {"train": token file, "test": token file}}, the split drawn by the seed."""
     files = {}
     for name, rows in domains.items():
-        parts = corpora.split(rows(), seed, *((60, 20) if lab.short else (800, 150)))
+        parts = corpora.split(rows(), seed, *sizes(lab))
         files[name] = {part: lab.tokens(f"data/{name}-{part}", rows, model, LONGEST)
                        for part, rows in zip(("train", "test"), parts)}
     return files
@@ -36,7 +41,7 @@ def domain_tokens(lab, model, seed, domains):
 def training(lab, seed, **more):
     """What all adapters are trained with."""
     return {"stage": "sft", "seed": seed, "max_seq_len": LONGEST, "per_device_train_batch_size": 8,
-            "learning_rate": 3e-3, "num_train_epochs": 1 if lab.short else 4, "lr_scheduler_type": "cosine",
+            "learning_rate": 3e-3, "num_train_epochs": 1 if lab.short else 3, "lr_scheduler_type": "cosine",
             "warmup_ratio": 0.05, "logging_steps": 20, **more}
 
 

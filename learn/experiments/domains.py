@@ -5,7 +5,7 @@ from statistics import mean
 
 from learn import corpora
 from learn.lab import yaml_of
-from learn.specialists import DOMAINS, NEW_DOMAIN, adapter, base, domain_tokens, training
+from learn.specialists import DOMAINS, NEW_DOMAIN, adapter, base, domain_tokens, sizes, training
 
 CLAIMS = {
     "routed_beats_one": "routed by prompt: mean loss of four domains below one LoRA of equal active rank",
@@ -52,18 +52,18 @@ def merges(lab, seed, base_model, adapters, files):
     search = lab.folder / "merge/evolve.yml"
     texts = []
     for name, rows in DOMAINS.items():
-        train, _ = corpora.split(rows(), seed, 800, 150)
+        train, _ = corpora.split(rows(), seed, *sizes(lab))
         texts.append({"file": str(lab.rows(f"merge/{name}", [
             {"text": row["prompt"] + row["completion"]} for row in train[:10 if lab.short else 60]]))})
 
     def evolve(path):
         lab.made("merge/evolve.yml", lambda setting: setting.write_text(yaml_of({
-            "merge_method": "task_arithmetic", **from_base,
+            "merge_method": "task_arithmetic", "seed": seed, **from_base,
             "models": [{"model": path, "parameters": {"weight": {"search": [0, 1.2]}}} for path in models.values()],
-            "evolve": {"files": texts, "generations": 2 if lab.short else 10, "seed": seed}}), encoding="utf-8"))
-        lab.verb("merge", "evolve", search, "--out", path)
+            "evolve": {"files": texts, "generations": 2 if lab.short else 10}}), encoding="utf-8"))
+        lab.verb("merge", "evolve", search, "--out", path.parent)
 
-    merged["evolved"] = lab.made("merge/evolved", evolve) / "merged"
+    merged["evolved"] = lab.made("merge/evolved/merged", evolve)
     return merged
 
 

@@ -6,7 +6,7 @@ from statistics import mean
 from learn import corpora
 from learn.experiments.domains import losses
 from learn.lab import yaml_of
-from learn.specialists import DOMAINS, adapter, base, domain_tokens
+from learn.specialists import DOMAINS, adapter, base, domain_tokens, sizes
 
 CLAIMS = {"evolved": "the evolved merge of two models: mean loss of both domains below both models and their plain mean"}
 PAIR = ("medicine", "mathematics")
@@ -28,20 +28,20 @@ def run(lab, seed):
     figures["linear"] = losses(lab, merged, files)
     texts = []
     for name in PAIR:
-        train, _ = corpora.split(DOMAINS[name](), seed, 800, 150)
+        train, _ = corpora.split(DOMAINS[name](), seed, *sizes(lab))
         texts.append({"file": str(lab.rows(f"pair/{name}", [
             {"text": row["prompt"] + row["completion"]} for row in train[:10 if lab.short else 60]]))})
 
     def evolve(path):
-        setting = path.with_suffix(".yml")
+        setting = lab.folder / "pair/evolve.yml"
         setting.write_text(yaml_of({
-            "merge_method": "task_arithmetic", "base_model": model, "dtype": "float32",
+            "merge_method": "task_arithmetic", "seed": seed, "base_model": model, "dtype": "float32",
             "models": [{"model": one, "parameters": {"weight": {"search": [0, 1.5], "points": 3}}}
                        for one in models.values()],
-            "evolve": {"files": texts, "generations": 2 if lab.short else 10, "seed": seed}}), encoding="utf-8")
-        lab.verb("merge", "evolve", setting, "--out", path)
+            "evolve": {"files": texts, "generations": 2 if lab.short else 10}}), encoding="utf-8")
+        lab.verb("merge", "evolve", setting, "--out", path.parent)
 
-    figures["evolved"] = losses(lab, lab.made("pair/evolved", evolve) / "merged", files)
+    figures["evolved"] = losses(lab, lab.made("pair/evolved/merged", evolve), files)
     return figures
 
 

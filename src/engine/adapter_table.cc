@@ -80,6 +80,17 @@ AdapterId AdapterTable::AddRouted(AdapterId mixture, const std::vector<RowChoice
   return id;
 }
 
+std::vector<AdapterId> AdapterTable::OldRoutes(AdapterId mixture, std::size_t newest) const {
+  const auto found = entries_.find(mixture);
+  METIER_CHECK(found != entries_.end(), "a mixture that is loaded");
+  std::vector<AdapterId> routes;
+  if (found->second.routed.size() <= newest) return routes;
+  for (const auto& [choice, id] : found->second.routed) routes.push_back(id);
+  std::sort(routes.begin(), routes.end());  // ids rise
+  routes.resize(routes.size() - newest);
+  return routes;
+}
+
 const LoadedAdapter* AdapterTable::Find(AdapterId adapter) const {
   const auto found = entries_.find(adapter);
   return found == entries_.end() ? nullptr : &found->second.loaded;

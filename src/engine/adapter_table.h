@@ -29,6 +29,9 @@ class AdapterTable {
   // choice. Requires a mixture by sequence.
   model::AdapterId AddRouted(model::AdapterId mixture, const std::vector<RowChoice>& choices);
 
+  // What the mixture chose, but for its `newest` choices; oldest first. Requires such a mixture.
+  std::vector<model::AdapterId> OldRoutes(model::AdapterId mixture, std::size_t newest) const;
+
   // nullptr: unknown, or kNone. Stays where it is until it is removed.
   const LoadedAdapter* Find(model::AdapterId adapter) const;
   // The mixture that chooses for whole sequences.

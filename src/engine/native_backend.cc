@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/check.h"
@@ -130,7 +131,21 @@ Result<AdapterId> NativeBackend::RouteSequence(AdapterId mixture, std::span<cons
     choices.push_back(
         mixed->Choose(std::span(scores).subspan(router * mixed->experts(), mixed->experts())));
   }
-  return adapters_.AddRouted(mixture, choices);
+  const AdapterId routed = adapters_.AddRouted(mixture, choices);
+  ForgetOldRoutes(mixture);
+  return routed;
+}
+
+void NativeBackend::ForgetOldRoutes(AdapterId mixture) {
+  const std::vector<AdapterId> old = adapters_.OldRoutes(mixture, options_.kept_routes);
+  if (old.empty()) return;
+  std::set<AdapterId> open;
+  for (const auto& [id, tokens] : sequences_) open.insert(tokens.adapter());
+  for (const AdapterId routed : old) {
+    if (open.contains(routed)) continue;
+    cache_.Forget(routed);
+    adapters_.Remove(routed);
+  }
 }
 
 Result<std::vector<float>> NativeBackend::ScorePrompt(std::shared_ptr<const LoadedMixture> mixture,

@@ -33,7 +33,10 @@ struct NativeOptions {
   KvType kv_type = KvType::kF32;       // what keys and values are kept as
   std::uint64_t max_result_bytes = 0;  // one step's results; 0: the machine's memory
   std::int64_t pass_tokens = 512;      // rows computed at once: bounds the intermediate memory
-  Arithmetic arithmetic = Arithmetic::kExact;     // of quantised weights
+  Arithmetic arithmetic = Arithmetic::kExact;  // of quantised weights
+  // Choices of a mixture by sequence that are kept, with what is cached of their texts, while no
+  // sequence is open with them: the newest.
+  std::size_t kept_routes = 256;
   const kernels::KernelTable* kernels = nullptr;  // nullptr: kernels::Kernels()
 };
 
@@ -78,6 +81,7 @@ class NativeBackend : public model::Backend {
   // The mean of the prompt's scores, [routers, experts].
   Result<std::vector<float>> ScorePrompt(std::shared_ptr<const LoadedMixture> mixture,
                                          std::span<const model::TokenId> prompt);
+  void ForgetOldRoutes(model::AdapterId mixture);
   std::int64_t ResultWidth() const;
 
   std::shared_ptr<const NativeModel> model_;

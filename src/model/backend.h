@@ -127,8 +127,9 @@ class Backend {
   virtual bool RoutesSequences(AdapterId /*adapter*/) const { return false; }
   // The adapter with which a sequence that begins with `prompt` is to be opened, of a mixture by
   // sequence: computes the prompt with the base alone and chooses by the mean of its tokens'
-  // scores. One choice has one id, so that sequences of one choice share their pasts. Errors:
-  // those of Forward, and kInvalidArgument: not such a mixture. kUnsupported: by default.
+  // scores. One choice has one id, so that sequences of one choice share their pasts; an id with
+  // which no sequence is open may be forgotten after many other choices, so open one at once.
+  // Errors: those of Forward, and kInvalidArgument: not such a mixture. kUnsupported: by default.
   virtual Result<AdapterId> RouteSequence(AdapterId /*mixture*/,
                                           std::span<const TokenId> /*prompt*/) {
     return Error(ErrorCode::kUnsupported, "this backend cannot mix adapters; use one of them");

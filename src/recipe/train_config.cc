@@ -166,6 +166,34 @@ Status CheckAverages(const TrainConfig& config, const std::string& path) {
   return Ok();
 }
 
+Status CheckConsolidation(const TrainConfig& config, const std::string& path) {
+  if (!config.ewc) return Ok();
+  const std::string at = path + ".ewc";
+  if (config.lora || config.router) {
+    return Contradiction(at, fmt::format("found with '{}', which leaves the model as it is; train "
+                                         "the whole model, or leave it out",
+                                         config.lora ? "lora" : "router"));
+  }
+  if (config.init)
+    return Contradiction(at, "found with 'init': a random model has nothing to forget");
+  return Ok();
+}
+
+Status CheckTeacher(const TrainConfig& config, const std::string& path) {
+  if (!config.distill) return Ok();
+  const std::string at = path + ".distill";
+  if (LearnsFromAnswers(config)) {
+    return Contradiction(at, fmt::format("found in stage {}, which compares answers; expected "
+                                         "pretrain or sft",
+                                         config.stage));
+  }
+  if (config.router)
+    return Contradiction(at, "found with 'router'; distil an adapter, then train the router");
+  if (config.label_smoothing_factor > 0)
+    return Contradiction(at, "found with label_smoothing_factor, expected one of them");
+  return Ok();
+}
+
 }  // namespace
 
 Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& path) {
@@ -177,6 +205,8 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
   METIER_TRY(CheckRouter(config, path));
   METIER_TRY(CheckAnswers(config, path));
   METIER_TRY(CheckAverages(config, path));
+  METIER_TRY(CheckConsolidation(config, path));
+  METIER_TRY(CheckTeacher(config, path));
   if (config.rope_scaling && config.lora) {
     return Contradiction(path + ".rope_scaling",
                          "found with 'lora': an adapter has no place for it; write rope_scaling "

@@ -186,6 +186,51 @@ struct RopeScalingConfig {
   }
 };
 
+// Weights that earlier data need stay near where the run found them (elastic weight consolidation,
+// Kirkpatrick et al. 2017, arXiv 1612.00796).
+struct ConsolidationConfig {
+  std::string file;
+  double weight = 100;
+  std::int64_t max_examples = 256;
+
+  template <class Visitor>
+  void Visit(Visitor&& field) {
+    field("file", file, "token file of what must not be forgotten").Required();
+    field("weight", weight, "of the penalty").Above(0);
+    field("max_examples", max_examples,
+          "so many of the file's examples say how much each weight matters")
+        .AtLeast(1);
+  }
+};
+
+// Another model's distribution of the next token, to learn from (train/distillation.h).
+struct DistillConfig {
+  std::string teacher;
+  std::string adapter;
+  double alpha = 0.5;
+  double temperature = 1;
+  double until = 1;
+  double confidence = 0;
+
+  template <class Visitor>
+  void Visit(Visitor&& field) {
+    field("teacher", teacher, "a model of the same vocabulary").Required();
+    field("adapter", adapter, "PEFT directory to put on it");
+    field("alpha", alpha, "weight of the teacher's distribution; the labels have the rest")
+        .AtLeast(0)
+        .AtMost(1);
+    field("temperature", temperature, "both distributions are flattened by it").Above(0);
+    field("until", until, "share of the steps after which only the labels are learned from")
+        .Above(0)
+        .AtMost(1);
+    field("confidence", confidence,
+          "of a weak teacher: weight that the model's own best guess has gained after a fifth of "
+          "the steps, taken from the teacher's and the labels' alike")
+        .AtLeast(0)
+        .AtMost(0.99);
+  }
+};
+
 struct TrainConfig {
   std::string stage = "sft";
   std::string model;
@@ -199,6 +244,8 @@ struct TrainConfig {
   std::string output_dir;
   std::optional<LoraConfig> lora;
   std::optional<RouterConfig> router;
+  std::optional<ConsolidationConfig> ewc;
+  std::optional<DistillConfig> distill;
 
   std::int64_t max_seq_len = 1024;
   bool packing = true;
@@ -272,6 +319,8 @@ struct TrainConfig {
     field("output_dir", output_dir, "checkpoints, logs and the final model go here").Required();
     field("lora", lora, "train an adapter and leave the model as it is; absent: train everything");
     field("router", router, "train a router over adapters that are there");
+    field("ewc", ewc, "elastic weight consolidation: forget less of earlier data");
+    field("distill", distill, "learn from another model's distribution of the next token");
     field("max_seq_len", max_seq_len, "tokens of one example, and of one pack").AtLeast(2);
     field("packing", packing,
           "fill packs of max_seq_len with whole examples that never see each other");

@@ -16,10 +16,13 @@ void TrainProgress::OnEvent(const Json& event) {
   };
   if (!event.is_object()) return;
   if (text("event") == "log") LogInfo(label_ + ": " + text("text"));
-  if (text("event") == "references") {
-    if (!references_)
-      references_.emplace(label_ + " references", static_cast<std::uint64_t>(number("total")));
-    references_->Update(static_cast<std::uint64_t>(number("done")), "");
+  // What is computed before the first step.
+  if (text("event") == "references" || text("event") == "consolidation") {
+    const auto total = static_cast<std::uint64_t>(number("total"));
+    if (!beginning_ || beginning_of_ != text("event"))
+      beginning_.emplace(label_ + " " + text("event"), total);
+    beginning_of_ = text("event");
+    beginning_->Update(static_cast<std::uint64_t>(number("done")), "");
   }
   const bool evaluating = text("event") == "evaluating";
   if (text("event") != "step" && !evaluating) return;

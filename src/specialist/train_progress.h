@@ -18,7 +18,8 @@ class TrainProgress {
 
  private:
   std::string label_;
-  std::optional<Progress> references_;  // of judged answers, before the first step
+  std::optional<Progress> beginning_;  // of what is computed before the first step
+  std::string beginning_of_;           // which of it
   std::optional<Progress> bar_;
 };
 

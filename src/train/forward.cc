@@ -291,14 +291,30 @@ at::Tensor Network::LogProbs(const Batch& batch, Pass pass) const {
   return HeadLogProbs(Hidden(batch, pass), head_, batch.targets);
 }
 
+at::Tensor Network::RowWeights(const Batch& batch, double weight) const {
+  const at::Tensor weights =
+      at::zeros({batch.targets.size(0)},
+                at::TensorOptions().dtype(options_.precision.real).device(options_.device));
+  weights.narrow(0, 0, batch.counted).fill_(weight);
+  return weights;
+}
+
 at::Tensor Network::Loss(const Batch& batch, double weight, Pass pass) const {
   pass.rows = batch.predicting;
-  const at::Tensor rows = Hidden(batch, pass);
-  const at::Tensor weights =
-      at::zeros({rows.size(0)}, rows.options().dtype(options_.precision.real));
-  weights.narrow(0, 0, batch.counted).fill_(weight);
-  return HeadLoss(rows, head_, batch.targets, weights, options_.precision,
-                  pass.key != 0 ? options_.smoothing : 0);
+  return HeadLoss(Hidden(batch, pass), head_, batch.targets, RowWeights(batch, weight),
+                  options_.precision, pass.key != 0 ? options_.smoothing : 0);
+}
+
+at::Tensor Network::DistilledLoss(const Batch& batch, double weight, const Network& teacher,
+                                  const DistillTerms& terms, Pass pass) const {
+  TeacherRows taught;
+  {
+    const torch::NoGradGuard no_grad;
+    taught = {teacher.Hidden(batch, {.rows = batch.predicting}), teacher.head_.act};
+  }
+  pass.rows = batch.predicting;
+  return DistilledHeadLoss(Hidden(batch, pass), head_, taught, batch.targets,
+                           RowWeights(batch, weight), terms);
 }
 
 }  // namespace metier::train

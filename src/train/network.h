@@ -15,6 +15,7 @@
 #include "model/model_files.h"
 #include "model/model_spec.h"
 #include "train/batch.h"
+#include "train/distillation.h"
 #include "train/lora.h"
 #include "train/mixture.h"
 #include "train/ops.h"
@@ -98,6 +99,10 @@ class Network {
   // key their targets are not smoothed. The rows of the pass are the batch's.
   at::Tensor Loss(const Batch& batch, double weight, Pass pass = {}) const;
 
+  // The same of a distillation; the teacher has the same vocabulary.
+  at::Tensor DistilledLoss(const Batch& batch, double weight, const Network& teacher,
+                           const DistillTerms& terms, Pass pass = {}) const;
+
   // ln p of each of the batch's predictions, real [rows]; the rows of the pass are the batch's.
   at::Tensor LogProbs(const Batch& batch, Pass pass = {}) const;
 
@@ -171,6 +176,8 @@ class Network {
     std::vector<at::Tensor>* inputs = nullptr;
   };
 
+  // real [rows]: `weight` for predictions that count, 0 for the batch's filling.
+  at::Tensor RowWeights(const Batch& batch, double weight) const;
   at::Tensor Compute(const Batch& batch, State& state) const;
   at::Tensor Embed(const Batch& batch, std::uint64_t key) const;
   at::Tensor Project(const Linears& linears, const at::Tensor& x, State& state) const;

@@ -153,6 +153,21 @@ at::Tensor Objective::Answers(const Network& network, const Batch& batch, std::u
   return PreferenceLoss(config_, scores, batch, shift, &tally.rewards);
 }
 
+at::Tensor Objective::Predictions(const Network& network, const Batch& batch,
+                                  const StepShare& share, Pass pass) const {
+  const bool taught = teacher_ != nullptr && config_.distill->alpha > 0 &&
+                      (share.done < config_.distill->until || config_.distill->until == 1);
+  if (!taught) return network.Loss(batch, share.prediction, std::move(pass));
+  const recipe::DistillConfig& distill = *config_.distill;
+  constexpr double kRamp = 0.2;  // of the steps, until the own guess has its whole weight
+  DistillTerms terms;
+  terms.own = distill.confidence * std::min(1.0, share.done / kRamp);
+  terms.labels = (1 - terms.own) * (1 - distill.alpha);
+  terms.teacher = (1 - terms.own) * distill.alpha;
+  terms.temperature = distill.temperature;
+  return network.DistilledLoss(batch, share.prediction, *teacher_, terms, std::move(pass));
+}
+
 at::Tensor Objective::Loss(const Network& network, const Batch& batch, const StepShare& share,
                            std::uint64_t key, Tally& tally) const {
   if (recipe::LearnsFromAnswers(config_)) return Answers(network, batch, key, tally) * share.answer;
@@ -163,7 +178,7 @@ at::Tensor Objective::Loss(const Network& network, const Batch& batch, const Ste
   const bool asks = experts || (mixes && config_.router->domain_loss > 0);
   std::vector<RouterNote> notes;
   at::Tensor loss =
-      network.Loss(batch, share.prediction, {.key = key, .notes = asks ? &notes : nullptr});
+      Predictions(network, batch, share, {.key = key, .notes = asks ? &notes : nullptr});
   if (notes.empty()) return loss;
   if (experts) {
     const at::Tensor tokens = TokensOfExperts(notes, batch, network.spec().moe.experts);

@@ -4,6 +4,8 @@
 //   CE + router_aux_loss_coef * balance + router_z_loss_coef * z      with experts of the model
 //   CE + router.domain_loss * CE(scores, the sequence's domain)       with a mixture of adapters
 //
+// CE is that of the labels, or what distillation.h says.
+//
 // balance = experts * sum_e f_e p_e, f_e the share of all choices that fell on expert e, p_e its
 // mean probability (Fedus et al. 2021, equation 4): 1 at uniform routing. z = mean (log sum exp of
 // the scores)^2 (Zoph et al. 2022, equation 5). All are means over layers, or routers.
@@ -32,18 +34,23 @@ struct Tally {
   at::Tensor expert_tokens;  // int64 [layers, experts] that each of the model's got; or undefined
   RoutingCounts routing;
   RewardCounts rewards;
+  double penalty = 0;  // of the weights that must not move (consolidation.h), at the last step
 };
 
 // What a batch's losses are multiplied with, so that the sum over a step's batches is its mean.
 struct StepShare {
   double prediction = 1;  // 1 / predictions of the step
   double answer = 1;      // 1 / its pairs, or judged answers
+  double done = 0;        // of the run's steps before this one, from 0 to 1
 };
 
 class Objective {
  public:
   // Keeps the configuration by reference.
   explicit Objective(const recipe::TrainConfig& config) : config_(config) {}
+
+  // Of a distillation; borrowed. Requires config.distill.
+  void SetTeacher(const Network& teacher) { teacher_ = &teacher; }
 
   // Of one batch of a step: real scalar. `key` as of Pass.
   at::Tensor Loss(const Network& network, const Batch& batch, const StepShare& share,
@@ -55,12 +62,16 @@ class Objective {
  private:
   at::Tensor Answers(const Network& network, const Batch& batch, std::uint64_t key,
                      Tally& tally) const;
+  // Cross-entropy of the predictions, by labels or by teacher.
+  at::Tensor Predictions(const Network& network, const Batch& batch, const StepShare& share,
+                         Pass pass) const;
   at::Tensor BySequence(const Network& network, const Batch& batch, double weight,
                         std::uint64_t key) const;
   at::Tensor RouterLoss(const std::vector<RouterNote>& notes, const Batch& batch,
                         const model::ModelSpec& spec) const;
 
   const recipe::TrainConfig& config_;
+  const Network* teacher_ = nullptr;
 };
 
 }  // namespace metier::train

@@ -91,6 +91,11 @@ Result<RunData> RunData::Open(const recipe::TrainConfig& config, std::int64_t vo
     eval_files.push_back(source.file);
   }
   METIER_ASSIGN(data.eval_hashes_, HashFiles(eval_files));
+  if (config.ewc) {
+    METIER_ASSIGN(data.old_.corpus, Corpus::Open({config.ewc->file}, vocab));
+    data.old_.domains = {-1};
+    METIER_ASSIGN(data.old_hash_, HashFiles({config.ewc->file}));
+  }
   METIER_ASSIGN(data.train_.counts, CountPacks(data.train_.corpus, PackingOf(config),
                                                static_cast<std::uint64_t>(config.seed), 0));
   METIER_ASSIGN(data.total_steps_, TotalSteps(data.train_.corpus, config));

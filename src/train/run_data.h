@@ -39,11 +39,14 @@ class RunData {
 
   const Reading& train() const { return train_; }
   Reading& train() { return train_; }
+  // What must not be forgotten, where the run says so: its corpus and domains.
+  const Reading& old() const { return old_; }
   std::vector<Reading>& evals() { return evals_; }
   const std::vector<Reading>& evals() const { return evals_; }
   // SHA-256; of several files a list, in their order; null of none.
   const Json& train_hashes() const { return train_hashes_; }
   const Json& eval_hashes() const { return eval_hashes_; }
+  const Json& old_hash() const { return old_hash_; }
   std::int64_t total_steps() const { return total_steps_; }
 
   // What the run is about to read, in a line for its user.
@@ -60,9 +63,11 @@ class RunData {
 
   const recipe::TrainConfig& config_;
   Reading train_;
+  Reading old_;
   std::vector<Reading> evals_;
   Json train_hashes_;
   Json eval_hashes_;
+  Json old_hash_;
   std::int64_t total_steps_ = 0;
 };
 

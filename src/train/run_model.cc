@@ -73,6 +73,7 @@ Result<RunModel> RunModel::Open(const recipe::TrainConfig& config,
   METIER_ASSIGN(model.network_, Network::Create(from.spec, options, from.read));
   if (config.lora) METIER_TRY(model.AddAdapter(checkpoint));
   if (config.router) METIER_TRY(model.AddMixture(checkpoint));
+  if (config.distill) METIER_TRY(model.AddTeacher());
   model.optimizer_.emplace(model.network_->Trainables(), config);
   if (config.ema_decay > 0)
     model.average_.emplace(model.optimizer_->trainables(), config.ema_decay);
@@ -120,6 +121,35 @@ Status RunModel::AddMixture(const std::optional<std::string>& checkpoint) {
                                       at::kFloat, device);
   METIER_ASSIGN(MixtureSet set, std::move(mixture));
   network_->SetMixture(std::move(set));
+  return Ok();
+}
+
+Status RunModel::AddTeacher() {
+  const recipe::DistillConfig& asked = *config_.distill;
+  METIER_ASSIGN(const ModelSource source, OpenModelAt(asked.teacher));
+  METIER_ASSIGN(teacher_hash_, HashModel(asked.teacher));
+  if (!source.spec.head || source.spec.vocab != source_.spec.vocab) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("distill.teacher '{}': found {} with a vocabulary of {}, expected a "
+                             "decoder with {}, the model's",
+                             asked.teacher, source.spec.head ? "a decoder" : "an encoder",
+                             source.spec.vocab, source_.spec.vocab));
+  }
+  if (config_.max_seq_len > source.spec.max_positions) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("max_seq_len: found {}, distill.teacher '{}' was made for {} "
+                             "positions; lower it",
+                             config_.max_seq_len, asked.teacher, source.spec.max_positions));
+  }
+  NetworkOptions options = network_->options();
+  options.training = Training::kFrozen;
+  METIER_ASSIGN(teacher_, Network::Create(source.spec, options, source.read));
+  if (asked.adapter.empty()) return Ok();
+  METIER_ASSIGN(LoraSet lora,
+                LoraSet::Load(source.spec, asked.adapter, at::kFloat, options.device));
+  METIER_ASSIGN(const std::string adapter_hash, HashModel(asked.adapter));
+  teacher_hash_ += adapter_hash;
+  teacher_->SetLora(std::move(lora));
   return Ok();
 }
 

@@ -26,6 +26,9 @@ class RunModel {
   const std::string& base_hash() const { return base_hash_; }  // "" of a random model
   const Network& network() const { return *network_; }
   Optimizer& optimizer() { return *optimizer_; }
+  // Of a distillation, or nullptr.
+  const Network* teacher() const { return teacher_ ? &*teacher_ : nullptr; }
+  const std::string& teacher_hash() const { return teacher_hash_; }
 
   // Updates the weights, and their average where one is kept. `step` counts from 1.
   void Step(std::int64_t step, double learning_rate, double gradient_scale);
@@ -60,6 +63,7 @@ class RunModel {
   Status CheckSpec() const;
   Status AddAdapter(const std::optional<std::string>& checkpoint);
   Status AddMixture(const std::optional<std::string>& checkpoint);
+  Status AddTeacher();
   Status WriteWeights(const std::string& folder, tensor::DType dtype) const;
   Status WriteMean(const std::string& folder, tensor::DType dtype,
                    const std::vector<std::string>& checkpoints) const;
@@ -68,6 +72,8 @@ class RunModel {
   ModelSource source_;
   std::string base_hash_;
   std::optional<Network> network_;
+  std::optional<Network> teacher_;
+  std::string teacher_hash_;
   std::optional<Optimizer> optimizer_;
   std::optional<WeightAverage> average_;
 };

@@ -16,6 +16,7 @@
 #include "base/rng.h"
 #include "base/thread_pool.h"
 #include "recipe/fields.h"
+#include "train/consolidation.h"
 #include "train/cpu/kernels.h"
 #include "train/evaluation.h"
 #include "train/objective.h"
@@ -65,10 +66,11 @@ class Run {
   Status SaveCheckpoint();
   Status CheckAverages() const;
   Status PrepareReferences();
+  Status PrepareConsolidation();
+  // Of what is computed before the first step and kept.
+  Error LostBeginning(const std::string& what) const;
   Status WriteFinal(const std::string& folder);
-  Json Inputs() const {
-    return {{"model", model_->base_hash()}, {"train_file", data_->train_hashes()}};
-  }
+  Json Inputs() const;
   Json Manifest() const;
   at::Device Device() const { return model_->network().options().device; }
   bool Emit(const Json& event) {
@@ -85,6 +87,7 @@ class Run {
   Objective objective_;
   std::optional<RunModel> model_;
   std::optional<RunData> data_;
+  std::optional<Consolidation> consolidation_;
   std::optional<std::string> checkpoint_;  // the one this run continues
   RunState state_;                         // its seconds are those before this process
   std::int64_t tokens_before_ = 0;         // seen before this process
@@ -102,6 +105,7 @@ Status Run::Prepare() {
   }
   METIER_ASSIGN(RunModel model, RunModel::Open(config_, checkpoint_));
   model_.emplace(std::move(model));
+  if (model_->teacher() != nullptr) objective_.SetTeacher(*model_->teacher());
   METIER_ASSIGN(RunData data, RunData::Open(config_, model_->source().spec.vocab,
                                             model_->network().mixture().names()));
   data_.emplace(std::move(data));
@@ -128,12 +132,7 @@ Status Run::PrepareReferences() {
       {"config", ResumeKey(config_)}, {"inputs", Inputs()}, {"eval", data_->eval_hashes()}};
   METIER_ASSIGN(const bool found, LoadReferences(folder_.path(), *data_, run));
   if (found) return Ok();
-  if (state_.step > 0) {
-    return Error(ErrorCode::kNotFound,
-                 fmt::format("'{}' has no references of this run, which were computed before its "
-                             "first step; say `resume_from_checkpoint: never` to start anew",
-                             folder_.path()));
-  }
+  if (state_.step > 0) return LostBeginning("references");
   METIER_ASSIGN(const bool whole,
                 ComputeReferences(
                     model_->network(), config_, *data_, [&](std::int64_t done, std::int64_t total) {
@@ -143,11 +142,38 @@ Status Run::PrepareReferences() {
   return Ok();
 }
 
+// The weights that a run continues are no longer those that it began with, so neither can be
+// measured later.
+Status Run::PrepareConsolidation() {
+  if (!config_.ewc) return Ok();
+  consolidation_.emplace(model_->optimizer().trainables(), config_.ewc->weight);
+  const Json run = {
+      {"config", ResumeKey(config_)}, {"inputs", Inputs()}, {"old", data_->old_hash()}};
+  METIER_ASSIGN(const bool found, consolidation_->Load(folder_.path(), run));
+  if (found) return Ok();
+  if (state_.step > 0) return LostBeginning("consolidation");
+  const bool whole = consolidation_->Measure(
+      model_->network(), *data_, data_->old(), config_.ewc->max_examples,
+      [&](std::int64_t done, std::int64_t total) {
+        return Emit({{"event", "consolidation"}, {"done", done}, {"total", total}});
+      });
+  if (whole) METIER_TRY(consolidation_->Save(folder_.path(), run));
+  return Ok();
+}
+
+Error Run::LostBeginning(const std::string& what) const {
+  return {ErrorCode::kNotFound,
+          fmt::format("'{}' has no {} of this run, computed before its first step; say "
+                      "`resume_from_checkpoint: never` to start anew",
+                      folder_.path(), what)};
+}
+
 Status Run::Resume() {
   if (checkpoint_) {
     METIER_ASSIGN(state_, ReadState(*checkpoint_, config_, Inputs()));
     tokens_before_ = state_.tokens;
     METIER_TRY(PrepareReferences());
+    METIER_TRY(PrepareConsolidation());
     METIER_TRY(model_->LoadOptimizer(*checkpoint_));
     METIER_TRY(folder_.RewindLog(state_.step));
     Emit({{"event", "log"}, {"text", fmt::format("resumed from '{}'", *checkpoint_)}});
@@ -156,6 +182,7 @@ Status Run::Resume() {
     if (config_.resume_from_checkpoint == "never") METIER_TRY(folder_.RemoveCheckpoints());
     METIER_TRY(folder_.RewindLog(-1));
     METIER_TRY(PrepareReferences());
+    METIER_TRY(PrepareConsolidation());
   }
   state_.total = data_->total_steps();
   return Ok();
@@ -165,7 +192,8 @@ Status Run::Resume() {
 // predictions of the whole step, so accumulation changes nothing but rounding.
 Result<double> Run::OneStep(const StepPlan& plan, double learning_rate, double& norm) {
   const StepShare share = {1.0 / static_cast<double>(plan.predictions),
-                           1.0 / static_cast<double>(plan.groups)};
+                           1.0 / static_cast<double>(plan.groups),
+                           static_cast<double>(state_.step) / static_cast<double>(state_.total)};
   double loss = 0;
   for (std::size_t i = 0; i < plan.batches.size(); ++i) {
     const Batch batch = data_->MakeBatch(data_->train(), plan.batches[i], Device());
@@ -178,6 +206,7 @@ Result<double> Run::OneStep(const StepPlan& plan, double learning_rate, double& 
     loss += part.item<double>();  // waits for a GPU, so last
     state_.tokens += batch.read;
   }
+  if (consolidation_) tally_.penalty = consolidation_->AddGradients();
   norm = model_->optimizer().GradientNorm();
   if (!std::isfinite(loss) || !std::isfinite(norm)) {
     const std::vector<std::int64_t> kept = folder_.Checkpoints();
@@ -232,6 +261,7 @@ Status Run::LogStep(double learning_rate, double norm) {
                {"tokens_per_second", std::round(speed)}};
   if (tally_.expert_tokens.defined()) line["expert_tokens"] = RowsOf(tally_.expert_tokens);
   AddRewards(tally_.rewards, "", line);
+  if (consolidation_) line["ewc_penalty"] = tally_.penalty;
   tally_ = {};
   return folder_.Log(line);
 }
@@ -309,7 +339,15 @@ Status Run::Steps() {
   return Ok();
 }
 
+Json Run::Inputs() const {
+  Json inputs = {{"model", model_->base_hash()}, {"train_file", data_->train_hashes()}};
+  if (model_->teacher() != nullptr) inputs["teacher"] = model_->teacher_hash();
+  return inputs;
+}
+
 Json Run::Manifest() const {
+  Json inputs = Inputs();
+  inputs["eval_file"] = data_->eval_hashes();
   return {{"kind", config_.lora ? "adapter" : "model"},
           {"program", "metier " METIER_VERSION},
           {"libtorch", TORCH_VERSION},
@@ -318,10 +356,7 @@ Json Run::Manifest() const {
           {"threads", at::get_num_threads()},
           {"seed", config_.seed},
           {"config", recipe::WriteFields(config_)},
-          {"inputs",
-           {{"model", model_->base_hash()},
-            {"train_file", data_->train_hashes()},
-            {"eval_file", data_->eval_hashes()}}},
+          {"inputs", std::move(inputs)},
           {"steps", state_.step},
           {"epochs", state_.epoch},
           {"tokens", state_.tokens},

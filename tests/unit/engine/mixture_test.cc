@@ -405,6 +405,26 @@ TEST_F(BySequence, IdsAreUsedAndRemovedInOrder) {
   EXPECT_OK(backend->RemoveAdapter(AdapterId{0}));
 }
 
+TEST_F(BySequence, OldChoicesThatNoSequenceUsesAreForgotten) {
+  const auto backend = Backend({.threads = 1, .kept_routes = 1});
+  ASSERT_OK_AND_ASSIGN(const AdapterId id, backend->AddMixture(PerLayer(), Pair()));
+  ASSERT_OK_AND_ASSIGN(const AdapterId first, backend->RouteSequence(id, text_));
+  ASSERT_OK_AND_ASSIGN(const auto sequence, backend->OpenSequence(first));
+  std::vector<AdapterId> others;
+  for (std::uint64_t seed = 0; others.size() < 2; ++seed) {
+    ASSERT_LT(seed, 64U) << "prompts hardly differ";
+    ASSERT_OK_AND_ASSIGN(const AdapterId routed,
+                         backend->RouteSequence(id, RandomTokens(spec_, 5 + seed % 7, seed)));
+    if (routed == first || (!others.empty() && routed == others.back())) continue;
+    others.push_back(routed);
+  }
+  EXPECT_ERROR(backend->OpenSequence(others[0]), ErrorCode::kInvalidArgument, "no adapter with id");
+  EXPECT_OK(backend->OpenSequence(others[1]));
+  // The oldest is in use: it stays, and is still the same choice's.
+  EXPECT_EQ(*backend->RouteSequence(id, text_), first);
+  backend->CloseSequence(sequence);
+}
+
 TEST_F(Mixtures, WhatDoesNotFitIsRefused) {
   const auto backend = Backend({.threads = 1});
   const AdapterMixture fine = RandomMixture(spec_, kExperts, 2, 5);

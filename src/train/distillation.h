@@ -1,0 +1,35 @@
+// train/distillation.h - learning from another model's distribution of the next token, beside the
+// labels or in their place.
+//
+//   labels * CE(y) + teacher * T^2 KL(p_teacher^T || p^T) + own * CE(argmax p)
+//
+// p^T are probabilities of logits divided by the temperature T (Hinton et al. 2015, arXiv
+// 1503.02531, section 2). `own` is the confidence of weak-to-strong training (Burns et al. 2023,
+// arXiv 2312.09390, equation 1), token by token and without a threshold that balances classes.
+#pragma once
+
+#include "train/ops.h"
+#include "train/torch.h"
+
+namespace metier::train {
+
+struct DistillTerms {
+  double labels = 1;
+  double teacher = 0;
+  double own = 0;
+  double temperature = 1;
+};
+
+// The rows of the teacher: its last hidden states and its head. No gradients reach them.
+struct TeacherRows {
+  at::Tensor hidden;  // act [rows, its width]
+  at::Tensor head;    // act [vocab, its width]
+};
+
+// Sum over rows of weight * the terms, a real scalar; shapes as of HeadLoss, whose loss and
+// gradient this is of labels alone. Logits of both exist for a part of the rows only.
+at::Tensor DistilledHeadLoss(const at::Tensor& hidden, const Weight& head,
+                             const TeacherRows& teacher, const at::Tensor& targets,
+                             const at::Tensor& weights, const DistillTerms& terms);
+
+}  // namespace metier::train
