@@ -201,6 +201,8 @@ Result<Json> DescribeAdapter(const std::string& path, ListTensors list) {
                        {"scale", module.scale}});
   }
   document["modules"] = std::move(modules);
+  for (const format::PeftRows& rows : adapter.rows)
+    document["token_rows"].push_back({{"path", rows.path}, {"tokens", rows.tokens}});
   AddTensors(*adapter.source, list, document);
   if (!config.unknown_keys.empty()) document["unknown_keys"] = config.unknown_keys;
   return document;

@@ -140,6 +140,27 @@ void AdaptedLinears::MultiplyReplaced(const LinearOutput& output, std::span<cons
   }
 }
 
+void AdaptedLinears::PutOwnRows(const LinearOutput& output, std::span<const AdapterRun> runs,
+                                const float* x) {
+  const auto in = static_cast<std::size_t>(output.linear->w.columns);
+  const auto width = static_cast<std::size_t>(output.linear->w.rows);
+  for (const AdapterRun& run : runs) {
+    const OwnRows* own = run.adapter == nullptr ? nullptr : run.adapter->RowsOf(*output.linear);
+    if (own == nullptr) continue;
+    METIER_CHECK(!output.add && output.linear->bias == nullptr,
+                 "the head is neither added nor biased");
+    const std::size_t rows = run.end - run.begin;
+    const std::size_t count = own->tokens.size();
+    own_.resize(rows * count);
+    compute_.Multiply(MatrixOf(own->values), nullptr, x + run.begin * in, rows, own_.data());
+    for (std::size_t r = 0; r < rows; ++r) {
+      float* out = output.out + (run.begin + r) * width;
+      for (std::size_t i = 0; i < count; ++i)
+        out[static_cast<std::size_t>(own->tokens[i])] = own_[r * count + i];
+    }
+  }
+}
+
 void AdaptedLinears::Multiply(std::span<const LinearOutput> outputs,
                               std::span<const AdapterRun> runs, const float* x, std::size_t rows) {
   constexpr std::size_t kMostOutputs = 4;
@@ -164,6 +185,7 @@ void AdaptedLinears::Multiply(std::span<const LinearOutput> outputs,
     }
   }
   compute_.Multiply(std::span(products).first(count), x, rows);
+  for (const LinearOutput& output : outputs) PutOwnRows(output, runs, x);
 }
 
 void AdaptedLinears::MultiplyHidden(const model::ModelSpec& spec, const FeedForward& ffn,

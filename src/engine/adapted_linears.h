@@ -54,6 +54,8 @@ class AdaptedLinears {
   void CollectMixed(const Linear& linear, const AdapterRun& run);
   void MultiplyReplaced(const LinearOutput& output, std::span<const AdapterRun> runs,
                         const float* x);
+  // Puts the outputs that runs have rows of their own for in the places of the base's.
+  void PutOwnRows(const LinearOutput& output, std::span<const AdapterRun> runs, const float* x);
 
   Compute& compute_;
   std::vector<RowChange> changes_;
@@ -61,6 +63,7 @@ class AdaptedLinears {
   std::vector<std::vector<RowChoice>> choices_;  // by Router::slot and row
   std::vector<float> scores_;                    // [rows, experts]
   std::vector<float> space_;
+  std::vector<float> own_;  // outputs of an adapter's own rows
 };
 
 }  // namespace metier::engine

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <functional>
 #include <string>
 
 #include "base/nearest.h"
@@ -66,6 +68,7 @@ Result<LoadedAdapter> LoadedAdapter::Create(const model::Adapter& adapter, const
   }
   for (const model::ReplacedWeight& weight : adapter.replaced)
     METIER_TRY(loaded.Replace(weight, weights));
+  for (const model::TokenRows& rows : adapter.rows) METIER_TRY(loaded.AddTokenRows(rows, weights));
   return loaded;
 }
 
@@ -103,6 +106,45 @@ Status LoadedAdapter::Replace(const model::ReplacedWeight& weight, const Weights
   head_ = MatrixOf(replaced_.back());
   head_index_ = found->second.index;
   return Ok();
+}
+
+Status LoadedAdapter::AddTokenRows(const model::TokenRows& rows, const Weights& weights) {
+  const auto found = weights.linears().find("head");
+  const bool head = rows.parameter == "head.weight" && found != weights.linears().end();
+  if (!head && rows.parameter != "embed.tokens")
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("adapter: the model has no '{}' with rows of tokens", rows.parameter));
+  const Matrix& base = head ? found->second.w : weights.tokens;
+  const tensor::Shape expected = {static_cast<std::int64_t>(rows.tokens.size()), base.columns};
+  const bool fits =
+      !rows.tokens.empty() && rows.tokens.front() >= 0 && rows.tokens.back() < base.rows &&
+      std::ranges::adjacent_find(rows.tokens, std::greater_equal<>()) == rows.tokens.end() &&
+      rows.values.shape() == expected && rows.values.dtype() == tensor::DType::kF32;
+  if (!fits) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("adapter: rows of '{}' are {} {}, expected F32 {} of ascending tokens "
+                             "below {}",
+                             rows.parameter, tensor::InfoOf(rows.values.dtype()).name,
+                             tensor::FormatShape(rows.values.shape()),
+                             tensor::FormatShape(expected), base.rows));
+  }
+  std::optional<OwnRows>& own = head ? head_rows_ : token_rows_;
+  const bool taken = own || (head ? head_ || Find(found->second) != nullptr : tokens_.has_value());
+  if (taken) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("adapter: '{}' is changed in another way beside its rows; expected "
+                             "one of them",
+                             rows.parameter));
+  }
+  own = OwnRows{.tokens = rows.tokens, .values = rows.values};
+  if (head) head_index_ = found->second.index;
+  return Ok();
+}
+
+const float* OwnRows::Find(std::int64_t token) const {
+  const auto at = std::ranges::lower_bound(tokens, token);
+  if (at == tokens.end() || *at != token) return nullptr;
+  return values.f32().data() + (at - tokens.begin()) * values.shape()[1];
 }
 
 const LowRank* LoadedAdapter::Find(const Linear& linear) const {

@@ -91,7 +91,7 @@ Result<LoadedMixture> LoadedMixture::Create(const model::AdapterMixture& mixture
     if (!experts[e]->HasDeltasAlone()) {
       return Invalid(
           fmt::format("mixture '{}': expert {} is a mixture or has an embedding or a "
-                      "head of its own; expected an adapter of deltas alone",
+                      "head of its own, or rows of them; expected an adapter of deltas alone",
                       mixture.name, e));
     }
     for (const auto& [name, linear] : weights.linears()) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <numeric>
 
 #include "base/check.h"
 #include "base/nearest.h"
@@ -90,6 +91,33 @@ Status CheckShapes(const LinearModule& module, const format::PeftModule& peft) {
                            "{} outputs: is this the adapter's base model?",
                            peft.path, tensor::FormatShape(peft.a.shape),
                            tensor::FormatShape(peft.b.shape), module.in, module.out));
+}
+
+Status CheckRowsFit(const ModelSpec& spec, const format::PeftRows& rows) {
+  const std::int64_t last = *std::ranges::max_element(rows.tokens);
+  if (last < spec.vocab && rows.values.shape[1] == spec.width) return Ok();
+  return Error(
+      ErrorCode::kInvalidArgument,
+      fmt::format("adapter: '{}' has rows of {} values for tokens up to {}, but the model "
+                  "(family {}) has {} tokens of {}: is this the adapter's base model, with "
+                  "as many tokens?",
+                  rows.path, rows.values.shape[1], last, spec.family, spec.vocab, spec.width));
+}
+
+// values: [tokens, width], F32.
+TokenRows Ascending(const std::string& parameter, const std::vector<std::int64_t>& tokens,
+                    const Tensor& values) {
+  std::vector<std::size_t> order(tokens.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::sort(order, {}, [&](std::size_t i) { return tokens[i]; });
+  TokenRows rows{.parameter = parameter, .values = Tensor(DType::kF32, values.shape())};
+  const std::size_t row_bytes = values.bytes().size() / tokens.size();
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    rows.tokens.push_back(tokens[order[i]]);
+    std::memcpy(rows.values.bytes().data() + i * row_bytes,
+                values.bytes().data() + order[i] * row_bytes, row_bytes);
+  }
+  return rows;
 }
 
 // Names of target_modules (a list) or modules_to_save that choose nothing.
@@ -205,11 +233,49 @@ Result<std::vector<ReplacedWeight>> ReplacedWeights(const ModelSpec& spec,
   return replaced;
 }
 
+Result<std::vector<TokenRows>> TokenRowsOf(const ModelSpec& spec, const format::PeftAdapter& peft) {
+  const std::vector<WholeModule> modules = WholeModules(spec);
+  std::vector<TokenRows> all;
+  for (const format::PeftRows& rows : peft.rows) {
+    const WholeModule* module = FindModule(modules, FamilyOf(spec), rows.path);
+    if (module == nullptr) {
+      return Error(ErrorCode::kUnsupported,
+                   fmt::format("adapter: '{}' has rows of its own, only {} can", rows.path,
+                               fmt::join(Paths(modules), " and ")));
+    }
+    METIER_TRY(CheckRowsFit(spec, rows));
+    METIER_ASSIGN(const Tensor values, format::DecodeTensor(rows.values));
+    all.push_back(Ascending(module->parameter, rows.tokens, values));
+  }
+  if (spec.tied_head && all.size() == 1 && all.front().parameter == kEmbedding) {
+    all.push_back(all.front());
+    all.back().parameter = kHead;
+  }
+  std::sort(all.begin(), all.end(),
+            [](const TokenRows& x, const TokenRows& y) { return x.parameter < y.parameter; });
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    if (all[i].parameter == all[i - 1].parameter)
+      return Error(ErrorCode::kDataCorrupt,
+                   fmt::format("adapter: '{}' has rows twice", all[i].parameter));
+  }
+  return all;
+}
+
 Result<Adapter> ToAdapter(const ModelSpec& spec, const format::PeftAdapter& peft) {
   const std::vector<LinearModule> modules = LinearModules(spec);
   const Family& family = FamilyOf(spec);
   Adapter adapter;
   METIER_ASSIGN(adapter.replaced, ReplacedWeights(spec, peft));
+  METIER_ASSIGN(adapter.rows, TokenRowsOf(spec, peft));
+  for (const TokenRows& rows : adapter.rows) {
+    if (std::ranges::find(adapter.replaced, rows.parameter, &ReplacedWeight::parameter) !=
+        adapter.replaced.end()) {
+      return Error(ErrorCode::kDataCorrupt,
+                   fmt::format("adapter: '{}' has rows in trainable_token_indices and is replaced "
+                               "by modules_to_save; expected one of them",
+                               rows.parameter));
+    }
+  }
   for (const format::PeftModule& lora : peft.modules) {
     const LinearModule* module = FindModule(modules, family, lora.path);
     if (module == nullptr) {

@@ -80,6 +80,21 @@ Status CheckEvaluation(const TrainConfig& config, const std::string& path) {
   return Ok();
 }
 
+Status CheckLora(const LoraConfig& lora, const std::string& path) {
+  const std::vector<std::int64_t>& tokens = lora.trainable_token_indices;
+  if (lora.target_modules.empty() && tokens.empty()) {
+    return Contradiction(path + ".target_modules",
+                         "found an empty list, expected names, or trainable_token_indices beside "
+                         "it");
+  }
+  const std::set<std::int64_t> distinct(tokens.begin(), tokens.end());
+  if (distinct.size() < tokens.size()) {
+    return Contradiction(path + ".trainable_token_indices",
+                         "found a token twice, expected each once");
+  }
+  return Ok();
+}
+
 // Sources say whose domain they are to a router that is there, and only to one.
 Status CheckRouter(const TrainConfig& config, const std::string& path) {
   bool named = false;
@@ -192,17 +207,18 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
                          "found with packing: false, where a batch is counted in examples; use "
                          "per_device_train_batch_size");
   }
-  if (config.lora && config.lora->target_modules.empty())
-    return Contradiction(path + ".lora.target_modules", "found an empty list, expected names");
+  if (config.lora) METIER_TRY(CheckLora(*config.lora, path + ".lora"));
   if (config.embedding_learning_rate > 0 && config.learning_rate == 0) {
     return Contradiction(path + ".embedding_learning_rate",
                          "found with learning_rate: 0; its schedule is a share of that rate's");
   }
-  const bool frozen = config.lora && config.lora->modules_to_save.empty();
+  const bool frozen = config.lora && config.lora->modules_to_save.empty() &&
+                      config.lora->trainable_token_indices.empty();
   if (config.embedding_learning_rate > 0 && frozen) {
     return Contradiction(path + ".embedding_learning_rate",
                          "found with an adapter that leaves embedding and head as they are; name "
-                         "them in lora.modules_to_save, or leave it out");
+                         "them in lora.modules_to_save, their rows in "
+                         "lora.trainable_token_indices, or leave it out");
   }
   if (config.eval_steps > 0 && config.eval_file.empty() && config.eval_files.empty())
     return Contradiction(path + ".eval_steps",

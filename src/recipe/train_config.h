@@ -29,6 +29,7 @@ struct LoraConfig {
   double loraplus_lr_ratio = 1;
   std::vector<std::string> target_modules = {"all-linear"};
   std::vector<std::string> modules_to_save;
+  std::vector<std::int64_t> trainable_token_indices;
   std::map<std::string, std::int64_t> rank_pattern;
   std::map<std::string, double> alpha_pattern;
   std::string adapter;
@@ -45,10 +46,15 @@ struct LoraConfig {
           "B learns so many times as fast as A (LoRA+); learning_rate is A's")
         .Above(0);
     field("target_modules", target_modules,
-          "endings of module paths (q_proj, c_attn), or all-linear: every linear but the head");
+          "endings of module paths (q_proj, c_attn), or all-linear: every linear but the head; "
+          "empty: none, beside trainable_token_indices");
     field("modules_to_save", modules_to_save,
           "endings of modules that learn as a whole and are saved with the adapter: the embedding "
           "(embed_tokens, wte), the head (lm_head); where the model ties them, either means both");
+    field("trainable_token_indices", trainable_token_indices,
+          "tokens whose rows of the embedding learn, and of the head where the model ties it; all "
+          "other rows stay to the bit")
+        .AtLeast(0);
     field("rank_pattern", rank_pattern, "another rank for modules whose path ends so");
     field("alpha_pattern", alpha_pattern, "another alpha for modules whose path ends so");
     field("adapter", adapter, "a PEFT directory to continue from, with this same configuration");
@@ -296,7 +302,7 @@ struct TrainConfig {
         .AtLeast(0);
     field("learning_rate", learning_rate, "peak, reached at the end of the warm-up").AtLeast(0);
     field("embedding_learning_rate", embedding_learning_rate,
-          "the peak of token embedding and head, where they learn; 0: learning_rate")
+          "the peak of token embedding and head, or their rows, where they learn; 0: learning_rate")
         .AtLeast(0);
     field("lr_scheduler_type", lr_scheduler_type, "shape after the warm-up")
         .OneOf({"cosine", "linear", "inverse_sqrt", "constant_with_warmup", "constant"});

@@ -64,6 +64,10 @@ at::Tensor RowsOf(const at::Tensor& x, const at::Tensor& rows) {
 at::Tensor Network::Embed(const Batch& batch, std::uint64_t key) const {
   const at::Tensor& table = tokens_.master.defined() ? tokens_.master : tokens_.act;
   at::Tensor x = at::embedding(table, batch.tokens).to(options_.precision.real);
+  if (token_rows_.values.defined()) {
+    const at::Tensor row = row_of_token_.index_select(0, batch.tokens);
+    x = at::where((row >= 0).unsqueeze(1), at::embedding(token_rows_.values, row.clamp_min(0)), x);
+  }
   if (options_.noise > 0 && key != 0) {
     const auto options = x.options().requires_grad(false);
     x = x + Noise(x.sizes(), options, ModuleKey(key, kNoise)) *
@@ -283,12 +287,14 @@ at::Tensor Network::Compute(const Batch& batch, State& state) const {
 }
 
 at::Tensor Network::Logits(const Batch& batch) const {
-  return Linear(Hidden(batch), head_, {}, {}, {}, options_.precision).to(options_.precision.real);
+  const at::Tensor hidden = Hidden(batch);
+  const at::Tensor logits = Linear(hidden, head_, {}, {}, {}, options_.precision);
+  return PutOwnLogits(logits, hidden, head_rows_).to(options_.precision.real);
 }
 
 at::Tensor Network::LogProbs(const Batch& batch, Pass pass) const {
   pass.rows = batch.predicting;
-  return HeadLogProbs(Hidden(batch, pass), head_, batch.targets);
+  return HeadLogProbs(Hidden(batch, pass), head_, batch.targets, head_rows_);
 }
 
 at::Tensor Network::Loss(const Batch& batch, double weight, Pass pass) const {
@@ -298,7 +304,7 @@ at::Tensor Network::Loss(const Batch& batch, double weight, Pass pass) const {
       at::zeros({rows.size(0)}, rows.options().dtype(options_.precision.real));
   weights.narrow(0, 0, batch.counted).fill_(weight);
   return HeadLoss(rows, head_, batch.targets, weights, options_.precision,
-                  pass.key != 0 ? options_.smoothing : 0);
+                  pass.key != 0 ? options_.smoothing : 0, head_rows_);
 }
 
 }  // namespace metier::train

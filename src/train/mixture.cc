@@ -89,11 +89,11 @@ Status MixtureSet::AddExpert(const model::ModelSpec& spec, const std::string& na
                     "another",
                     name));
   METIER_ASSIGN(LoraSet expert, LoraSet::Load(spec, folder, real, device));
-  if (!expert.saved().empty()) {
-    return Invalid(
-        fmt::format("router: expert '{}' has an embedding or a head of its own; expected "
-                    "an adapter of linears alone",
-                    name));
+  if (!expert.saved().empty() || !expert.rows().empty()) {
+    return Invalid(fmt::format(
+        "router: expert '{}' has an embedding or a head of its own, or rows of them; expected "
+        "an adapter of linears alone",
+        name));
   }
   names_.push_back(name);
   experts_.push_back(std::move(expert));

@@ -173,6 +173,16 @@ void Network::SetLora(LoraSet lora) {
     for (const model::WholeModule& module : saved.modules)
       (module.parameter == "embed.tokens" ? tokens_ : head_) = weight;
   }
+  token_rows_ = OwnRows();
+  head_rows_ = OwnRows();
+  for (const SavedRows& saved : lora_.rows()) {
+    for (const model::WholeModule& module : saved.modules)
+      (module.parameter == "embed.tokens" ? token_rows_ : head_rows_) = saved.own;
+  }
+  if (!token_rows_.values.defined()) return;
+  row_of_token_ = at::full({spec_.vocab}, -1, token_rows_.index.options());
+  row_of_token_.index_copy_(0, token_rows_.index,
+                            at::arange(token_rows_.index.size(0), token_rows_.index.options()));
 }
 
 Status Network::ReadAll(const model::ParameterReader& read) {
@@ -253,6 +263,10 @@ std::vector<Trainable> Network::Trainables() const {
     const bool copied = !weight.act.is_same(weight.master);
     trainables.push_back({lora_.saved()[i].modules.front().path + ".weight", weight.master,
                           copied ? weight.act : at::Tensor(), true, Rate::kEmbedding});
+  }
+  for (const SavedRows& rows : lora_.rows()) {
+    trainables.push_back({rows.modules.front().path + ".token_adapter.trainable_tokens_delta",
+                          rows.own.values, at::Tensor(), true, Rate::kEmbedding});
   }
   for (std::size_t e = 0; e < mixture_.experts().size(); ++e) {
     if (mixture_.learns() != MixtureSet::Learns::kAll) break;

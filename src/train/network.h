@@ -69,7 +69,8 @@ class Network {
   const model::ModelSpec& spec() const { return spec_; }
   const NetworkOptions& options() const { return options_; }
 
-  // Its weights of embedding and head, where it has any, take the place of the network's own.
+  // Its weights or rows of embedding and head, where it has any, take the place of the network's
+  // own.
   void SetLora(LoraSet lora);
   const LoraSet& lora() const { return lora_; }
 
@@ -200,6 +201,9 @@ class Network {
   std::vector<Layer> layers_;
   Weight tokens_;  // in use: own_tokens_, or the adapter's
   Weight head_;
+  OwnRows token_rows_;  // the adapter's
+  OwnRows head_rows_;
+  at::Tensor row_of_token_;  // int64 [vocab] into token_rows_, or -1
   Weight own_tokens_;
   Weight own_head_;
   at::Tensor positions_;

@@ -110,7 +110,6 @@ TEST(PeftConfig, RefusesByNameWhatChangesTheFunction) {
   refused("use_dora", true);
   refused("lora_bias", true);
   refused("layer_replication", {{0, 4}, {2, 5}});
-  refused("trainable_token_indices", {1, 2});
   refused("target_parameters", {"mlp.experts.gate_up_proj"});
   refused("alora_invocation_tokens", {5});
   refused("use_qalora", true);
@@ -160,6 +159,10 @@ TEST(PeftConfig, RefusesWrongTypesByName) {
   wrong("layers_to_transform", {-1});
   wrong("layers_pattern", "h");  // without layers_to_transform
   wrong("base_model_name_or_path", 3);
+  wrong("trainable_token_indices", 3);
+  wrong("trainable_token_indices", {1, -1});
+  wrong("trainable_token_indices", {1, 1});
+  wrong("trainable_token_indices", {{"embed_tokens", 1}});
   EXPECT_ERROR(ParsePeftConfig(Json::array()), ErrorCode::kDataCorrupt, "object");
   EXPECT_ERROR(ParsePeftConfig({{"r", 4}}), ErrorCode::kDataCorrupt, "\"peft_type\" is missing");
   EXPECT_ERROR(ParsePeftConfig({{"peft_type", "LORA"}}), ErrorCode::kDataCorrupt,
@@ -273,6 +276,61 @@ TEST_F(PeftAdapterFiles, WritesSavedModules) {
   EXPECT_ERROR(WritePeftAdapter(temp_.path(), config_, {{"q_proj", a_.view(), b_.view(), 1.5}},
                                 {{"embed_tokens.weight", b_.view()}}),
                ErrorCode::kInvalidArgument, "'embed_tokens.weight': no module of modules_to_save");
+}
+
+TEST_F(PeftAdapterFiles, RowsOfTokensAlone) {
+  config_.target_modules.clear();
+  config_.target_pattern = kNoModules;
+  config_.token_rows = {{"", {7, 3, 5}}};
+  EXPECT_TRUE(config_.TargetsNothing());
+  EXPECT_FALSE(config_.Targets("model.layers.0.self_attn.q_proj"));
+  ASSERT_OK(WritePeftAdapter(temp_.path(), config_, {}, {},
+                             {{"model.embed_tokens", {7, 3, 5}, b_.view()}}));
+  ASSERT_OK_AND_ASSIGN(const Json written, ReadJsonFile(temp_ / "adapter_config.json"));
+  EXPECT_EQ(written["trainable_token_indices"], Json({7, 3, 5}));
+  EXPECT_EQ(written["target_modules"], "dummy-target-modules");
+  ASSERT_OK_AND_ASSIGN(const SafetensorsFile file,
+                       SafetensorsFile::Open(temp_ / "adapter_model.safetensors"));
+  EXPECT_THAT(file.Names(), ElementsAre("base_model.model.model.embed_tokens.token_adapter."
+                                        "trainable_tokens_delta"));
+  ASSERT_OK_AND_ASSIGN(const PeftAdapter adapter, Open());
+  EXPECT_TRUE(adapter.config.TargetsNothing());
+  EXPECT_EQ(adapter.config.token_rows, config_.token_rows);
+  ASSERT_EQ(adapter.rows.size(), 1U);
+  EXPECT_EQ(adapter.rows[0].path, "model.embed_tokens");
+  EXPECT_THAT(adapter.rows[0].tokens, ElementsAre(7, 3, 5));
+  EXPECT_TRUE(std::ranges::equal(adapter.rows[0].values.bytes, b_.bytes()));
+}
+
+// A dictionary names modules; rows of one that is tied to another are in the file once.
+TEST_F(PeftAdapterFiles, RowsOfTokensByModule) {
+  const std::string rows = ".token_adapter.trainable_tokens_delta";
+  const std::string embedding = "base_model.model.model.embed_tokens" + rows;
+  const std::string head = "base_model.model.lm_head" + rows;
+  const auto corrupt = ErrorCode::kDataCorrupt;
+  Json config = PeftConfigToJson(config_);
+  config["trainable_token_indices"] = {{"embed_tokens", {1, 2, 3}}, {"lm_head", {4, 5}}};
+  ASSERT_OK(Write({{embedding, b_.view()}, {head, a_.view()}}, config));
+  ASSERT_OK_AND_ASSIGN(const PeftAdapter adapter, Open());
+  ASSERT_EQ(adapter.rows.size(), 2U);
+  EXPECT_EQ(adapter.rows[0].path, "lm_head");
+  EXPECT_THAT(adapter.rows[0].tokens, ElementsAre(4, 5));
+  EXPECT_THAT(adapter.rows[1].tokens, ElementsAre(1, 2, 3));
+  EXPECT_EQ(PeftConfigToJson(adapter.config)["trainable_token_indices"],
+            config["trainable_token_indices"]);
+  ASSERT_OK(Write({{embedding, b_.view()}}, config));
+  EXPECT_ERROR(Open(), corrupt, "for the 2 tokens that the config names of lm_head");
+  config["trainable_token_indices"] = {{"embed_tokens", {1, 2, 3}}, {"lm_head", {1, 2, 3}}};
+  ASSERT_OK(Write({{embedding, b_.view()}}, config));
+  EXPECT_OK(Open());
+  ASSERT_OK(Write({{embedding, a_.view()}}, config));
+  EXPECT_ERROR(Open(), corrupt, "the config names 3 tokens: [3, width] expected");
+  config["trainable_token_indices"] = {{"lm_head", {1, 2, 3}}};
+  ASSERT_OK(Write({{embedding, b_.view()}}, config));
+  EXPECT_ERROR(Open(), corrupt, "trainable_token_indices do not name its module");
+  config["trainable_token_indices"] = nullptr;
+  EXPECT_ERROR(WritePeftAdapter(temp_.path(), config_, {}, {}, {{"lm_head", {1}, b_.view()}}),
+               ErrorCode::kInvalidArgument, "not the tokens");
 }
 
 }  // namespace

@@ -89,6 +89,33 @@ TEST(Merge, UntiesAHeadThatDiffersFromTheEmbedding) {
   EXPECT_EQ(first(other, "head.weight"), 6);
 }
 
+TEST(Merge, PutsRowsOfTokensInTheirPlaces) {
+  ModelSpec spec = TwoWide();
+  const TokenRows rows = {"embed.tokens", {1}, Filled({1, 2}, {7, 8})};
+  Adapter adapter;
+  adapter.rows = {rows};
+  ASSERT_OK_AND_ASSIGN(const MergedModel merged, Merge(spec, Ones(spec), adapter));
+  ASSERT_OK_AND_ASSIGN(const Tensor table, merged.read("embed.tokens"));
+  EXPECT_THAT(table.f32(), ::testing::ElementsAre(1, 1, 7, 8));
+  ASSERT_OK_AND_ASSIGN(const Tensor own, merged.read("head.weight"));
+  EXPECT_THAT(own.f32(), ::testing::ElementsAre(1, 1, 1, 1));
+
+  spec.tied_head = true;
+  ASSERT_OK_AND_ASSIGN(const MergedModel untied, Merge(spec, Ones(spec), adapter));
+  EXPECT_FALSE(untied.spec.tied_head);
+  ASSERT_OK_AND_ASSIGN(const Tensor head, untied.read("head.weight"));
+  EXPECT_THAT(head.f32(), ::testing::ElementsAre(1, 1, 1, 1));
+  adapter.rows.push_back(rows);
+  adapter.rows.back().parameter = "head.weight";
+  ASSERT_OK_AND_ASSIGN(const MergedModel tied, Merge(spec, Ones(spec), adapter));
+  EXPECT_TRUE(tied.spec.tied_head);
+  ASSERT_OK_AND_ASSIGN(const Tensor both, tied.read("embed.tokens"));
+  EXPECT_THAT(both.f32(), ::testing::ElementsAre(1, 1, 7, 8));
+
+  adapter.rows.back().tokens = {2};
+  EXPECT_ERROR(Merge(spec, Ones(spec), adapter), ErrorCode::kInvalidArgument, "tokens below 2");
+}
+
 TEST(Merge, RefusesWhatDoesNotFit) {
   const ModelSpec spec = TwoWide();
   const auto merge = [&spec](LoraDelta delta) {
