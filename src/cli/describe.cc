@@ -192,6 +192,7 @@ Result<Json> DescribeAdapter(const std::string& path, ListTensors list) {
   document["rank"] = config.rank;
   document["alpha"] = config.alpha;
   document["rslora"] = config.rslora;
+  document["dora"] = config.dora;
   Json modules = Json::array();
   for (const format::PeftModule& module : adapter.modules) {
     modules.push_back({{"path", module.path},

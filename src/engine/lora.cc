@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/nearest.h"
+#include "base/thread_pool.h"
 #include "engine/mixture.h"
 
 namespace metier::engine {
@@ -22,12 +23,45 @@ Status CheckShapes(const LoraDelta& delta, const Linear& linear) {
                     a[1] == linear.w.columns && b[0] == linear.w.rows &&
                     delta.a.dtype() == tensor::DType::kF32 &&
                     delta.b.dtype() == tensor::DType::kF32;
+  const bool scales = !delta.magnitude || (delta.magnitude->dtype() == tensor::DType::kF32 &&
+                                           delta.magnitude->shape() == tensor::Shape{b[0]});
+  if (fits && !scales) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("adapter: '{}' has magnitudes {} {}, expected F32 [{}]", delta.linear,
+                             tensor::InfoOf(delta.magnitude->dtype()).name,
+                             tensor::FormatShape(delta.magnitude->shape()), b[0]));
+  }
   if (fits) return Ok();
   return Error(ErrorCode::kInvalidArgument,
                fmt::format("adapter: '{}' has A {} and B {}, but the layer is [{}, {}]: expected A "
                            "[rank, {}] and B [{}, rank] in F32",
                            delta.linear, tensor::FormatShape(a), tensor::FormatShape(b),
                            linear.w.rows, linear.w.columns, linear.w.columns, linear.w.rows));
+}
+
+// magnitude / |w + scale b a| of every row of w, as it is served: of packed weights and of blocks
+// too.
+std::vector<float> ScalesOf(const LoraDelta& delta, const Matrix& w, ThreadPool& pool) {
+  const auto in = static_cast<std::size_t>(w.columns);
+  const auto rank = static_cast<std::size_t>(delta.a.shape()[0]);
+  const std::span<const float> a = delta.a.f32();
+  const std::span<const float> b = delta.b.f32();
+  std::vector<float> scales(static_cast<std::size_t>(w.rows));
+  pool.ParallelFor(scales.size(), 1, [&](std::size_t begin, std::size_t end) {
+    std::vector<float> stored(in);
+    std::vector<double> row(in);
+    for (std::size_t o = begin; o < end; ++o) {
+      DecodeRow(w, static_cast<std::int64_t>(o), stored);
+      for (std::size_t i = 0; i < in; ++i)
+        row[w.input_order == nullptr ? i : w.input_order[i]] = static_cast<double>(stored[i]);
+      for (std::size_t r = 0; r < rank; ++r) {
+        const double factor = delta.scale * static_cast<double>(b[o * rank + r]);
+        for (std::size_t i = 0; i < in; ++i) row[i] += factor * static_cast<double>(a[r * in + i]);
+      }
+      scales[o] = static_cast<float>(model::RowScale(row, delta.magnitude->f32()[o]));
+    }
+  });
+  return scales;
 }
 
 }  // namespace
@@ -65,6 +99,17 @@ Result<LoadedAdapter> LoadedAdapter::Create(const model::Adapter& adapter, const
     const std::size_t taken = LowRank::Bytes(adapter.deltas[i], type);
     loaded.changes_[i] = LowRank::Pack(adapter.deltas[i], type, space.first(taken));
     space = space.subspan(taken);
+  }
+  const bool dora = std::ranges::any_of(
+      adapter.deltas, [](const LoraDelta& delta) { return delta.magnitude.has_value(); });
+  if (dora) {
+    ThreadPool pool(ThreadPool::DefaultThreads());
+    for (const LoraDelta& delta : adapter.deltas) {
+      loaded.scales_.emplace_back();
+      if (!delta.magnitude) continue;
+      const Matrix& w = weights.linears().find(delta.linear)->second.w;
+      loaded.scales_.back() = ScalesOf(delta, w, pool);
+    }
   }
   for (const model::ReplacedWeight& weight : adapter.replaced)
     METIER_TRY(loaded.Replace(weight, weights));

@@ -1,6 +1,7 @@
-// engine/lora.h - adapters ready to be applied while computing: y += scale * B (A x), or with a
-// weight of their own instead of the base's, or with some rows of it, on the rows of the sequences
-// that use them; or several of them, as a mixture chooses.
+// engine/lora.h - adapters ready to be applied while computing: y += scale * B (A x), or with the
+// sum scaled by output as DoRA's magnitudes ask, or with a weight of their own instead of the
+// base's, or with some rows of it, on the rows of the sequences that use them; or several of them,
+// as a mixture chooses.
 #pragma once
 
 #include <cstddef>
@@ -41,6 +42,15 @@ class LoadedAdapter {
   // nullptr: this adapter leaves the linear alone.
   const LowRank* Find(const Linear& linear) const;
 
+  // By output: what w x + scale * B (A x), before the bias, is multiplied with (DoRA): its
+  // magnitude over the length of its row of w + scale * B A. nullptr: nothing.
+  const float* OutputScales(const Linear& linear) const {
+    const std::int32_t slot = by_linear_[linear.index];
+    if (slot < 0 || scales_.empty()) return nullptr;
+    const std::vector<float>& scales = scales_[static_cast<std::size_t>(slot)];
+    return scales.empty() ? nullptr : scales.data();
+  }
+
   // The weight to use instead of the linear's, or of the table of tokens; nullptr: the base's.
   const Matrix* Replacement(const Linear& linear) const {
     return head_ && linear.index == head_index_ ? &*head_ : nullptr;
@@ -55,7 +65,7 @@ class LoadedAdapter {
   // nullptr: no mixture.
   const Mixing* mixing() const { return mixing_.get(); }
   bool HasDeltasAlone() const {
-    return !mixing_ && !tokens_ && !head_ && !token_rows_ && !head_rows_;
+    return !mixing_ && scales_.empty() && !tokens_ && !head_ && !token_rows_ && !head_rows_;
   }
 
  private:
@@ -64,8 +74,9 @@ class LoadedAdapter {
 
   tensor::Tensor factors_;  // of all changes in one piece, for large pages (tensor.cc)
   std::vector<LowRank> changes_;
-  std::vector<std::int32_t> by_linear_;   // index into changes_, or -1
-  std::vector<tensor::Tensor> replaced_;  // what the matrices borrow
+  std::vector<std::vector<float>> scales_;  // of changes_; empty without DoRA
+  std::vector<std::int32_t> by_linear_;     // index into changes_, or -1
+  std::vector<tensor::Tensor> replaced_;    // what the matrices borrow
   std::optional<Matrix> tokens_;
   std::optional<Matrix> head_;
   std::optional<OwnRows> token_rows_;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,6 +38,7 @@ struct PeftConfig {
   double alpha = 8;
   double dropout = 0;
   bool rslora = false;          // scale alpha / sqrt(rank) instead of alpha / rank
+  bool dora = false;            // every module has a magnitude
   bool fan_in_fan_out = false;  // the base layer is Conv1D: weights are [in, out]
   std::vector<std::string>
       target_modules;          // suffixes of module paths; empty when a pattern is given
@@ -71,7 +73,7 @@ struct PeftConfig {
 // What PEFT writes for target_modules where an adapter has none.
 inline constexpr std::string_view kNoModules = "dummy-target-modules";
 
-// kUnsupported: peft_type other than LORA, use_dora, bias != none, layer_replication, lora_bias,
+// kUnsupported: peft_type other than LORA, bias != none, layer_replication, lora_bias,
 // target_parameters, ...: each by name and with what it would take.
 // kDataCorrupt: a value of the wrong type, a pattern that is not a regular expression.
 Result<PeftConfig> ParsePeftConfig(const Json& document);
@@ -80,12 +82,14 @@ Result<PeftConfig> ParsePeftConfig(const Json& document);
 // always-present keys of PEFT are filled in for a new config.
 Json PeftConfigToJson(const PeftConfig& config);
 
-// One adapted module: delta W = scale * B A.
+// One adapted module: delta W = scale * B A; with a magnitude W' is W + delta W with its rows
+// scaled to these lengths (DoRA, Liu et al. 2024, equation 5).
 struct PeftModule {
   std::string path;      // "model.layers.0.self_attn.q_proj", without "base_model.model."
   tensor::TensorView a;  // [rank, in]
   tensor::TensorView b;  // [out, rank]
   double scale = 1;
+  std::optional<tensor::TensorView> magnitude = {};  // [out]
 };
 
 // Rows to use instead of a module's. PEFT's name for the tensor says delta; the values replace.
@@ -104,7 +108,7 @@ struct PeftAdapter {
 };
 
 // kDataCorrupt: an A without its B, ranks or rows that disagree with each other or the config, a
-// tensor that no key explains. kUnsupported: DoRA magnitudes, LoRA on embeddings.
+// tensor that no key explains. kUnsupported: LoRA on embeddings.
 Result<PeftAdapter> OpenPeftAdapter(const std::string& folder, const Limits& limits = {});
 
 // Writes both files atomically into `folder` (created), the config last. Tensor names follow PEFT;

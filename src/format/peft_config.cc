@@ -148,7 +148,6 @@ struct OffKey {
   std::string_view remedy;
 };
 constexpr std::array kOffKeys = {
-    OffKey{"use_dora", "DoRA rescales every weight row: merge it, or train with use_dora false"},
     OffKey{"lora_bias", "train with lora_bias false"},
     OffKey{"layer_replication", "it copies layers of the base: save the grown model as a whole"},
     OffKey{"target_parameters", "it adapts bare expert tensors: merge it first"},
@@ -207,6 +206,8 @@ Result<bool> ReadKey(std::string_view key, const Json& value, PeftConfig& config
     if (config.dropout < 0 || config.dropout >= 1) return Wrong(key, value, "0 <= dropout < 1");
   } else if (key == "use_rslora") {
     METIER_ASSIGN(config.rslora, Flag(key, value));
+  } else if (key == "use_dora") {
+    METIER_ASSIGN(config.dora, Flag(key, value));
   } else if (key == "fan_in_fan_out") {
     METIER_ASSIGN(config.fan_in_fan_out, Flag(key, value));
   } else if (key == "target_modules") {
@@ -379,7 +380,7 @@ Json PeftConfigToJson(const PeftConfig& config) {
   out["lora_alpha"] = NumberToJson(config.alpha);
   out["lora_dropout"] = config.dropout;
   out["use_rslora"] = config.rslora;
-  default_to("use_dora", false);
+  out["use_dora"] = config.dora;
   out["fan_in_fan_out"] = config.fan_in_fan_out;
   default_to("init_lora_weights", true);
   out["target_modules"] = NamesToJson(config.target_modules, config.target_pattern);

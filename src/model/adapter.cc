@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <numeric>
@@ -81,6 +82,16 @@ Tensor RowsOf(const Tensor& b, const LinearModule::Part& part) {
   return out;
 }
 
+// The same of a vector of the module's outputs.
+Tensor ElementsOf(const Tensor& vector, const LinearModule::Part& part) {
+  Tensor column(DType::kF32, {vector.shape()[0], 1});
+  std::ranges::copy(vector.f32(), column.f32().begin());
+  const Tensor rows = RowsOf(column, part);
+  Tensor out(DType::kF32, {part.out});
+  std::ranges::copy(rows.f32(), out.f32().begin());
+  return out;
+}
+
 Status CheckShapes(const LinearModule& module, const format::PeftModule& peft) {
   const bool fits = peft.a.shape.size() == 2 && peft.b.shape.size() == 2 &&
                     peft.a.shape[0] == peft.b.shape[1] && peft.a.shape[1] == module.in &&
@@ -145,6 +156,12 @@ Status CheckEveryNameChose(std::string_view what, const std::vector<std::string>
 }
 
 }  // namespace
+
+double RowScale(std::span<const double> row, float magnitude) {
+  double squares = 0;
+  for (const double value : row) squares += value * value;
+  return squares == 0 ? 0 : static_cast<double>(magnitude) / std::sqrt(squares);
+}
 
 std::vector<LinearModule> LinearModules(const ModelSpec& spec) {
   const std::vector<Parameter> parameters = Parameters(spec);
@@ -288,8 +305,14 @@ Result<Adapter> ToAdapter(const ModelSpec& spec, const format::PeftAdapter& peft
     METIER_TRY(CheckShapes(*module, lora));
     METIER_ASSIGN(const Tensor a, format::DecodeTensor(lora.a));
     METIER_ASSIGN(const Tensor b, format::DecodeTensor(lora.b));
-    for (const LinearModule::Part& part : module->parts)
+    std::optional<Tensor> magnitude;
+    if (lora.magnitude) {
+      METIER_ASSIGN(magnitude, format::DecodeTensor(*lora.magnitude));
+    }
+    for (const LinearModule::Part& part : module->parts) {
       adapter.deltas.push_back({part.linear, a, RowsOf(b, part), lora.scale});
+      if (magnitude) adapter.deltas.back().magnitude = ElementsOf(*magnitude, part);
+    }
   }
   std::sort(adapter.deltas.begin(), adapter.deltas.end(),
             [](const LoraDelta& x, const LoraDelta& y) { return x.linear < y.linear; });

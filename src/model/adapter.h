@@ -8,6 +8,8 @@
 // new tokens.
 #pragma once
 
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,13 +22,19 @@
 
 namespace metier::model {
 
-// delta of one of our linears: scale * b a. F32, owned.
+// delta of one of our linears: scale * b a. With a magnitude the rows of W + scale * b a are then
+// scaled to these lengths (DoRA). F32, owned.
 struct LoraDelta {
   std::string linear;  // ours, without ".weight": "layers.0.attn.q"
   tensor::Tensor a;    // [rank, in]
   tensor::Tensor b;    // [out, rank]
   double scale = 1;
+  std::optional<tensor::Tensor> magnitude = {};  // [out]
 };
+
+// What a row of W + scale * b a is multiplied with to be `magnitude` long. A row of zeros stays
+// one.
+double RowScale(std::span<const double> row, float magnitude);
 
 // A weight to use instead of the base's. Of a model that ties its head to its embedding the two may
 // differ here: then the adapted model is not tied.

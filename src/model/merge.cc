@@ -24,6 +24,11 @@ Status CheckFits(const LoraDelta& delta, const std::map<std::string, Shape>& sha
   const Shape& b = delta.b.shape();
   const bool fits =
       a.size() == 2 && b.size() == 2 && a[0] == b[1] && found->second == Shape{b[0], a[1]};
+  if (fits && delta.magnitude && delta.magnitude->shape() != Shape{b[0]}) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("adapter: '{}' found magnitudes {}, expected [{}]", delta.linear,
+                             FormatShape(delta.magnitude->shape()), b[0]));
+  }
   if (fits) return Ok();
   return Error(
       ErrorCode::kInvalidArgument,
@@ -31,7 +36,7 @@ Status CheckFits(const LoraDelta& delta, const std::map<std::string, Shape>& sha
                   FormatShape(a), FormatShape(b), FormatShape(found->second)));
 }
 
-// weight [out, in] += scale * b [out, rank] a [rank, in].
+// weight [out, in] += scale * b [out, rank] a [rank, in]; rows then as long as the magnitudes say.
 void AddDelta(const LoraDelta& delta, std::span<float> weight) {
   const auto rank = static_cast<std::size_t>(delta.a.shape()[0]);
   const auto in = static_cast<std::size_t>(delta.a.shape()[1]);
@@ -45,7 +50,8 @@ void AddDelta(const LoraDelta& delta, std::span<float> weight) {
       const double factor = delta.scale * b[o * rank + r];
       for (std::size_t i = 0; i < in; ++i) row[i] += factor * a[r * in + i];
     }
-    for (std::size_t i = 0; i < in; ++i) weight[o * in + i] = static_cast<float>(row[i]);
+    const double factor = delta.magnitude ? RowScale(row, delta.magnitude->f32()[o]) : 1;
+    for (std::size_t i = 0; i < in; ++i) weight[o * in + i] = static_cast<float>(factor * row[i]);
   }
 }
 

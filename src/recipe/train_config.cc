@@ -87,6 +87,9 @@ Status CheckLora(const LoraConfig& lora, const std::string& path) {
                          "found an empty list, expected names, or trainable_token_indices beside "
                          "it");
   }
+  if (lora.target_modules.empty() && lora.use_dora)
+    return Contradiction(path + ".use_dora",
+                         "found with target_modules: [], where no weight learns");
   const std::set<std::int64_t> distinct(tokens.begin(), tokens.end());
   if (distinct.size() < tokens.size()) {
     return Contradiction(path + ".trainable_token_indices",

@@ -26,6 +26,7 @@ struct LoraConfig {
   double alpha = 32;
   double dropout = 0;
   bool rslora = false;
+  bool use_dora = false;
   double loraplus_lr_ratio = 1;
   std::vector<std::string> target_modules = {"all-linear"};
   std::vector<std::string> modules_to_save;
@@ -42,6 +43,8 @@ struct LoraConfig {
         .AtLeast(0)
         .AtMost(0.99);
     field("rslora", rslora, "scale by alpha / sqrt(rank) instead");
+    field("use_dora", use_dora,
+          "the lengths of the weights' rows learn too, apart from their direction (DoRA)");
     field("loraplus_lr_ratio", loraplus_lr_ratio,
           "B learns so many times as fast as A (LoRA+); learning_rate is A's")
         .Above(0);

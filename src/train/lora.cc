@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <set>
 #include <utility>
 
@@ -65,7 +66,8 @@ Summary SummaryOf(const std::vector<LoraModule>& modules,
                   const std::vector<model::WholeModule>& whole) {
   Summary summary;
   for (const LoraModule& lora : modules)
-    summary[lora.module.path] = fmt::format("rank {}, scale {:.6g}", lora.a.size(0), lora.scale);
+    summary[lora.module.path] = fmt::format("rank {}, scale {:.6g}{}", lora.a.size(0), lora.scale,
+                                            lora.magnitude.defined() ? ", DoRA" : "");
   for (const model::WholeModule& module : whole) summary[module.path] = "a weight of its own";
   return summary;
 }
@@ -99,6 +101,7 @@ Status LoraSet::AddModules(const model::ModelSpec& spec, at::ScalarType real, at
     lora.scale = config_.ScaleOf(module.path);
     lora.a = at::zeros({rank, module.in}, options);
     lora.b = at::zeros({module.out, rank}, options);
+    if (config_.dora) lora.magnitude = at::zeros({module.out}, options);
     for (const auto& part : module.parts) {
       if (part.linear == "head" || part.linear.rfind("embed.", 0) == 0) {
         return Error(ErrorCode::kUnsupported,
@@ -198,7 +201,10 @@ Status LoraSet::LoadRows(const model::ModelSpec& spec, const format::PeftAdapter
 
 std::vector<at::Tensor> LoraSet::Tensors() const {
   std::vector<at::Tensor> all;
-  for (const LoraModule& lora : modules_) all.insert(all.end(), {lora.a, lora.b});
+  for (const LoraModule& lora : modules_) {
+    all.insert(all.end(), {lora.a, lora.b});
+    if (lora.magnitude.defined()) all.push_back(lora.magnitude);
+  }
   for (const SavedModule& saved : saved_) all.push_back(saved.value);
   for (const SavedRows& rows : rows_) all.push_back(rows.own.values);
   return all;
@@ -211,6 +217,7 @@ Result<LoraSet> LoraSet::Empty(const model::ModelSpec& spec, const recipe::LoraC
   set.config_.alpha = config.alpha;
   set.config_.dropout = config.dropout;
   set.config_.rslora = config.rslora;
+  set.config_.dora = config.use_dora;
   if (config.target_modules == std::vector<std::string>{"all-linear"}) {
     set.config_.target_pattern = "all-linear";
   } else {
@@ -223,6 +230,25 @@ Result<LoraSet> LoraSet::Empty(const model::ModelSpec& spec, const recipe::LoraC
   set.SortRows();
   METIER_TRY(set.AddModules(spec, real, device));
   return set;
+}
+
+Status LoraSet::CreateMagnitudes(const model::ParameterReader& base) {
+  METIER_CHECK(base != nullptr, "magnitudes begin as the lengths of the base's rows");
+  const torch::NoGradGuard no_grad;
+  for (const LoraModule& lora : modules_) {
+    for (const auto& linear : lora.module.parts) {
+      METIER_ASSIGN(const tensor::Tensor weight, base(linear.linear + ".weight"));
+      const at::Tensor lengths = RowSquares(TensorOf(weight)).sqrt().to(lora.magnitude.options());
+      const at::Tensor rows = RowIndex(*Find(linear.linear), lora.module.out);
+      if (rows.defined()) {
+        lora.magnitude.index_copy_(0, rows.to(lengths.device()), lengths);
+      } else {
+        lora.magnitude.copy_(lengths);
+      }
+    }
+    lora.magnitude.requires_grad_(true);
+  }
+  return Ok();
 }
 
 // A checkpoint's moments, and rows that were loaded, are in this order too.
@@ -241,6 +267,7 @@ Result<LoraSet> LoraSet::Create(const model::ModelSpec& spec, const recipe::Lora
     lora.a.requires_grad_(true);
     lora.b.requires_grad_(true);
   }
+  if (config.use_dora) METIER_TRY(set.CreateMagnitudes(base));
   METIER_ASSIGN(std::vector<model::WholeModule> whole,
                 model::SelectWholeModules(spec, config.modules_to_save));
   METIER_CHECK(whole.empty() || base != nullptr, "modules_to_save begin as the base's weights");
@@ -281,8 +308,9 @@ Result<LoraSet> LoraSet::Load(const model::ModelSpec& spec, const std::string& f
       return Error(ErrorCode::kDataCorrupt, fmt::format("adapter '{}': no tensors for module '{}'",
                                                         folder, lora.module.path));
     }
-    const std::pair<at::Tensor, tensor::TensorView> pairs[] = {{lora.a, stored->a},
-                                                               {lora.b, stored->b}};
+    std::vector<std::pair<at::Tensor, tensor::TensorView>> pairs = {{lora.a, stored->a},
+                                                                    {lora.b, stored->b}};
+    if (stored->magnitude) pairs.emplace_back(lora.magnitude, *stored->magnitude);
     for (const auto& pair : pairs) {
       METIER_ASSIGN(const tensor::Tensor wide, format::DecodeTensor(pair.second));
       if (wide.shape() != pair.first.sizes().vec()) {
@@ -292,9 +320,8 @@ Result<LoraSet> LoraSet::Load(const model::ModelSpec& spec, const std::string& f
                                  tensor::FormatShape(pair.first.sizes().vec())));
       }
       pair.first.copy_(TensorOf(wide));
+      pair.first.requires_grad_(true);
     }
-    lora.a.requires_grad_(true);
-    lora.b.requires_grad_(true);
   }
   return set;
 }
@@ -375,6 +402,9 @@ Status LoraSet::Save(const std::string& folder, const std::string& base_model) c
     kept.push_back(lora.b.detach().to(at::kCPU, at::kFloat).contiguous());
     modules.push_back(
         {lora.module.path, ViewOf(kept[kept.size() - 2]), ViewOf(kept.back()), lora.scale});
+    if (!lora.magnitude.defined()) continue;
+    kept.push_back(lora.magnitude.detach().to(at::kCPU, at::kFloat).contiguous());
+    modules.back().magnitude = ViewOf(kept.back());
   }
   // A tied weight is written under both names: readers that know nothing of tying have both.
   config.modules_to_save.clear();
@@ -438,6 +468,54 @@ FusedLora FuseLora(const LoraSet& lora, const std::vector<LinearPart>& parts) {
   fused.a = as.size() == 1 ? as.front() : at::cat(as, 0);
   fused.b = bs.size() == 1 ? bs.front() : at::cat(bs, 0);
   return fused;
+}
+
+namespace {
+
+// Some rows of a weight in act at a time become real.
+constexpr std::int64_t kRowsAtOnce = 1024;
+
+// f of some rows at a time, one behind the other.
+template <class F>
+at::Tensor ByRows(const at::Tensor& w, F&& f) {
+  std::vector<at::Tensor> parts;
+  for (std::int64_t row = 0; row < w.size(0); row += kRowsAtOnce)
+    parts.push_back(f(w.narrow(0, row, std::min(kRowsAtOnce, w.size(0) - row))));
+  return at::cat(parts);
+}
+
+}  // namespace
+
+at::Tensor RowSquares(const at::Tensor& w) {
+  return ByRows(w, [](const at::Tensor& rows) { return rows.to(at::kDouble).square().sum(1); });
+}
+
+// |w + s b a|^2 = |w|^2 + 2 s b (a w) + s^2 b (a a^T) b^T, the last two of rank many terms a row.
+at::Tensor DoraScales(const LoraSet& lora, const std::string& linear, const at::Tensor& w,
+                      const at::Tensor& squares) {
+  const LoraPart* part = lora.Find(linear);
+  if (part == nullptr) return at::Tensor();
+  const LoraModule& module = lora.modules()[part->module];
+  const at::Tensor index = RowIndex(*part, module.module.out);
+  const auto rows_of = [&](const at::Tensor& all) {
+    return index.defined() ? all.index_select(0, index.to(all.device())) : all;
+  };
+  at::Tensor lengths;
+  {
+    const torch::NoGradGuard no_grad;
+    const at::Tensor a = module.a.detach();
+    const at::Tensor b = rows_of(module.b.detach()).to(at::kDouble);
+    const at::Tensor wa = ByRows(w, [&](const at::Tensor& rows) {
+      return at::mm(rows.to(a.scalar_type()), a.t()).to(at::kDouble);
+    });
+    const at::Tensor aa = at::mm(a.to(at::kDouble), a.to(at::kDouble).t());
+    const double s = module.scale;
+    lengths = (squares + (2 * s) * (b * wa).sum(1) + (s * s) * (at::mm(b, aa) * b).sum(1))
+                  .clamp_min(std::numeric_limits<float>::min())  // of a row of zeros
+                  .sqrt()
+                  .to(a.scalar_type());
+  }
+  return rows_of(module.magnitude) / lengths;
 }
 
 }  // namespace metier::train

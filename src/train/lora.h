@@ -1,9 +1,11 @@
 // train/lora.h - trainable low-rank adapters on the linears of a frozen network (Hu et al. 2021).
 //
-// delta W = scale * B A. Adapters belong to modules of the Hugging Face model (that is what PEFT
-// names); where such a module fuses several of our linears, they share A and take their rows of B.
-// Embedding and head may learn beside them, as a whole (modules_to_save) or some rows of them
-// (trainable_token_indices), which may also learn alone.
+// delta W = scale * B A; with DoRA (Liu et al. 2024) W' = m (W + delta W) / |W + delta W|, by row
+// of W, where the length counts as a constant in gradients (section 4.3). Adapters belong to
+// modules of the Hugging Face model (that is what PEFT names); where such a module fuses several of
+// our linears, they share A and take their rows of B. Embedding and head may learn beside them, as
+// a whole (modules_to_save) or some rows of them (trainable_token_indices), which may also learn
+// alone.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +29,7 @@ struct LoraModule {
   at::Tensor a;  // real [rank, in]
   at::Tensor b;  // real [out, rank]
   double scale = 1;
+  at::Tensor magnitude = {};  // DoRA's m, real [out]; or undefined
 };
 
 // One of our linears' share in a module.
@@ -57,7 +60,8 @@ class LoraSet {
   // = sqrt(5)), B zero; each module's A from its own stream of `seed`. kInvalidArgument: a target
   // that matches nothing; kUnsupported: an adapter on the embedding or head. `base` gives the
   // weights of modules_to_save and the rows of trainable_token_indices to begin with; it may be
-  // empty where there are none.
+  // empty where there are none. DoRA's magnitudes begin as the lengths of the rows of its weights,
+  // so that the first step's outputs are the base's.
   static Result<LoraSet> Create(const model::ModelSpec& spec, const recipe::LoraConfig& config,
                                 std::uint64_t seed, at::ScalarType real, at::Device device,
                                 const model::ParameterReader& base = {});
@@ -86,6 +90,7 @@ class LoraSet {
   const std::vector<LoraModule>& modules() const { return modules_; }
   const std::vector<SavedModule>& saved() const { return saved_; }
   const std::vector<SavedRows>& rows() const { return rows_; }
+  bool dora() const { return config_.dora; }
   double dropout() const { return config_.dropout; }
   const format::PeftConfig& config() const { return config_; }
 
@@ -96,6 +101,7 @@ class LoraSet {
   // The modules that `config` selects, A and B zero, no whole weights.
   static Result<LoraSet> Empty(const model::ModelSpec& spec, const recipe::LoraConfig& config,
                                at::ScalarType real, at::Device device);
+  Status CreateMagnitudes(const model::ParameterReader& base);
   Status AddModules(const model::ModelSpec& spec, at::ScalarType real, at::Device device);
   // The weight begins as `value`, F32.
   void AddSaved(std::vector<model::WholeModule> modules, const tensor::Tensor& value,
@@ -132,5 +138,14 @@ struct LinearPart {
   std::int64_t rows = 0;
 };
 FusedLora FuseLora(const LoraSet& lora, const std::vector<LinearPart>& parts);
+
+// Sums of squares of the rows of w [rows, in], in double [rows].
+at::Tensor RowSquares(const at::Tensor& w);
+
+// m / |W + delta W| of the rows of one of our linears, differentiable in m alone; real [rows], or
+// undefined where the linear has no adapter. w: [rows, in]; squares: RowSquares(w). Costs a product
+// of w with A, not with B.
+at::Tensor DoraScales(const LoraSet& lora, const std::string& linear, const at::Tensor& w,
+                      const at::Tensor& squares);
 
 }  // namespace metier::train

@@ -95,6 +95,12 @@ Status MixtureSet::AddExpert(const model::ModelSpec& spec, const std::string& na
         "an adapter of linears alone",
         name));
   }
+  if (expert.dora()) {
+    return Invalid(
+        fmt::format("router: expert '{}' uses DoRA, whose outputs are scaled, not added "
+                    "to; expected a plain LoRA",
+                    name));
+  }
   names_.push_back(name);
   experts_.push_back(std::move(expert));
   return Ok();

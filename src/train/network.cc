@@ -173,6 +173,12 @@ void Network::SetLora(LoraSet lora) {
     for (const model::WholeModule& module : saved.modules)
       (module.parameter == "embed.tokens" ? tokens_ : head_) = weight;
   }
+  row_squares_.clear();
+  for (const LoraModule& module : lora_.modules()) {
+    if (!lora_.dora()) break;
+    for (const auto& part : module.module.parts)
+      row_squares_[part.linear] = RowSquares(slices_.at(part.linear + ".weight").view.detach());
+  }
   token_rows_ = OwnRows();
   head_rows_ = OwnRows();
   for (const SavedRows& saved : lora_.rows()) {
@@ -257,6 +263,9 @@ std::vector<Trainable> Network::Trainables() const {
     trainables.push_back({lora.module.path + ".lora_A.weight", lora.a, at::Tensor(), true});
     trainables.push_back({lora.module.path + ".lora_B.weight", lora.b, at::Tensor(), true});
     trainables.back().rate = Rate::kLoraB;
+    if (!lora.magnitude.defined()) continue;
+    trainables.push_back(
+        {lora.module.path + ".lora_magnitude_vector", lora.magnitude, at::Tensor(), false});
   }
   for (std::size_t i = 0; i < saved_.size(); ++i) {
     const Weight& weight = saved_[i];

@@ -175,6 +175,10 @@ class Network {
   at::Tensor Compute(const Batch& batch, State& state) const;
   at::Tensor Embed(const Batch& batch, std::uint64_t key) const;
   at::Tensor Project(const Linears& linears, const at::Tensor& x, State& state) const;
+  // B (A x) of modules that each draw a mask of x.
+  at::Tensor DroppedUpdate(const FusedLora& lora, const at::Tensor& x, std::uint64_t key) const;
+  // DoRA's scales of linears that are one product, 1 where a linear has none; real [sum of rows].
+  at::Tensor ScalesOf(const std::vector<LinearPart>& parts) const;
   at::Tensor ProjectMixture(const Linears& linears, const at::Tensor& x, State& state) const;
   void Route(std::size_t router, const at::Tensor& x, State& state) const;
   at::Tensor GatesOf(const FusedMixture& fused, const State& state) const;
@@ -194,8 +198,9 @@ class Network {
   NetworkOptions options_;
   LoraSet lora_;
   MixtureSet mixture_;
-  std::vector<Weight> saved_;       // of lora_.saved()
-  std::vector<std::string> order_;  // stored tensors, in the order of computation
+  std::vector<Weight> saved_;                      // of lora_.saved()
+  std::map<std::string, at::Tensor> row_squares_;  // of linears with DoRA, by name
+  std::vector<std::string> order_;                 // stored tensors, in the order of computation
   std::map<std::string, Stored> stored_;
   std::map<std::string, Slice> slices_;  // ours -> slice
   std::vector<Layer> layers_;

@@ -107,7 +107,6 @@ TEST(PeftConfig, RefusesByNameWhatChangesTheFunction) {
   refused("bias", "all");
   refused("bias", "lora_only");
   refused("task_type", "SEQ_CLS");
-  refused("use_dora", true);
   refused("lora_bias", true);
   refused("layer_replication", {{0, 4}, {2, 5}});
   refused("target_parameters", {"mlp.experts.gate_up_proj"});
@@ -150,6 +149,7 @@ TEST(PeftConfig, RefusesWrongTypesByName) {
   wrong("lora_alpha", "8");
   wrong("lora_dropout", 1.0);
   wrong("use_rslora", 1);
+  wrong("use_dora", 1);
   wrong("target_modules", 3);
   wrong("target_modules", {"a", 3});
   wrong("target_modules", "((a");
@@ -245,7 +245,7 @@ TEST_F(PeftAdapterFiles, RefusesTensorsThatDoNotFit) {
   ASSERT_OK(Write({{"q_proj.lora_A.weight", a_.view()}}, config));
   EXPECT_ERROR(Open(), corrupt, "names start with");
   ASSERT_OK(Write({{prefix_ + ".lora_magnitude_vector", a_.view()}}, config));
-  EXPECT_ERROR(Open(), ErrorCode::kUnsupported, "lora_magnitude_vector");
+  EXPECT_ERROR(Open(), corrupt, "neither lora_A nor lora_B");
   ASSERT_OK(Write({{prefix_ + ".lora_embedding_A", a_.view()}}, config));
   EXPECT_ERROR(Open(), ErrorCode::kUnsupported, "lora_embedding_A");
   ASSERT_OK(Write({{"base_model.model.lm_head.weight", a_.view()}}, config));
@@ -276,6 +276,32 @@ TEST_F(PeftAdapterFiles, WritesSavedModules) {
   EXPECT_ERROR(WritePeftAdapter(temp_.path(), config_, {{"q_proj", a_.view(), b_.view(), 1.5}},
                                 {{"embed_tokens.weight", b_.view()}}),
                ErrorCode::kInvalidArgument, "'embed_tokens.weight': no module of modules_to_save");
+}
+
+TEST_F(PeftAdapterFiles, MagnitudesOfDora) {
+  config_.dora = true;
+  Tensor magnitude(DType::kF32, {3});
+  for (float& value : magnitude.f32()) value = 0.75F;
+  PeftModule module = {"model.layers.0.self_attn.q_proj", a_.view(), b_.view(), 1.5};
+  EXPECT_ERROR(WritePeftAdapter(temp_.path(), config_, {module}), ErrorCode::kDataCorrupt,
+               "no lora_magnitude_vector");
+  module.magnitude = magnitude.view();
+  ASSERT_OK(WritePeftAdapter(temp_.path(), config_, {module}));
+  ASSERT_OK_AND_ASSIGN(const SafetensorsFile file,
+                       SafetensorsFile::Open(temp_ / "adapter_model.safetensors"));
+  EXPECT_NE(file.Find(prefix_ + ".lora_magnitude_vector"), nullptr);
+  ASSERT_OK_AND_ASSIGN(const PeftAdapter adapter, Open());
+  EXPECT_TRUE(adapter.config.dora);
+  ASSERT_EQ(adapter.modules.size(), 1U);
+  ASSERT_TRUE(adapter.modules[0].magnitude.has_value());
+  EXPECT_TRUE(std::ranges::equal(adapter.modules[0].magnitude->bytes, magnitude.bytes()));
+  config_.dora = false;
+  EXPECT_ERROR(WritePeftAdapter(temp_.path(), config_, {module}), ErrorCode::kDataCorrupt,
+               "a lora_magnitude_vector with \"use_dora\": false");
+  config_.dora = true;
+  module.magnitude = a_.view();
+  EXPECT_ERROR(WritePeftAdapter(temp_.path(), config_, {module}), ErrorCode::kDataCorrupt,
+               "expected [3]");
 }
 
 TEST_F(PeftAdapterFiles, RowsOfTokensAlone) {

@@ -1,5 +1,8 @@
 #include "model/merge.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "support/fixtures.h"
 
 namespace metier::model {
@@ -60,6 +63,30 @@ TEST(Merge, AddsScaledProductToItsLinearOnly) {
   EXPECT_THAT(q.f32(), ::testing::ElementsAre(5, 7, 5, 7));
   ASSERT_OK_AND_ASSIGN(const Tensor k, merged.read("layers.0.attn.k.weight"));
   EXPECT_THAT(k.f32(), ::testing::ElementsAre(1, 1, 1, 1));
+}
+
+// Rows [5, 7] of the sum as long as DoRA says: 10, and 0 of a row that is none.
+TEST(Merge, ScalesRowsToMagnitudes) {
+  const ModelSpec spec = TwoWide();
+  Adapter adapter;
+  adapter.deltas.push_back(Delta("layers.0.attn.q", {2, 2}, {2, 2}));
+  adapter.deltas[0].magnitude = Filled({2}, {10, 2});
+  std::ranges::fill(adapter.deltas[0].b.f32().subspan(2), 0.0F);
+  const ParameterReader base = [&](const std::string& name) -> Result<Tensor> {
+    METIER_ASSIGN(Tensor weight, Ones(spec)(name));
+    if (name == "layers.0.attn.q.weight") std::ranges::fill(weight.f32().subspan(2), 0.0F);
+    return weight;
+  };
+  ASSERT_OK_AND_ASSIGN(const MergedModel merged, Merge(spec, base, adapter));
+  ASSERT_OK_AND_ASSIGN(const Tensor q, merged.read("layers.0.attn.q.weight"));
+  const auto length = static_cast<float>(std::sqrt(5.0 * 5 + 7 * 7));
+  EXPECT_FLOAT_EQ(q.f32()[0], 50 / length);
+  EXPECT_FLOAT_EQ(q.f32()[1], 70 / length);
+  EXPECT_EQ(q.f32()[2], 0);
+  EXPECT_EQ(q.f32()[3], 0);
+  adapter.deltas[0].magnitude = Filled({3}, {1, 2, 3});
+  EXPECT_ERROR(Merge(spec, base, adapter), ErrorCode::kInvalidArgument,
+               "found magnitudes [3], expected [2]");
 }
 
 TEST(Merge, UntiesAHeadThatDiffersFromTheEmbedding) {

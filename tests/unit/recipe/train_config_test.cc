@@ -66,6 +66,9 @@ TEST(TrainConfig, RefusesContradictions) {
        "a token twice"},
       {"model: m\ntrain_file: t\noutput_dir: o\nlora: {trainable_token_indices: [-3]}\n",
        "trainable_token_indices"},
+      {"model: m\ntrain_file: t\noutput_dir: o\nlora: {target_modules: [], use_dora: true, "
+       "trainable_token_indices: [3]}\n",
+       "use_dora"},
       {"model: m\ntrain_file: t\n", "output_dir"},
       {"model: m\noutput_dir: o\n", "neither 'train_file' nor 'train_mixture'"},
       {"model: m\ntrain_file: t\ntrain_mixture: {sources: [{file: a}]}\noutput_dir: o\n",

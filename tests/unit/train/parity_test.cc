@@ -120,6 +120,9 @@ class NativeAndTorch : public ::testing::TestWithParam<const model::Family*> {
       for (std::int64_t i = 0; i < saved.value.numel(); ++i)
         saved.value.data_ptr<float>()[i] += static_cast<float>(0.4 * (rng.Uniform() - 0.5));
     for (const LoraModule& module : lora.modules())
+      for (std::int64_t i = 0; config.use_dora && i < module.magnitude.numel(); ++i)
+        module.magnitude.data_ptr<float>()[i] *= static_cast<float>(0.5 + rng.Uniform());
+    for (const LoraModule& module : lora.modules())
       for (std::int64_t i = 0; i < module.b.numel(); ++i)
         module.b.data_ptr<float>()[i] = static_cast<float>(0.4 * (rng.Uniform() - 0.5));
     return lora.Save(folder, folder_ / "model");
@@ -168,6 +171,20 @@ TEST_P(NativeAndTorch, ComputeTheSameWithRowsOfTokens) {
       EXPECT_LE(LargestDifference(torch[s], native[s]), kTolerance) << "sequence " << s;
     EXPECT_GT(LargestDifference(native[0], without[0]), 0.1) << "the rows did nothing";
   }
+}
+
+TEST_P(NativeAndTorch, ComputeTheSameWithDora) {
+  recipe::LoraConfig config;
+  config.use_dora = true;
+  ASSERT_OK(WriteAdapter(folder_ / "dora", config, 3));
+  config.use_dora = false;
+  ASSERT_OK(WriteAdapter(folder_ / "plain", config, 3));
+  ASSERT_OK_AND_ASSIGN(const auto torch, Torch(folder_ / "dora"));
+  ASSERT_OK_AND_ASSIGN(const auto native, Native(folder_ / "dora"));
+  ASSERT_OK_AND_ASSIGN(const auto plain, Native(folder_ / "plain"));
+  for (std::size_t s = 0; s < sequences_.size(); ++s)
+    EXPECT_LE(LargestDifference(torch[s], native[s]), kTolerance) << "sequence " << s;
+  EXPECT_GT(LargestDifference(native[0], plain[0]), 0.1) << "the magnitudes did nothing";
 }
 
 // Both choose the same experts for every token, with the same weights.
