@@ -98,6 +98,23 @@ Status CheckLora(const LoraConfig& lora, const std::string& path) {
   return Ok();
 }
 
+Status CheckSvf(const TrainConfig& config, const std::string& path) {
+  if (!config.svf) return Ok();
+  const std::pair<bool, const char*> others[] = {
+      {config.lora.has_value(), "lora"},
+      {config.router.has_value(), "router"},
+      {config.init.has_value(), "init"},
+      {config.rope_scaling.has_value(), "rope_scaling"},
+      {config.average_checkpoints > 0, "average_checkpoints"}};
+  for (const auto& [found, name] : others) {
+    if (found) {
+      return Contradiction(path + ".svf",
+                           fmt::format("found with '{}', expected one of them", name));
+    }
+  }
+  return Ok();
+}
+
 // Sources say whose domain they are to a router that is there, and only to one.
 Status CheckRouter(const TrainConfig& config, const std::string& path) {
   bool named = false;
@@ -193,6 +210,7 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
   METIER_TRY(CheckData(config, path));
   METIER_TRY(CheckEvaluation(config, path));
   METIER_TRY(CheckRouter(config, path));
+  METIER_TRY(CheckSvf(config, path));
   METIER_TRY(CheckAnswers(config, path));
   METIER_TRY(CheckAverages(config, path));
   if (config.rope_scaling && config.lora) {
@@ -215,8 +233,8 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
     return Contradiction(path + ".embedding_learning_rate",
                          "found with learning_rate: 0; its schedule is a share of that rate's");
   }
-  const bool frozen = config.lora && config.lora->modules_to_save.empty() &&
-                      config.lora->trainable_token_indices.empty();
+  const bool frozen = config.svf || (config.lora && config.lora->modules_to_save.empty() &&
+                                     config.lora->trainable_token_indices.empty());
   if (config.embedding_learning_rate > 0 && frozen) {
     return Contradiction(path + ".embedding_learning_rate",
                          "found with an adapter that leaves embedding and head as they are; name "

@@ -64,6 +64,19 @@ struct LoraConfig {
   }
 };
 
+// What the singular values of learn (SVF).
+struct SvfConfig {
+  std::vector<std::string> target_modules = {"all-linear"};
+  std::string adapter;
+
+  template <class Visitor>
+  void Visit(Visitor&& field) {
+    field("target_modules", target_modules,
+          "endings of module paths (q_proj, c_attn), or all-linear: every linear but the head");
+    field("adapter", adapter, "a directory of an earlier run to continue from");
+  }
+};
+
 // An adapter among those that a router chooses from.
 struct RoutedExpert {
   std::string name;
@@ -207,6 +220,7 @@ struct TrainConfig {
   std::vector<EvalSource> eval_files;
   std::string output_dir;
   std::optional<LoraConfig> lora;
+  std::optional<SvfConfig> svf;
   std::optional<RouterConfig> router;
 
   std::int64_t max_seq_len = 1024;
@@ -280,6 +294,9 @@ struct TrainConfig {
           "several of them instead: eval_loss of each by its name, and the mean of these");
     field("output_dir", output_dir, "checkpoints, logs and the final model go here").Required();
     field("lora", lora, "train an adapter and leave the model as it is; absent: train everything");
+    field("svf", svf,
+          "train what the weights' singular values are multiplied with, and nothing else; 'metier "
+          "merge --adapter' puts the result into the model");
     field("router", router, "train a router over adapters that are there");
     field("max_seq_len", max_seq_len, "tokens of one example, and of one pack").AtLeast(2);
     field("packing", packing,

@@ -107,6 +107,7 @@ at::Tensor Network::Project(const Linears& linears, const at::Tensor& x, State& 
   const Precision& precision = options_.precision;
   const std::uint64_t key = state.pass.key;
   if (!mixture_.empty()) return ProjectMixture(linears, x, state);
+  if (!svf_.empty()) return ProjectSingularValues(linears, x);
   if (lora_.empty()) return Linear(x, linears.weight, linears.bias, {}, {}, precision);
   const FusedLora lora = FuseLora(lora_, linears.parts);
   const bool drops = lora_.dropout() > 0 && key != 0 && lora.a.defined();
@@ -124,6 +125,26 @@ at::Tensor Network::Project(const Linears& linears, const at::Tensor& x, State& 
   if (!drops) return Linear(x, linears.weight, linears.bias, lora.a, lora.b, precision);
   const at::Tensor update = DroppedUpdate(lora, x, key);
   return Linear(x, linears.weight, linears.bias, {}, {}, precision) + update;
+}
+
+at::Tensor Network::ProjectSingularValues(const Linears& linears, const at::Tensor& x) const {
+  const Precision& precision = options_.precision;
+  const at::Tensor y = Linear(x, linears.weight, linears.bias, {}, {}, precision);
+  std::vector<at::Tensor> changes;
+  bool changed = false;
+  for (const LinearPart& part : linears.parts) {
+    const SingularValues* values = svf_.Find(part.linear);
+    if (values == nullptr) {
+      changes.push_back(at::zeros({x.size(0), part.rows}, y.options().requires_grad(false)));
+      continue;
+    }
+    changed = true;
+    const at::Tensor inner = Linear(x, values->v, {}, {}, {}, precision).to(precision.real);
+    const at::Tensor scaled = inner * (values->s * (values->z - 1));
+    changes.push_back(Linear(scaled.to(precision.act), values->u, {}, {}, {}, precision));
+  }
+  if (!changed) return y;
+  return y + (changes.size() == 1 ? changes.front() : at::cat(changes, 1));
 }
 
 at::Tensor Network::DroppedUpdate(const FusedLora& lora, const at::Tensor& x,

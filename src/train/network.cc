@@ -277,6 +277,8 @@ std::vector<Trainable> Network::Trainables() const {
     trainables.push_back({rows.modules.front().path + ".token_adapter.trainable_tokens_delta",
                           rows.own.values, at::Tensor(), true, Rate::kEmbedding});
   }
+  for (const auto& [linear, values] : svf_.linears())
+    trainables.push_back({linear + ".z", values.z, at::Tensor(), false});
   for (std::size_t e = 0; e < mixture_.experts().size(); ++e) {
     if (mixture_.learns() != MixtureSet::Learns::kAll) break;
     for (const LoraModule& lora : mixture_.experts()[e].modules()) {

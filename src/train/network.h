@@ -19,6 +19,7 @@
 #include "train/mixture.h"
 #include "train/ops.h"
 #include "train/router.h"
+#include "train/singular_values.h"
 #include "train/torch.h"
 
 namespace metier::train {
@@ -83,6 +84,10 @@ class Network {
   // Adapters that routers choose from, in place of one.
   void SetMixture(MixtureSet mixture) { mixture_ = std::move(mixture); }
   const MixtureSet& mixture() const { return mixture_; }
+
+  // Instead of an adapter: what the weights' singular values are multiplied with.
+  void SetSingularValues(SvfSet svf) { svf_ = std::move(svf); }
+  const SvfSet& singular_values() const { return svf_; }
 
   // Last hidden states after the final norm, [tokens, width] in act (encoders: real). Requires
   // sequences of at most longest() tokens, and the gates of a mixture by sequence.
@@ -179,6 +184,7 @@ class Network {
   at::Tensor DroppedUpdate(const FusedLora& lora, const at::Tensor& x, std::uint64_t key) const;
   // DoRA's scales of linears that are one product, 1 where a linear has none; real [sum of rows].
   at::Tensor ScalesOf(const std::vector<LinearPart>& parts) const;
+  at::Tensor ProjectSingularValues(const Linears& linears, const at::Tensor& x) const;
   at::Tensor ProjectMixture(const Linears& linears, const at::Tensor& x, State& state) const;
   void Route(std::size_t router, const at::Tensor& x, State& state) const;
   at::Tensor GatesOf(const FusedMixture& fused, const State& state) const;
@@ -198,6 +204,7 @@ class Network {
   NetworkOptions options_;
   LoraSet lora_;
   MixtureSet mixture_;
+  SvfSet svf_;
   std::vector<Weight> saved_;                      // of lora_.saved()
   std::map<std::string, at::Tensor> row_squares_;  // of linears with DoRA, by name
   std::vector<std::string> order_;                 // stored tensors, in the order of computation

@@ -310,7 +310,7 @@ Status Run::Steps() {
 }
 
 Json Run::Manifest() const {
-  return {{"kind", config_.lora ? "adapter" : "model"},
+  return {{"kind", config_.lora || config_.svf ? "adapter" : "model"},
           {"program", "metier " METIER_VERSION},
           {"libtorch", TORCH_VERSION},
           {"instruction_set", cpu::Kernels(cpu::Real::kF32).name},

@@ -69,6 +69,7 @@ TEST(TrainConfig, RefusesContradictions) {
       {"model: m\ntrain_file: t\noutput_dir: o\nlora: {target_modules: [], use_dora: true, "
        "trainable_token_indices: [3]}\n",
        "use_dora"},
+      {"model: m\ntrain_file: t\noutput_dir: o\nlora: {}\nsvf: {}\n", "found with 'lora'"},
       {"model: m\ntrain_file: t\n", "output_dir"},
       {"model: m\noutput_dir: o\n", "neither 'train_file' nor 'train_mixture'"},
       {"model: m\ntrain_file: t\ntrain_mixture: {sources: [{file: a}]}\noutput_dir: o\n",
