@@ -12,9 +12,11 @@
 #include "cli/model_path.h"
 #include "format/gguf.h"
 #include "format/peft.h"
+#include "merge/singular_values.h"
 #include "model/adapter.h"
 #include "model/merge.h"
 #include "model/model_files.h"
+#include "model/svf_files.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -88,6 +90,12 @@ Result<Json> WriteFolder(const model::ModelFiles& files, tensor::DType dtype,
 Result<model::MergedModel> WithAdapter(const model::ModelFiles& files, const std::string& adapter) {
   model::ParameterReader plain = [files](const std::string& name) { return files.LoadF32(name); };
   if (adapter.empty()) return model::MergedModel{files.spec(), std::move(plain)};
+  if (model::IsSvf(adapter)) {
+    METIER_ASSIGN(model::SvfFiles svf, model::OpenSvf(adapter));
+    METIER_ASSIGN(model::ParameterReader scaled,
+                  merge::WithSingularValues(files.spec(), std::move(plain), std::move(svf)));
+    return model::MergedModel{files.spec(), std::move(scaled)};
+  }
   METIER_ASSIGN(const format::PeftAdapter peft, format::OpenPeftAdapter(adapter));
   METIER_ASSIGN(model::Adapter deltas, model::ToAdapter(files.spec(), peft));
   return model::Merge(files.spec(), std::move(plain), std::move(deltas));

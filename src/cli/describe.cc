@@ -192,6 +192,7 @@ Result<Json> DescribeAdapter(const std::string& path, ListTensors list) {
   document["rank"] = config.rank;
   document["alpha"] = config.alpha;
   document["rslora"] = config.rslora;
+  document["dora"] = config.dora;
   Json modules = Json::array();
   for (const format::PeftModule& module : adapter.modules) {
     modules.push_back({{"path", module.path},
@@ -201,6 +202,8 @@ Result<Json> DescribeAdapter(const std::string& path, ListTensors list) {
                        {"scale", module.scale}});
   }
   document["modules"] = std::move(modules);
+  for (const format::PeftRows& rows : adapter.rows)
+    document["token_rows"].push_back({{"path", rows.path}, {"tokens", rows.tokens}});
   AddTensors(*adapter.source, list, document);
   if (!config.unknown_keys.empty()) document["unknown_keys"] = config.unknown_keys;
   return document;

@@ -13,6 +13,15 @@ const Matrix* ReplacementOf(const AdapterRun& run, const Linear& linear) {
   return run.adapter == nullptr ? nullptr : run.adapter->Replacement(linear);
 }
 
+const float* RunScales(const AdapterRun& run, const Linear& linear) {
+  return run.adapter == nullptr ? nullptr : run.adapter->OutputScales(linear);
+}
+
+// Whether a run's product is not the base's with something added.
+bool IsApart(const AdapterRun& run, const Linear& linear) {
+  return ReplacementOf(run, linear) != nullptr || RunScales(run, linear) != nullptr;
+}
+
 const LowRank* ChangeOf(const AdapterRun& run, const Linear& linear) {
   return run.adapter == nullptr ? nullptr : run.adapter->Find(linear);
 }
@@ -116,9 +125,29 @@ void AdaptedLinears::CollectMixed(const Linear& linear, const AdapterRun& run) {
   }
 }
 
+// w x and the changes, scaled by output; then the bias, which DoRA leaves alone.
+void AdaptedLinears::MultiplyScaled(const LinearOutput& output, const AdapterRun& run,
+                                    std::span<const RowChange> changes, const float* x) {
+  const Linear& linear = *output.linear;
+  const auto width = static_cast<std::size_t>(linear.w.rows);
+  const std::size_t rows = run.end - run.begin;
+  scaled_.resize(rows * width);
+  const Product product{.w = &linear.w, .out = scaled_.data(), .changes = changes};
+  compute_.Multiply({&product, 1}, x, rows);
+  const float* scales = RunScales(run, linear);
+  for (std::size_t r = 0; r < rows; ++r) {
+    float* out = output.out + (run.begin + r) * width;
+    const float* from = scaled_.data() + r * width;
+    for (std::size_t o = 0; o < width; ++o) {
+      const float y = scales[o] * from[o] + (linear.bias == nullptr ? 0.0F : linear.bias[o]);
+      out[o] = output.add ? out[o] + y : y;
+    }
+  }
+}
+
 // Run by run, each with its own weight or the base's.
-void AdaptedLinears::MultiplyReplaced(const LinearOutput& output, std::span<const AdapterRun> runs,
-                                      const float* x) {
+void AdaptedLinears::MultiplyApart(const LinearOutput& output, std::span<const AdapterRun> runs,
+                                   const float* x) {
   const Linear& linear = *output.linear;
   const auto in = static_cast<std::size_t>(linear.w.columns);
   const auto width = static_cast<std::size_t>(linear.w.rows);
@@ -131,12 +160,37 @@ void AdaptedLinears::MultiplyReplaced(const LinearOutput& output, std::span<cons
       change.begin -= run.begin;
       change.end -= run.begin;
     }
+    if (RunScales(run, linear) != nullptr) {
+      MultiplyScaled(output, run, changes, x + run.begin * in);
+      continue;
+    }
     const Product product{.w = own != nullptr ? own : &linear.w,
                           .bias = linear.bias,
                           .out = output.out + run.begin * width,
                           .add = output.add,
                           .changes = changes};
     compute_.Multiply({&product, 1}, x + run.begin * in, run.end - run.begin);
+  }
+}
+
+void AdaptedLinears::PutOwnRows(const LinearOutput& output, std::span<const AdapterRun> runs,
+                                const float* x) {
+  const auto in = static_cast<std::size_t>(output.linear->w.columns);
+  const auto width = static_cast<std::size_t>(output.linear->w.rows);
+  for (const AdapterRun& run : runs) {
+    const OwnRows* own = run.adapter == nullptr ? nullptr : run.adapter->RowsOf(*output.linear);
+    if (own == nullptr) continue;
+    METIER_CHECK(!output.add && output.linear->bias == nullptr,
+                 "the head is neither added nor biased");
+    const std::size_t rows = run.end - run.begin;
+    const std::size_t count = own->tokens.size();
+    own_.resize(rows * count);
+    compute_.Multiply(MatrixOf(own->values), nullptr, x + run.begin * in, rows, own_.data());
+    for (std::size_t r = 0; r < rows; ++r) {
+      float* out = output.out + (run.begin + r) * width;
+      for (std::size_t i = 0; i < count; ++i)
+        out[static_cast<std::size_t>(own->tokens[i])] = own_[r * count + i];
+    }
   }
 }
 
@@ -150,11 +204,11 @@ void AdaptedLinears::Multiply(std::span<const LinearOutput> outputs,
   Route(*outputs.front().linear, runs, x);
   Reserve(outputs.size(), runs);
   for (const LinearOutput& output : outputs) {
-    const bool replaced = std::any_of(runs.begin(), runs.end(), [&](const AdapterRun& run) {
-      return ReplacementOf(run, *output.linear) != nullptr;
+    const bool apart = std::any_of(runs.begin(), runs.end(), [&](const AdapterRun& run) {
+      return IsApart(run, *output.linear);
     });
-    if (replaced) {
-      MultiplyReplaced(output, runs, x);
+    if (apart) {
+      MultiplyApart(output, runs, x);
     } else {
       products[count++] = {.w = &output.linear->w,
                            .bias = output.linear->bias,
@@ -164,6 +218,7 @@ void AdaptedLinears::Multiply(std::span<const LinearOutput> outputs,
     }
   }
   compute_.Multiply(std::span(products).first(count), x, rows);
+  for (const LinearOutput& output : outputs) PutOwnRows(output, runs, x);
 }
 
 void AdaptedLinears::MultiplyHidden(const model::ModelSpec& spec, const FeedForward& ffn,
@@ -173,6 +228,16 @@ void AdaptedLinears::MultiplyHidden(const model::ModelSpec& spec, const FeedForw
     Multiply(ffn.up, runs, x, rows, hidden);
     return compute_.Activate(spec.activation, hidden, nullptr,
                              rows * static_cast<std::size_t>(spec.hidden), hidden);
+  }
+  const bool apart = std::any_of(runs.begin(), runs.end(), [&](const AdapterRun& run) {
+    return IsApart(run, ffn.gate) || IsApart(run, ffn.up);
+  });
+  if (apart) {  // the same bits as below, by way of memory
+    space_.resize(rows * static_cast<std::size_t>(spec.hidden));
+    const std::array<LinearOutput, 2> outputs = {
+        {{.linear = &ffn.gate, .out = space_.data()}, {.linear = &ffn.up, .out = hidden}}};
+    Multiply(outputs, runs, x, rows);
+    return compute_.Activate(spec.activation, space_.data(), hidden, space_.size(), hidden);
   }
   Route(ffn.gate, runs, x);
   Reserve(2, runs);

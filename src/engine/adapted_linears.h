@@ -52,8 +52,11 @@ class AdaptedLinears {
   void Reserve(std::size_t linears, std::span<const AdapterRun> runs);
   std::span<const RowChange> Collect(const Linear& linear, std::span<const AdapterRun> runs);
   void CollectMixed(const Linear& linear, const AdapterRun& run);
-  void MultiplyReplaced(const LinearOutput& output, std::span<const AdapterRun> runs,
-                        const float* x);
+  void MultiplyApart(const LinearOutput& output, std::span<const AdapterRun> runs, const float* x);
+  void MultiplyScaled(const LinearOutput& output, const AdapterRun& run,
+                      std::span<const RowChange> changes, const float* x);
+  // Puts the outputs that runs have rows of their own for in the places of the base's.
+  void PutOwnRows(const LinearOutput& output, std::span<const AdapterRun> runs, const float* x);
 
   Compute& compute_;
   std::vector<RowChange> changes_;
@@ -61,6 +64,8 @@ class AdaptedLinears {
   std::vector<std::vector<RowChoice>> choices_;  // by Router::slot and row
   std::vector<float> scores_;                    // [rows, experts]
   std::vector<float> space_;
+  std::vector<float> scaled_;  // [rows, out] before DoRA's scales
+  std::vector<float> own_;     // outputs of an adapter's own rows
 };
 
 }  // namespace metier::engine

@@ -79,9 +79,15 @@ void Network::Embed(std::span<const Segment> segments) {
   for (const Segment& segment : segments) {
     const Matrix* own = segment.adapter == nullptr ? nullptr : segment.adapter->tokens();
     const Matrix& table = own == nullptr ? weights_.tokens : *own;
+    const OwnRows* rows = segment.adapter == nullptr ? nullptr : segment.adapter->token_rows();
     for (std::size_t i = 0; i < segment.tokens.size(); ++i) {
       float* x = x_.data() + (segment.row + i) * width;
-      DecodeRow(table, segment.tokens[i], {x, width});
+      const float* learned = rows == nullptr ? nullptr : rows->Find(segment.tokens[i]);
+      if (learned != nullptr) {
+        std::copy_n(learned, width, x);
+      } else {
+        DecodeRow(table, segment.tokens[i], {x, width});
+      }
       if (spec_.embed_scale != 1.0) {
         for (std::size_t d = 0; d < width; ++d) x[d] *= static_cast<float>(spec_.embed_scale);
       }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -15,6 +16,8 @@ namespace {
 constexpr std::string_view kPrefix = "base_model.model.";
 constexpr std::string_view kA = ".lora_A.weight";
 constexpr std::string_view kB = ".lora_B.weight";
+constexpr std::string_view kMagnitude = ".lora_magnitude_vector";
+constexpr std::string_view kRows = ".token_adapter.trainable_tokens_delta";
 
 Error CorruptAdapter(std::string_view tensor, std::string_view why) {
   return Error(ErrorCode::kDataCorrupt, fmt::format("adapter tensor '{}': {}", tensor, why));
@@ -23,12 +26,13 @@ Error CorruptAdapter(std::string_view tensor, std::string_view why) {
 struct Pair {
   const tensor::TensorView* a = nullptr;
   const tensor::TensorView* b = nullptr;
+  const tensor::TensorView* magnitude = nullptr;
 };
 
 // A refusal for tensors that belong to kinds of adapters that we do not compute.
 Status CheckTensorKind(const std::string& name) {
-  for (const std::string_view part : {".lora_magnitude_vector", ".lora_embedding_A",
-                                      ".lora_embedding_B", ".lora_A.bias", ".lora_B.bias"}) {
+  for (const std::string_view part :
+       {".lora_embedding_A", ".lora_embedding_B", ".lora_A.bias", ".lora_B.bias"}) {
     if (name.find(part) != std::string::npos)
       return Error(
           ErrorCode::kUnsupported,
@@ -49,6 +53,50 @@ bool IsSaved(const PeftConfig& config, std::string_view name) {
   return false;
 }
 
+// nullptr: none. Where the config names no module, the file names it.
+const PeftTokens* TokensOf(const PeftConfig& config, std::string_view path) {
+  for (const PeftTokens& one : config.token_rows) {
+    if (one.module.empty() || HasModuleSuffix(path, one.module)) return &one;
+  }
+  return nullptr;
+}
+
+Status CheckRows(const PeftRows& rows) {
+  const tensor::Shape& shape = rows.values.shape;
+  const auto count = static_cast<std::int64_t>(rows.tokens.size());
+  if (shape.size() == 2 && shape[0] == count && shape[1] > 0) return Ok();
+  return CorruptAdapter(
+      rows.path + std::string(kRows),
+      fmt::format("found {}, but the config names {} tokens: [{}, width] expected",
+                  tensor::FormatShape(shape), count, count));
+}
+
+Status AddRows(std::string path, const tensor::TensorView& values, PeftAdapter& adapter) {
+  const PeftTokens* tokens = TokensOf(adapter.config, path);
+  if (tokens == nullptr) {
+    return CorruptAdapter(path + std::string(kRows),
+                          "the config's trainable_token_indices do not name its module");
+  }
+  adapter.rows.push_back({std::move(path), tokens->tokens, values});
+  return CheckRows(adapter.rows.back());
+}
+
+// PEFT leaves out the rows of a module that is tied to another one with the same tokens.
+Status CheckAllRowsAreThere(const PeftAdapter& adapter) {
+  for (const PeftTokens& one : adapter.config.token_rows) {
+    const bool found = std::ranges::any_of(
+        adapter.rows, [&](const PeftRows& rows) { return rows.tokens == one.tokens; });
+    if (!found) {
+      return Error(
+          ErrorCode::kDataCorrupt,
+          fmt::format("adapter: no rows \"...{}\" for the {} tokens that the config "
+                      "names{}{}",
+                      kRows, one.tokens.size(), one.module.empty() ? "" : " of ", one.module));
+    }
+  }
+  return Ok();
+}
+
 Status Sort(const SafetensorsFile& file, PeftAdapter& adapter, std::map<std::string, Pair>& pairs) {
   for (const std::string& name : file.Names()) {
     METIER_TRY(CheckTensorKind(name));
@@ -59,6 +107,10 @@ Status Sort(const SafetensorsFile& file, PeftAdapter& adapter, std::map<std::str
       pairs[path.substr(0, path.size() - kA.size())].a = file.Find(name);
     } else if (path.ends_with(kB) && path.size() > kB.size()) {
       pairs[path.substr(0, path.size() - kB.size())].b = file.Find(name);
+    } else if (path.ends_with(kMagnitude) && path.size() > kMagnitude.size()) {
+      pairs[path.substr(0, path.size() - kMagnitude.size())].magnitude = file.Find(name);
+    } else if (path.ends_with(kRows) && path.size() > kRows.size()) {
+      METIER_TRY(AddRows(path.substr(0, path.size() - kRows.size()), *file.Find(name), adapter));
     } else if (IsSaved(adapter.config, path)) {
       adapter.saved.push_back({path, *file.Find(name)});
     } else {
@@ -67,10 +119,12 @@ Status Sort(const SafetensorsFile& file, PeftAdapter& adapter, std::map<std::str
                                               kA, kB));
     }
   }
-  return Ok();
+  return CheckAllRowsAreThere(adapter);
 }
 
 Status CheckPair(const PeftConfig& config, const std::string& path, const Pair& pair) {
+  if (pair.a == nullptr && pair.b == nullptr)
+    return CorruptAdapter(path, "has a lora_magnitude_vector, but neither lora_A nor lora_B");
   if (pair.a == nullptr || pair.b == nullptr) {
     return CorruptAdapter(path,
                           fmt::format("has lora_{} but no lora_{}", pair.a != nullptr ? "A" : "B",
@@ -85,7 +139,16 @@ Status CheckPair(const PeftConfig& config, const std::string& path, const Pair& 
                           tensor::FormatShape(pair.a->shape), tensor::FormatShape(pair.b->shape),
                           rank, rank, rank));
   }
-  return Ok();
+  if (config.dora != (pair.magnitude != nullptr)) {
+    return CorruptAdapter(
+        path, fmt::format("{} with \"use_dora\": {}",
+                          config.dora ? "no lora_magnitude_vector" : "a lora_magnitude_vector",
+                          config.dora));
+  }
+  if (!config.dora || pair.magnitude->shape == tensor::Shape{pair.b->shape[0]}) return Ok();
+  return CorruptAdapter(path,
+                        fmt::format("lora_magnitude_vector {}, expected [{}]",
+                                    tensor::FormatShape(pair.magnitude->shape), pair.b->shape[0]));
 }
 
 }  // namespace
@@ -111,18 +174,20 @@ Result<PeftAdapter> OpenPeftAdapter(const std::string& folder, const Limits& lim
     auto checked = CheckPair(adapter.config, path, pair);
     if (!checked.ok()) return std::move(checked).error().With("'" + tensors_path + "'");
     adapter.modules.push_back({path, *pair.a, *pair.b, adapter.config.ScaleOf(path)});
+    if (pair.magnitude != nullptr) adapter.modules.back().magnitude = *pair.magnitude;
   }
-  if (adapter.modules.empty() && adapter.saved.empty())
+  if (adapter.modules.empty() && adapter.saved.empty() && adapter.rows.empty())
     return Error(ErrorCode::kDataCorrupt, fmt::format("'{}': no adapter tensors", tensors_path));
   return adapter;
 }
 
 Status WritePeftAdapter(const std::string& folder, const PeftConfig& config,
                         const std::vector<PeftModule>& modules,
-                        const std::vector<NamedTensor>& saved) {
+                        const std::vector<NamedTensor>& saved, const std::vector<PeftRows>& rows) {
   std::vector<NamedTensor> tensors;
   for (const PeftModule& module : modules) {
-    METIER_TRY(CheckPair(config, module.path, {&module.a, &module.b}));
+    METIER_TRY(CheckPair(config, module.path,
+                         {&module.a, &module.b, module.magnitude ? &*module.magnitude : nullptr}));
     const double scale = config.ScaleOf(module.path);
     // The config is all that a reader has; the difference allows for a scale that went through F32.
     if (std::fabs(module.scale - scale) > 1e-6 * std::fabs(scale)) {
@@ -133,6 +198,10 @@ Status WritePeftAdapter(const std::string& folder, const PeftConfig& config,
     }
     tensors.push_back({fmt::format("{}{}{}", kPrefix, module.path, kA), module.a});
     tensors.push_back({fmt::format("{}{}{}", kPrefix, module.path, kB), module.b});
+    if (module.magnitude) {
+      tensors.push_back(
+          {fmt::format("{}{}{}", kPrefix, module.path, kMagnitude), *module.magnitude});
+    }
   }
   for (const NamedTensor& weight : saved) {
     if (!IsSaved(config, weight.name)) {
@@ -140,6 +209,17 @@ Status WritePeftAdapter(const std::string& folder, const PeftConfig& config,
                    fmt::format("adapter weight '{}': no module of modules_to_save", weight.name));
     }
     tensors.push_back({fmt::format("{}{}", kPrefix, weight.name), weight.tensor});
+  }
+  for (const PeftRows& own : rows) {
+    const PeftTokens* named = TokensOf(config, own.path);
+    if (named == nullptr || named->tokens != own.tokens) {
+      return Error(ErrorCode::kInvalidArgument,
+                   fmt::format("adapter rows '{}': not the tokens that trainable_token_indices "
+                               "names",
+                               own.path));
+    }
+    METIER_TRY(CheckRows(own));
+    tensors.push_back({fmt::format("{}{}{}", kPrefix, own.path, kRows), own.values});
   }
   METIER_TRY(MakeDirectories(folder));
   METIER_TRY(WriteSafetensors(folder + "/adapter_model.safetensors", tensors, {{"format", "pt"}}));

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "format/module_pattern.h"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr std::int64_t kMaxRank = 1 << 16;
 constexpr std::int64_t kMaxLayer = 1 << 20;
+constexpr std::int64_t kMaxToken = std::numeric_limits<std::int32_t>::max();
 
 Error Wrong(std::string_view key, const Json& found, std::string_view expected) {
   return Error(ErrorCode::kDataCorrupt, fmt::format("adapter config: \"{}\" is {}, {} expected",
@@ -79,6 +81,41 @@ Status LayerIndices(std::string_view key, const Json& value, std::vector<std::in
   return Ok();
 }
 
+Status TokenList(std::string_view key, const Json& value, PeftTokens& rows) {
+  if (!value.is_array()) return Wrong(key, value, "a list of token ids");
+  std::set<std::int64_t> seen;
+  for (const Json& item : value) {
+    METIER_ASSIGN(const std::int64_t token, WholeNumber(key, item, 0, kMaxToken));
+    if (!seen.insert(token).second) return Wrong(key, value, fmt::format("token {} once", token));
+    rows.tokens.push_back(token);
+  }
+  return Ok();
+}
+
+// A list, or {module: list}; one that is empty means nothing.
+Status TokenRows(std::string_view key, const Json& value, std::vector<PeftTokens>& rows) {
+  if (value.is_null()) return Ok();
+  if (!value.is_object()) {
+    rows.emplace_back();
+    METIER_TRY(TokenList(key, value, rows.back()));
+  } else {
+    for (const auto& [module, tokens] : value.items()) {
+      rows.push_back({module, {}});
+      METIER_TRY(TokenList(fmt::format("{}.{}", key, module), tokens, rows.back()));
+    }
+  }
+  std::erase_if(rows, [](const PeftTokens& one) { return one.tokens.empty(); });
+  return Ok();
+}
+
+Json TokenRowsToJson(const std::vector<PeftTokens>& rows) {
+  if (rows.empty()) return nullptr;
+  if (rows.size() == 1 && rows.front().module.empty()) return Json(rows.front().tokens);
+  Json object = Json::object();
+  for (const PeftTokens& one : rows) object[one.module] = one.tokens;
+  return object;
+}
+
 template <class T, class Read>
 Status Patterns(std::string_view key, const Json& value, ModulePatterns<T>& patterns, Read&& read) {
   if (value.is_null()) return Ok();
@@ -111,10 +148,8 @@ struct OffKey {
   std::string_view remedy;
 };
 constexpr std::array kOffKeys = {
-    OffKey{"use_dora", "DoRA rescales every weight row: merge it, or train with use_dora false"},
     OffKey{"lora_bias", "train with lora_bias false"},
     OffKey{"layer_replication", "it copies layers of the base: save the grown model as a whole"},
-    OffKey{"trainable_token_indices", "it replaces rows of the embedding: merge it first"},
     OffKey{"target_parameters", "it adapts bare expert tensors: merge it first"},
     OffKey{"alora_invocation_tokens",
            "it switches on in mid-sequence, which merging cannot express"},
@@ -171,6 +206,8 @@ Result<bool> ReadKey(std::string_view key, const Json& value, PeftConfig& config
     if (config.dropout < 0 || config.dropout >= 1) return Wrong(key, value, "0 <= dropout < 1");
   } else if (key == "use_rslora") {
     METIER_ASSIGN(config.rslora, Flag(key, value));
+  } else if (key == "use_dora") {
+    METIER_ASSIGN(config.dora, Flag(key, value));
   } else if (key == "fan_in_fan_out") {
     METIER_ASSIGN(config.fan_in_fan_out, Flag(key, value));
   } else if (key == "target_modules") {
@@ -181,6 +218,8 @@ Result<bool> ReadKey(std::string_view key, const Json& value, PeftConfig& config
     METIER_ASSIGN(config.modules_to_save, Strings(key, value));
   } else if (key == "ensure_weight_tying") {
     METIER_ASSIGN(config.ensure_weight_tying, Flag(key, value));
+  } else if (key == "trainable_token_indices") {
+    METIER_TRY(TokenRows(key, value, config.token_rows));
   } else if (key == "layers_to_transform") {
     METIER_TRY(LayerIndices(key, value, config.layers_to_transform));
   } else if (key == "layers_pattern") {
@@ -293,6 +332,10 @@ bool PeftConfig::Targets(std::string_view module) const {
   return false;
 }
 
+bool PeftConfig::TargetsNothing() const {
+  return target_modules.empty() && (target_pattern.empty() || target_pattern == kNoModules);
+}
+
 Result<PeftConfig> ParsePeftConfig(const Json& document) {
   if (!document.is_object())
     return Error(ErrorCode::kDataCorrupt, "adapter config: not a JSON object");
@@ -337,13 +380,15 @@ Json PeftConfigToJson(const PeftConfig& config) {
   out["lora_alpha"] = NumberToJson(config.alpha);
   out["lora_dropout"] = config.dropout;
   out["use_rslora"] = config.rslora;
-  default_to("use_dora", false);
+  out["use_dora"] = config.dora;
   out["fan_in_fan_out"] = config.fan_in_fan_out;
   default_to("init_lora_weights", true);
   out["target_modules"] = NamesToJson(config.target_modules, config.target_pattern);
   out["exclude_modules"] = NamesToJson(config.exclude_modules, config.exclude_pattern);
   out["modules_to_save"] = NamesToJson(config.modules_to_save, {});
   if (config.ensure_weight_tying) out["ensure_weight_tying"] = true;
+  if (out.contains("trainable_token_indices") || !config.token_rows.empty())
+    out["trainable_token_indices"] = TokenRowsToJson(config.token_rows);
   out["layers_to_transform"] =
       config.layers_to_transform.empty() ? Json(nullptr) : Json(config.layers_to_transform);
   out["layers_pattern"] = NamesToJson(config.layers_pattern, {});

@@ -4,8 +4,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <map>
+#include <numeric>
 
 #include "base/check.h"
 #include "base/nearest.h"
@@ -80,6 +82,16 @@ Tensor RowsOf(const Tensor& b, const LinearModule::Part& part) {
   return out;
 }
 
+// The same of a vector of the module's outputs.
+Tensor ElementsOf(const Tensor& vector, const LinearModule::Part& part) {
+  Tensor column(DType::kF32, {vector.shape()[0], 1});
+  std::ranges::copy(vector.f32(), column.f32().begin());
+  const Tensor rows = RowsOf(column, part);
+  Tensor out(DType::kF32, {part.out});
+  std::ranges::copy(rows.f32(), out.f32().begin());
+  return out;
+}
+
 Status CheckShapes(const LinearModule& module, const format::PeftModule& peft) {
   const bool fits = peft.a.shape.size() == 2 && peft.b.shape.size() == 2 &&
                     peft.a.shape[0] == peft.b.shape[1] && peft.a.shape[1] == module.in &&
@@ -90,6 +102,33 @@ Status CheckShapes(const LinearModule& module, const format::PeftModule& peft) {
                            "{} outputs: is this the adapter's base model?",
                            peft.path, tensor::FormatShape(peft.a.shape),
                            tensor::FormatShape(peft.b.shape), module.in, module.out));
+}
+
+Status CheckRowsFit(const ModelSpec& spec, const format::PeftRows& rows) {
+  const std::int64_t last = *std::ranges::max_element(rows.tokens);
+  if (last < spec.vocab && rows.values.shape[1] == spec.width) return Ok();
+  return Error(
+      ErrorCode::kInvalidArgument,
+      fmt::format("adapter: '{}' has rows of {} values for tokens up to {}, but the model "
+                  "(family {}) has {} tokens of {}: is this the adapter's base model, with "
+                  "as many tokens?",
+                  rows.path, rows.values.shape[1], last, spec.family, spec.vocab, spec.width));
+}
+
+// values: [tokens, width], F32.
+TokenRows Ascending(const std::string& parameter, const std::vector<std::int64_t>& tokens,
+                    const Tensor& values) {
+  std::vector<std::size_t> order(tokens.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::sort(order, {}, [&](std::size_t i) { return tokens[i]; });
+  TokenRows rows{.parameter = parameter, .values = Tensor(DType::kF32, values.shape())};
+  const std::size_t row_bytes = values.bytes().size() / tokens.size();
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    rows.tokens.push_back(tokens[order[i]]);
+    std::memcpy(rows.values.bytes().data() + i * row_bytes,
+                values.bytes().data() + order[i] * row_bytes, row_bytes);
+  }
+  return rows;
 }
 
 // Names of target_modules (a list) or modules_to_save that choose nothing.
@@ -117,6 +156,12 @@ Status CheckEveryNameChose(std::string_view what, const std::vector<std::string>
 }
 
 }  // namespace
+
+double RowScale(std::span<const double> row, float magnitude) {
+  double squares = 0;
+  for (const double value : row) squares += value * value;
+  return squares == 0 ? 0 : static_cast<double>(magnitude) / std::sqrt(squares);
+}
 
 std::vector<LinearModule> LinearModules(const ModelSpec& spec) {
   const std::vector<Parameter> parameters = Parameters(spec);
@@ -205,11 +250,49 @@ Result<std::vector<ReplacedWeight>> ReplacedWeights(const ModelSpec& spec,
   return replaced;
 }
 
+Result<std::vector<TokenRows>> TokenRowsOf(const ModelSpec& spec, const format::PeftAdapter& peft) {
+  const std::vector<WholeModule> modules = WholeModules(spec);
+  std::vector<TokenRows> all;
+  for (const format::PeftRows& rows : peft.rows) {
+    const WholeModule* module = FindModule(modules, FamilyOf(spec), rows.path);
+    if (module == nullptr) {
+      return Error(ErrorCode::kUnsupported,
+                   fmt::format("adapter: '{}' has rows of its own, only {} can", rows.path,
+                               fmt::join(Paths(modules), " and ")));
+    }
+    METIER_TRY(CheckRowsFit(spec, rows));
+    METIER_ASSIGN(const Tensor values, format::DecodeTensor(rows.values));
+    all.push_back(Ascending(module->parameter, rows.tokens, values));
+  }
+  if (spec.tied_head && all.size() == 1 && all.front().parameter == kEmbedding) {
+    all.push_back(all.front());
+    all.back().parameter = kHead;
+  }
+  std::sort(all.begin(), all.end(),
+            [](const TokenRows& x, const TokenRows& y) { return x.parameter < y.parameter; });
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    if (all[i].parameter == all[i - 1].parameter)
+      return Error(ErrorCode::kDataCorrupt,
+                   fmt::format("adapter: '{}' has rows twice", all[i].parameter));
+  }
+  return all;
+}
+
 Result<Adapter> ToAdapter(const ModelSpec& spec, const format::PeftAdapter& peft) {
   const std::vector<LinearModule> modules = LinearModules(spec);
   const Family& family = FamilyOf(spec);
   Adapter adapter;
   METIER_ASSIGN(adapter.replaced, ReplacedWeights(spec, peft));
+  METIER_ASSIGN(adapter.rows, TokenRowsOf(spec, peft));
+  for (const TokenRows& rows : adapter.rows) {
+    if (std::ranges::find(adapter.replaced, rows.parameter, &ReplacedWeight::parameter) !=
+        adapter.replaced.end()) {
+      return Error(ErrorCode::kDataCorrupt,
+                   fmt::format("adapter: '{}' has rows in trainable_token_indices and is replaced "
+                               "by modules_to_save; expected one of them",
+                               rows.parameter));
+    }
+  }
   for (const format::PeftModule& lora : peft.modules) {
     const LinearModule* module = FindModule(modules, family, lora.path);
     if (module == nullptr) {
@@ -222,8 +305,14 @@ Result<Adapter> ToAdapter(const ModelSpec& spec, const format::PeftAdapter& peft
     METIER_TRY(CheckShapes(*module, lora));
     METIER_ASSIGN(const Tensor a, format::DecodeTensor(lora.a));
     METIER_ASSIGN(const Tensor b, format::DecodeTensor(lora.b));
-    for (const LinearModule::Part& part : module->parts)
+    std::optional<Tensor> magnitude;
+    if (lora.magnitude) {
+      METIER_ASSIGN(magnitude, format::DecodeTensor(*lora.magnitude));
+    }
+    for (const LinearModule::Part& part : module->parts) {
       adapter.deltas.push_back({part.linear, a, RowsOf(b, part), lora.scale});
+      if (magnitude) adapter.deltas.back().magnitude = ElementsOf(*magnitude, part);
+    }
   }
   std::sort(adapter.deltas.begin(), adapter.deltas.end(),
             [](const LoraDelta& x, const LoraDelta& y) { return x.linear < y.linear; });

@@ -4,9 +4,12 @@
 // PEFT names modules of the Hugging Face model. Where those fuse several of our linears (gpt2's
 // c_attn, bloom's query_key_value), one module becomes several entries here that share A and take
 // their rows of B. Beside its deltas an adapter may replace the embedding and the head as a whole
-// (modules_to_save): that is how a model learns new tokens.
+// (modules_to_save), or some of their rows (trainable_token_indices): that is how a model learns
+// new tokens.
 #pragma once
 
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,13 +22,19 @@
 
 namespace metier::model {
 
-// delta of one of our linears: scale * b a. F32, owned.
+// delta of one of our linears: scale * b a. With a magnitude the rows of W + scale * b a are then
+// scaled to these lengths (DoRA). F32, owned.
 struct LoraDelta {
   std::string linear;  // ours, without ".weight": "layers.0.attn.q"
   tensor::Tensor a;    // [rank, in]
   tensor::Tensor b;    // [out, rank]
   double scale = 1;
+  std::optional<tensor::Tensor> magnitude = {};  // [out]
 };
+
+// What a row of W + scale * b a is multiplied with to be `magnitude` long. A row of zeros stays
+// one.
+double RowScale(std::span<const double> row, float magnitude);
 
 // A weight to use instead of the base's. Of a model that ties its head to its embedding the two may
 // differ here: then the adapted model is not tied.
@@ -34,10 +43,18 @@ struct ReplacedWeight {
   tensor::Tensor value;   // [vocab, width], F32, owned
 };
 
+// Rows to use instead of the base's, of the same parameters.
+struct TokenRows {
+  std::string parameter;
+  std::vector<std::int64_t> tokens;  // ascending
+  tensor::Tensor values;             // [tokens, width], F32, owned
+};
+
 struct Adapter {
   std::string name;
   std::vector<LoraDelta> deltas;         // sorted by linear
   std::vector<ReplacedWeight> replaced;  // sorted by parameter
+  std::vector<TokenRows> rows = {};      // sorted by parameter, none of a replaced one
 };
 
 // kInvalidArgument: a module the model does not have (with the nearest), or shapes that do not fit
@@ -47,6 +64,11 @@ Result<Adapter> ToAdapter(const ModelSpec& spec, const format::PeftAdapter& peft
 // The part of it that modules_to_save gives.
 Result<std::vector<ReplacedWeight>> ReplacedWeights(const ModelSpec& spec,
                                                     const format::PeftAdapter& peft);
+
+// The part of it that trainable_token_indices gives: of a model that ties its head to its embedding
+// the rows of one are the other's too, unless the file has some of both (PEFT does alike).
+// kInvalidArgument: tokens that the model does not have, rows of another width.
+Result<std::vector<TokenRows>> TokenRowsOf(const ModelSpec& spec, const format::PeftAdapter& peft);
 
 // The Hugging Face modules that a LoRA can adapt, and which of our linears each holds.
 struct LinearModule {

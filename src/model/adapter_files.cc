@@ -1,9 +1,12 @@
 #include "model/adapter_files.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "format/peft.h"
 #include "model/mixture_files.h"
+#include "model/svf_files.h"
 
 namespace metier::model {
 
@@ -16,6 +19,12 @@ Result<AdapterFiles> OpenAdapter(const ModelSpec& spec, const std::string& folde
     files.adapters.push_back(std::move(adapter));
     return Ok();
   };
+  if (IsSvf(folder)) {
+    return Error(ErrorCode::kUnsupported,
+                 fmt::format("'{}': singular values change weights in full; put them into the "
+                             "model with 'metier merge MODEL --adapter'",
+                             folder));
+  }
   if (!IsMixture(folder)) {
     METIER_TRY(open(folder));
     return files;

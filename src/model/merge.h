@@ -1,5 +1,5 @@
-// model/merge.h - an adapter added into the weights of its base: W + scale * B A, or the weight
-// that replaces W.
+// model/merge.h - an adapter added into the weights of its base: W + scale * B A, its rows as long
+// as DoRA's magnitudes say; or the weight or rows that replace those of W.
 #pragma once
 
 #include "base/result.h"

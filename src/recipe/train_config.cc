@@ -80,6 +80,41 @@ Status CheckEvaluation(const TrainConfig& config, const std::string& path) {
   return Ok();
 }
 
+Status CheckLora(const LoraConfig& lora, const std::string& path) {
+  const std::vector<std::int64_t>& tokens = lora.trainable_token_indices;
+  if (lora.target_modules.empty() && tokens.empty()) {
+    return Contradiction(path + ".target_modules",
+                         "found an empty list, expected names, or trainable_token_indices beside "
+                         "it");
+  }
+  if (lora.target_modules.empty() && lora.use_dora)
+    return Contradiction(path + ".use_dora",
+                         "found with target_modules: [], where no weight learns");
+  const std::set<std::int64_t> distinct(tokens.begin(), tokens.end());
+  if (distinct.size() < tokens.size()) {
+    return Contradiction(path + ".trainable_token_indices",
+                         "found a token twice, expected each once");
+  }
+  return Ok();
+}
+
+Status CheckSvf(const TrainConfig& config, const std::string& path) {
+  if (!config.svf) return Ok();
+  const std::pair<bool, const char*> others[] = {
+      {config.lora.has_value(), "lora"},
+      {config.router.has_value(), "router"},
+      {config.init.has_value(), "init"},
+      {config.rope_scaling.has_value(), "rope_scaling"},
+      {config.average_checkpoints > 0, "average_checkpoints"}};
+  for (const auto& [found, name] : others) {
+    if (found) {
+      return Contradiction(path + ".svf",
+                           fmt::format("found with '{}', expected one of them", name));
+    }
+  }
+  return Ok();
+}
+
 // Sources say whose domain they are to a router that is there, and only to one.
 Status CheckRouter(const TrainConfig& config, const std::string& path) {
   bool named = false;
@@ -169,10 +204,11 @@ Status CheckAverages(const TrainConfig& config, const std::string& path) {
 Status CheckConsolidation(const TrainConfig& config, const std::string& path) {
   if (!config.ewc) return Ok();
   const std::string at = path + ".ewc";
-  if (config.lora || config.router) {
+  if (config.lora || config.svf || config.router) {
+    const char* other = config.lora ? "lora" : config.svf ? "svf" : "router";
     return Contradiction(at, fmt::format("found with '{}', which leaves the model as it is; train "
                                          "the whole model, or leave it out",
-                                         config.lora ? "lora" : "router"));
+                                         other));
   }
   if (config.init)
     return Contradiction(at, "found with 'init': a random model has nothing to forget");
@@ -189,6 +225,10 @@ Status CheckTeacher(const TrainConfig& config, const std::string& path) {
   }
   if (config.router)
     return Contradiction(at, "found with 'router'; distil an adapter, then train the router");
+  if (config.lora && !config.lora->trainable_token_indices.empty()) {
+    return Contradiction(at, "found with lora.trainable_token_indices, whose rows of the head it "
+                             "does not know; leave one of them out");
+  }
   if (config.label_smoothing_factor > 0)
     return Contradiction(at, "found with label_smoothing_factor, expected one of them");
   return Ok();
@@ -203,6 +243,7 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
   METIER_TRY(CheckData(config, path));
   METIER_TRY(CheckEvaluation(config, path));
   METIER_TRY(CheckRouter(config, path));
+  METIER_TRY(CheckSvf(config, path));
   METIER_TRY(CheckAnswers(config, path));
   METIER_TRY(CheckAverages(config, path));
   METIER_TRY(CheckConsolidation(config, path));
@@ -222,17 +263,18 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
                          "found with packing: false, where a batch is counted in examples; use "
                          "per_device_train_batch_size");
   }
-  if (config.lora && config.lora->target_modules.empty())
-    return Contradiction(path + ".lora.target_modules", "found an empty list, expected names");
+  if (config.lora) METIER_TRY(CheckLora(*config.lora, path + ".lora"));
   if (config.embedding_learning_rate > 0 && config.learning_rate == 0) {
     return Contradiction(path + ".embedding_learning_rate",
                          "found with learning_rate: 0; its schedule is a share of that rate's");
   }
-  const bool frozen = config.lora && config.lora->modules_to_save.empty();
+  const bool frozen = config.svf || (config.lora && config.lora->modules_to_save.empty() &&
+                                     config.lora->trainable_token_indices.empty());
   if (config.embedding_learning_rate > 0 && frozen) {
     return Contradiction(path + ".embedding_learning_rate",
                          "found with an adapter that leaves embedding and head as they are; name "
-                         "them in lora.modules_to_save, or leave it out");
+                         "them in lora.modules_to_save, their rows in "
+                         "lora.trainable_token_indices, or leave it out");
   }
   if (config.eval_steps > 0 && config.eval_file.empty() && config.eval_files.empty())
     return Contradiction(path + ".eval_steps",

@@ -26,9 +26,11 @@ struct LoraConfig {
   double alpha = 32;
   double dropout = 0;
   bool rslora = false;
+  bool use_dora = false;
   double loraplus_lr_ratio = 1;
   std::vector<std::string> target_modules = {"all-linear"};
   std::vector<std::string> modules_to_save;
+  std::vector<std::int64_t> trainable_token_indices;
   std::map<std::string, std::int64_t> rank_pattern;
   std::map<std::string, double> alpha_pattern;
   std::string adapter;
@@ -41,17 +43,37 @@ struct LoraConfig {
         .AtLeast(0)
         .AtMost(0.99);
     field("rslora", rslora, "scale by alpha / sqrt(rank) instead");
+    field("use_dora", use_dora,
+          "the lengths of the weights' rows learn too, apart from their direction (DoRA)");
     field("loraplus_lr_ratio", loraplus_lr_ratio,
           "B learns so many times as fast as A (LoRA+); learning_rate is A's")
         .Above(0);
     field("target_modules", target_modules,
-          "endings of module paths (q_proj, c_attn), or all-linear: every linear but the head");
+          "endings of module paths (q_proj, c_attn), or all-linear: every linear but the head; "
+          "empty: none, beside trainable_token_indices");
     field("modules_to_save", modules_to_save,
           "endings of modules that learn as a whole and are saved with the adapter: the embedding "
           "(embed_tokens, wte), the head (lm_head); where the model ties them, either means both");
+    field("trainable_token_indices", trainable_token_indices,
+          "tokens whose rows of the embedding learn, and of the head where the model ties it; all "
+          "other rows stay to the bit")
+        .AtLeast(0);
     field("rank_pattern", rank_pattern, "another rank for modules whose path ends so");
     field("alpha_pattern", alpha_pattern, "another alpha for modules whose path ends so");
     field("adapter", adapter, "a PEFT directory to continue from, with this same configuration");
+  }
+};
+
+// What the singular values of learn (SVF).
+struct SvfConfig {
+  std::vector<std::string> target_modules = {"all-linear"};
+  std::string adapter;
+
+  template <class Visitor>
+  void Visit(Visitor&& field) {
+    field("target_modules", target_modules,
+          "endings of module paths (q_proj, c_attn), or all-linear: every linear but the head");
+    field("adapter", adapter, "a directory of an earlier run to continue from");
   }
 };
 
@@ -243,6 +265,7 @@ struct TrainConfig {
   std::vector<EvalSource> eval_files;
   std::string output_dir;
   std::optional<LoraConfig> lora;
+  std::optional<SvfConfig> svf;
   std::optional<RouterConfig> router;
   std::optional<ConsolidationConfig> ewc;
   std::optional<DistillConfig> distill;
@@ -318,6 +341,9 @@ struct TrainConfig {
           "several of them instead: eval_loss of each by its name, and the mean of these");
     field("output_dir", output_dir, "checkpoints, logs and the final model go here").Required();
     field("lora", lora, "train an adapter and leave the model as it is; absent: train everything");
+    field("svf", svf,
+          "train what the weights' singular values are multiplied with, and nothing else; 'metier "
+          "merge --adapter' puts the result into the model");
     field("router", router, "train a router over adapters that are there");
     field("ewc", ewc, "elastic weight consolidation: forget less of earlier data");
     field("distill", distill, "learn from another model's distribution of the next token");
@@ -345,7 +371,7 @@ struct TrainConfig {
         .AtLeast(0);
     field("learning_rate", learning_rate, "peak, reached at the end of the warm-up").AtLeast(0);
     field("embedding_learning_rate", embedding_learning_rate,
-          "the peak of token embedding and head, where they learn; 0: learning_rate")
+          "the peak of token embedding and head, or their rows, where they learn; 0: learning_rate")
         .AtLeast(0);
     field("lr_scheduler_type", lr_scheduler_type, "shape after the warm-up")
         .OneOf({"cosine", "linear", "inverse_sqrt", "constant_with_warmup", "constant"});

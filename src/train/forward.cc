@@ -64,6 +64,10 @@ at::Tensor RowsOf(const at::Tensor& x, const at::Tensor& rows) {
 at::Tensor Network::Embed(const Batch& batch, std::uint64_t key) const {
   const at::Tensor& table = tokens_.master.defined() ? tokens_.master : tokens_.act;
   at::Tensor x = at::embedding(table, batch.tokens).to(options_.precision.real);
+  if (token_rows_.values.defined()) {
+    const at::Tensor row = row_of_token_.index_select(0, batch.tokens);
+    x = at::where((row >= 0).unsqueeze(1), at::embedding(token_rows_.values, row.clamp_min(0)), x);
+  }
   if (options_.noise > 0 && key != 0) {
     const auto options = x.options().requires_grad(false);
     x = x + Noise(x.sizes(), options, ModuleKey(key, kNoise)) *
@@ -83,14 +87,69 @@ at::Tensor Network::Embed(const Batch& batch, std::uint64_t key) const {
       .y;
 }
 
+at::Tensor Network::ScalesOf(const std::vector<LinearPart>& parts) const {
+  std::vector<at::Tensor> scales;
+  for (const LinearPart& part : parts) {
+    at::Tensor of_part;
+    if (lora_.Find(part.linear) != nullptr) {
+      of_part = DoraScales(lora_, part.linear, slices_.at(part.linear + ".weight").view.detach(),
+                           row_squares_.at(part.linear));
+    } else {
+      of_part = at::ones(
+          {part.rows}, at::TensorOptions().dtype(options_.precision.real).device(options_.device));
+    }
+    scales.push_back(of_part);
+  }
+  return scales.size() == 1 ? scales.front() : at::cat(scales);
+}
+
 at::Tensor Network::Project(const Linears& linears, const at::Tensor& x, State& state) const {
   const Precision& precision = options_.precision;
   const std::uint64_t key = state.pass.key;
   if (!mixture_.empty()) return ProjectMixture(linears, x, state);
+  if (!svf_.empty()) return ProjectSingularValues(linears, x);
   if (lora_.empty()) return Linear(x, linears.weight, linears.bias, {}, {}, precision);
   const FusedLora lora = FuseLora(lora_, linears.parts);
   const bool drops = lora_.dropout() > 0 && key != 0 && lora.a.defined();
+  if (lora_.dora() && lora.a.defined()) {
+    at::Tensor y;
+    if (drops) {
+      const at::Tensor update = DroppedUpdate(lora, x, key);
+      y = Linear(x, linears.weight, {}, {}, {}, precision) + update;
+    } else {
+      y = Linear(x, linears.weight, {}, lora.a, lora.b, precision);
+    }
+    const at::Tensor scaled = y.to(precision.real) * ScalesOf(linears.parts);
+    return (linears.bias.defined() ? scaled + linears.bias : scaled).to(precision.act);
+  }
   if (!drops) return Linear(x, linears.weight, linears.bias, lora.a, lora.b, precision);
+  const at::Tensor update = DroppedUpdate(lora, x, key);
+  return Linear(x, linears.weight, linears.bias, {}, {}, precision) + update;
+}
+
+at::Tensor Network::ProjectSingularValues(const Linears& linears, const at::Tensor& x) const {
+  const Precision& precision = options_.precision;
+  const at::Tensor y = Linear(x, linears.weight, linears.bias, {}, {}, precision);
+  std::vector<at::Tensor> changes;
+  bool changed = false;
+  for (const LinearPart& part : linears.parts) {
+    const SingularValues* values = svf_.Find(part.linear);
+    if (values == nullptr) {
+      changes.push_back(at::zeros({x.size(0), part.rows}, y.options().requires_grad(false)));
+      continue;
+    }
+    changed = true;
+    const at::Tensor inner = Linear(x, values->v, {}, {}, {}, precision).to(precision.real);
+    const at::Tensor scaled = inner * (values->s * (values->z - 1));
+    changes.push_back(Linear(scaled.to(precision.act), values->u, {}, {}, {}, precision));
+  }
+  if (!changed) return y;
+  return y + (changes.size() == 1 ? changes.front() : at::cat(changes, 1));
+}
+
+at::Tensor Network::DroppedUpdate(const FusedLora& lora, const at::Tensor& x,
+                                  std::uint64_t key) const {
+  const Precision& precision = options_.precision;
   // Each module draws its own mask of the shared input, as PEFT does.
   std::vector<at::Tensor> inner;
   for (const std::size_t module : lora.modules) {
@@ -99,9 +158,7 @@ at::Tensor Network::Project(const Linears& linears, const at::Tensor& x, State& 
         Dropout(x.to(precision.act).contiguous(), lora_.dropout(), ModuleKey(key, module));
     inner.push_back(Linear(kept, {a, a.to(precision.act)}, {}, {}, {}, precision));
   }
-  const at::Tensor update =
-      Linear(at::cat(inner, 1), {lora.b, lora.b.to(precision.act)}, {}, {}, {}, precision);
-  return Linear(x, linears.weight, linears.bias, {}, {}, precision) + update;
+  return Linear(at::cat(inner, 1), {lora.b, lora.b.to(precision.act)}, {}, {}, {}, precision);
 }
 
 at::Tensor Network::NormHeads(const Layer& layer, const at::Tensor& qkv) const {
@@ -175,7 +232,15 @@ at::Tensor Network::ProjectExperts(const Weight& weight, const std::vector<Linea
                  ModuleKey(key, loras.front().modules.front()));
   }
   const at::Tensor inner = GroupedLinear(in, {a, a.to(precision.act)}, starts, precision);
-  return y + GroupedLinear(inner, {b, b.to(precision.act)}, starts, precision);
+  const at::Tensor sum = y + GroupedLinear(inner, {b, b.to(precision.act)}, starts, precision);
+  if (!lora_.dora()) return sum;
+  // Expert by expert: to gather their scales by row would add up gradients in any order on a GPU.
+  std::vector<at::Tensor> scaled;
+  for (std::size_t e = 0; e < names.size(); ++e) {
+    const at::Tensor rows = sum.narrow(0, starts[e], starts[e + 1] - starts[e]);
+    scaled.push_back((rows.to(precision.real) * ScalesOf(names[e].parts)).to(precision.act));
+  }
+  return at::cat(scaled);
 }
 
 at::Tensor Network::Experts(const Layer& layer, const at::Tensor& h, const at::Tensor& router_input,
@@ -194,6 +259,7 @@ at::Tensor Network::Experts(const Layer& layer, const at::Tensor& h, const at::T
         drops ? Dropout(seen.contiguous(), lora_.dropout(), ModuleKey(key, lora.modules.front()))
               : seen;
     scores = scores + at::matmul(at::matmul(kept, lora.a.t()), lora.b.t());
+    if (lora_.dora()) scores = scores * ScalesOf(layer.router_part);
   }
   const auto [chosen, gates] = ChooseExperts(moe, scores);
   if (state.pass.notes != nullptr) state.pass.notes->push_back({false, scores, chosen, asked});
@@ -283,12 +349,14 @@ at::Tensor Network::Compute(const Batch& batch, State& state) const {
 }
 
 at::Tensor Network::Logits(const Batch& batch) const {
-  return Linear(Hidden(batch), head_, {}, {}, {}, options_.precision).to(options_.precision.real);
+  const at::Tensor hidden = Hidden(batch);
+  const at::Tensor logits = Linear(hidden, head_, {}, {}, {}, options_.precision);
+  return PutOwnLogits(logits, hidden, head_rows_).to(options_.precision.real);
 }
 
 at::Tensor Network::LogProbs(const Batch& batch, Pass pass) const {
   pass.rows = batch.predicting;
-  return HeadLogProbs(Hidden(batch, pass), head_, batch.targets);
+  return HeadLogProbs(Hidden(batch, pass), head_, batch.targets, head_rows_);
 }
 
 at::Tensor Network::RowWeights(const Batch& batch, double weight) const {
@@ -302,7 +370,7 @@ at::Tensor Network::RowWeights(const Batch& batch, double weight) const {
 at::Tensor Network::Loss(const Batch& batch, double weight, Pass pass) const {
   pass.rows = batch.predicting;
   return HeadLoss(Hidden(batch, pass), head_, batch.targets, RowWeights(batch, weight),
-                  options_.precision, pass.key != 0 ? options_.smoothing : 0);
+                  options_.precision, pass.key != 0 ? options_.smoothing : 0, head_rows_);
 }
 
 at::Tensor Network::DistilledLoss(const Batch& batch, double weight, const Network& teacher,

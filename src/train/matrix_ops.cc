@@ -242,6 +242,30 @@ at::Tensor CrossEntropyRows(at::Tensor& logits, const at::Tensor& targets,
   return losses;
 }
 
+// The head's rows of an adapter, in the type of its products; nothing where it has none.
+struct OwnHead {
+  at::Tensor index;
+  at::Tensor values;  // act
+
+  OwnHead(const MaybeTensor& given_index, const MaybeTensor& given_values, at::ScalarType act)
+      : index(TensorOr(given_index)) {
+    if (index.defined()) values = TensorOr(given_values).to(act);
+  }
+
+  // Puts their logits in the places of the head's.
+  void PutLogits(const at::Tensor& logits, const at::Tensor& part) const {
+    if (index.defined()) logits.index_copy_(1, index, at::mm(part, values.t()));
+  }
+  // Their part of the logits' gradient, which is 0 in its place afterwards: the head has no share
+  // in it.
+  at::Tensor TakeGradient(const at::Tensor& dlogits) const {
+    if (!index.defined()) return at::Tensor();
+    const at::Tensor taken = dlogits.index_select(1, index);
+    dlogits.index_fill_(1, index, 0);
+    return taken;
+  }
+};
+
 // Rows whose logits are at hand at once.
 std::int64_t HeadRows(const at::Tensor& weight) {
   const std::int64_t row_bytes = weight.size(0) * static_cast<std::int64_t>(weight.element_size());
@@ -250,33 +274,45 @@ std::int64_t HeadRows(const at::Tensor& weight) {
 
 struct HeadFunction : public Function<HeadFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor& master,
-                            const at::Tensor& weight, const at::Tensor& targets,
+                            const at::Tensor& weight, const MaybeTensor& own_index,
+                            const MaybeTensor& own_values, const at::Tensor& targets,
                             const at::Tensor& weights, double smoothing, bool gradient) {
     const at::ScalarType act = weight.scalar_type();
     const at::Tensor in = x.to(act);
+    const OwnHead own(own_index, own_values, act);
+    const bool train_own = gradient && Trains(TensorOr(own_values));
     const std::int64_t rows = in.size(0);
     const std::int64_t chunk = HeadRows(weight);
     const bool train_weight = gradient && Trains(TensorOr(master));
     const bool train_x = gradient && x.requires_grad();
     const at::Tensor dx = train_x ? at::empty_like(in) : at::Tensor();
     at::Tensor dweight;
+    at::Tensor down;
     at::Tensor total = at::zeros({}, in.options().dtype(RealOf(act)));
     for (std::int64_t begin = 0; begin < rows; begin += chunk) {
       const std::int64_t count = std::min(chunk, rows - begin);
       const at::Tensor part = in.narrow(0, begin, count);
       at::Tensor logits = at::mm(part, weight.t());
-      total += CrossEntropyRows(logits, targets.narrow(0, begin, count),
-                                weights.narrow(0, begin, count), smoothing, train_x || train_weight)
-                   .sum();
+      own.PutLogits(logits, part);
+      total +=
+          CrossEntropyRows(logits, targets.narrow(0, begin, count), weights.narrow(0, begin, count),
+                           smoothing, train_x || train_weight || train_own)
+              .sum();
+      const at::Tensor of_own = own.TakeGradient(logits);
       if (train_x) {
         at::Tensor out = dx.narrow(0, begin, count);
         at::mm_out(out, logits, weight);
+        if (of_own.defined()) out.addmm_(of_own, own.values);
+      }
+      if (train_own) {
+        const at::Tensor more = at::mm(of_own.t(), part).to(RealOf(act));
+        down = down.defined() ? down.add_(more) : more;
       }
       if (!train_weight) continue;
       const at::Tensor more = at::mm(logits.t(), part).to(RealOf(act));
       dweight = dweight.defined() ? dweight.add_(more) : more;
     }
-    ctx->save_for_backward({train_x ? dx.to(x.scalar_type()) : at::Tensor(), dweight});
+    ctx->save_for_backward({train_x ? dx.to(x.scalar_type()) : at::Tensor(), dweight, down});
     return total;
   }
 
@@ -288,8 +324,11 @@ struct HeadFunction : public Function<HeadFunction> {
     const auto scaled = [&](const at::Tensor& d) {
       return d.defined() && !one ? (d * grads[0]).to(d.scalar_type()) : d;
     };
-    return {scaled(saved[0]), scaled(saved[1]), at::Tensor(), at::Tensor(),
-            at::Tensor(),     at::Tensor(),     at::Tensor()};
+    variable_list out(9);
+    out[0] = scaled(saved[0]);
+    out[1] = scaled(saved[1]);
+    out[4] = scaled(saved[2]);
+    return out;
   }
 };
 
@@ -297,24 +336,35 @@ struct HeadFunction : public Function<HeadFunction> {
 // on that share: where the head is frozen, that is had in the forward pass.
 struct HeadLogProbFunction : public Function<HeadLogProbFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor& master,
-                            const at::Tensor& weight, const at::Tensor& targets, bool gradient) {
+                            const at::Tensor& weight, const MaybeTensor& own_index,
+                            const MaybeTensor& own_values, const at::Tensor& targets,
+                            bool gradient) {
     const at::Tensor in = x.to(weight.scalar_type());
+    const OwnHead own(own_index, own_values, weight.scalar_type());
     const at::ScalarType real = RealOf(weight.scalar_type());
     const at::Tensor ones = at::ones({in.size(0)}, in.options().dtype(real));
     const bool train_weight = gradient && Trains(TensorOr(master));
-    const bool train_x = gradient && x.requires_grad() && !train_weight;
+    const bool train_own = gradient && Trains(TensorOr(own_values));
+    const bool again = train_weight || train_own;
+    const bool train_x = gradient && x.requires_grad() && !again;
     const at::Tensor unit = train_x ? at::empty_like(in) : at::Tensor();
     std::vector<at::Tensor> parts;
     for (std::int64_t begin = 0; begin < in.size(0); begin += HeadRows(weight)) {
       const std::int64_t count = std::min(HeadRows(weight), in.size(0) - begin);
       at::Tensor logits = at::mm(in.narrow(0, begin, count), weight.t());
+      own.PutLogits(logits, in.narrow(0, begin, count));
       parts.push_back(-CrossEntropyRows(logits, targets.narrow(0, begin, count),
                                         ones.narrow(0, 0, count), 0, train_x));
       if (!train_x) continue;
+      const at::Tensor of_own = own.TakeGradient(logits);
       at::Tensor out = unit.narrow(0, begin, count);
       at::mm_out(out, logits, weight);
+      if (of_own.defined()) out.addmm_(of_own, own.values);
     }
-    ctx->save_for_backward({unit, train_weight ? in : at::Tensor(), weight, targets});
+    ctx->save_for_backward(
+        {unit, again ? in : at::Tensor(), weight, targets, own.index, own.values});
+    ctx->saved_data["weight"] = train_weight;
+    ctx->saved_data["own"] = train_own;
     ctx->saved_data["x"] = gradient && x.requires_grad();
     ctx->saved_data["x_type"] = static_cast<std::int64_t>(x.scalar_type());
     return parts.empty() ? ones : at::cat(parts);
@@ -325,7 +375,7 @@ struct HeadLogProbFunction : public Function<HeadLogProbFunction> {
     const auto x_type = static_cast<at::ScalarType>(ctx->saved_data["x_type"].toInt());
     // Losses were differentiated: values with the other sign.
     const at::Tensor shares = -grads[0];
-    variable_list out(5);
+    variable_list out(7);
     if (saved[0].defined()) {
       out[0] = (saved[0] * shares.unsqueeze(1)).to(x_type);
       return out;
@@ -335,21 +385,30 @@ struct HeadLogProbFunction : public Function<HeadLogProbFunction> {
     if (!in.defined()) return out;
     const bool train_x = ctx->saved_data["x"].toBool();
     const at::Tensor dx = train_x ? at::empty_like(in) : at::Tensor();
-    at::Tensor dweight = at::zeros(weight.sizes(), shares.options());
+    const OwnHead own(Maybe(saved[4]), Maybe(saved[5]), weight.scalar_type());
+    at::Tensor dweight;
+    at::Tensor down;
+    if (ctx->saved_data["weight"].toBool()) dweight = at::zeros(weight.sizes(), shares.options());
+    if (ctx->saved_data["own"].toBool()) down = at::zeros(own.values.sizes(), shares.options());
     for (std::int64_t begin = 0; begin < in.size(0); begin += HeadRows(weight)) {
       const std::int64_t count = std::min(HeadRows(weight), in.size(0) - begin);
       const at::Tensor part = in.narrow(0, begin, count);
       at::Tensor logits = at::mm(part, weight.t());
+      own.PutLogits(logits, part);
       CrossEntropyRows(logits, saved[3].narrow(0, begin, count),
                        shares.narrow(0, begin, count).contiguous(), 0, true);
+      const at::Tensor of_own = own.TakeGradient(logits);
       if (train_x) {
         at::Tensor rows = dx.narrow(0, begin, count);
         at::mm_out(rows, logits, weight);
+        if (of_own.defined()) rows.addmm_(of_own, own.values);
       }
-      dweight.add_(at::mm(logits.t(), part));
+      if (dweight.defined()) dweight.add_(at::mm(logits.t(), part));
+      if (down.defined()) down.add_(at::mm(of_own.t(), part));
     }
     if (train_x) out[0] = dx.to(x_type);
     out[1] = dweight;
+    out[4] = down;
     return out;
   }
 };
@@ -373,14 +432,23 @@ at::Tensor Attention(const at::Tensor& qkv, const AttentionShape& shape, const L
                                   std::make_shared<Layout>(layout));
 }
 
-at::Tensor HeadLogProbs(const at::Tensor& hidden, const Weight& head, const at::Tensor& targets) {
-  return HeadLogProbFunction::apply(hidden, Maybe(head.master), head.act, targets,
-                                    at::GradMode::is_enabled());
+at::Tensor PutOwnLogits(const at::Tensor& x, const at::Tensor& hidden, const OwnRows& own) {
+  if (!own.values.defined()) return x;
+  const at::Tensor values = own.values.to(x.scalar_type());
+  return x.index_copy(1, own.index, at::mm(hidden.to(x.scalar_type()), values.t()));
+}
+
+at::Tensor HeadLogProbs(const at::Tensor& hidden, const Weight& head, const at::Tensor& targets,
+                        const OwnRows& own) {
+  return HeadLogProbFunction::apply(hidden, Maybe(head.master), head.act, Maybe(own.index),
+                                    Maybe(own.values), targets, at::GradMode::is_enabled());
 }
 
 at::Tensor HeadLoss(const at::Tensor& hidden, const Weight& head, const at::Tensor& targets,
-                    const at::Tensor& weights, const Precision&, double smoothing) {
-  return HeadFunction::apply(hidden, Maybe(head.master), head.act, targets, weights, smoothing,
+                    const at::Tensor& weights, const Precision&, double smoothing,
+                    const OwnRows& own) {
+  return HeadFunction::apply(hidden, Maybe(head.master), head.act, Maybe(own.index),
+                             Maybe(own.values), targets, weights, smoothing,
                              at::GradMode::is_enabled());
 }
 

@@ -89,10 +89,16 @@ Status MixtureSet::AddExpert(const model::ModelSpec& spec, const std::string& na
                     "another",
                     name));
   METIER_ASSIGN(LoraSet expert, LoraSet::Load(spec, folder, real, device));
-  if (!expert.saved().empty()) {
+  if (!expert.saved().empty() || !expert.rows().empty()) {
+    return Invalid(fmt::format(
+        "router: expert '{}' has an embedding or a head of its own, or rows of them; expected "
+        "an adapter of linears alone",
+        name));
+  }
+  if (expert.dora()) {
     return Invalid(
-        fmt::format("router: expert '{}' has an embedding or a head of its own; expected "
-                    "an adapter of linears alone",
+        fmt::format("router: expert '{}' uses DoRA, whose outputs are scaled, not added "
+                    "to; expected a plain LoRA",
                     name));
   }
   names_.push_back(name);

@@ -173,6 +173,22 @@ void Network::SetLora(LoraSet lora) {
     for (const model::WholeModule& module : saved.modules)
       (module.parameter == "embed.tokens" ? tokens_ : head_) = weight;
   }
+  row_squares_.clear();
+  for (const LoraModule& module : lora_.modules()) {
+    if (!lora_.dora()) break;
+    for (const auto& part : module.module.parts)
+      row_squares_[part.linear] = RowSquares(slices_.at(part.linear + ".weight").view.detach());
+  }
+  token_rows_ = OwnRows();
+  head_rows_ = OwnRows();
+  for (const SavedRows& saved : lora_.rows()) {
+    for (const model::WholeModule& module : saved.modules)
+      (module.parameter == "embed.tokens" ? token_rows_ : head_rows_) = saved.own;
+  }
+  if (!token_rows_.values.defined()) return;
+  row_of_token_ = at::full({spec_.vocab}, -1, token_rows_.index.options());
+  row_of_token_.index_copy_(0, token_rows_.index,
+                            at::arange(token_rows_.index.size(0), token_rows_.index.options()));
 }
 
 Status Network::ReadAll(const model::ParameterReader& read) {
@@ -247,6 +263,9 @@ std::vector<Trainable> Network::Trainables() const {
     trainables.push_back({lora.module.path + ".lora_A.weight", lora.a, at::Tensor(), true});
     trainables.push_back({lora.module.path + ".lora_B.weight", lora.b, at::Tensor(), true});
     trainables.back().rate = Rate::kLoraB;
+    if (!lora.magnitude.defined()) continue;
+    trainables.push_back(
+        {lora.module.path + ".lora_magnitude_vector", lora.magnitude, at::Tensor(), false});
   }
   for (std::size_t i = 0; i < saved_.size(); ++i) {
     const Weight& weight = saved_[i];
@@ -254,6 +273,12 @@ std::vector<Trainable> Network::Trainables() const {
     trainables.push_back({lora_.saved()[i].modules.front().path + ".weight", weight.master,
                           copied ? weight.act : at::Tensor(), true, Rate::kEmbedding});
   }
+  for (const SavedRows& rows : lora_.rows()) {
+    trainables.push_back({rows.modules.front().path + ".token_adapter.trainable_tokens_delta",
+                          rows.own.values, at::Tensor(), true, Rate::kEmbedding});
+  }
+  for (const auto& [linear, values] : svf_.linears())
+    trainables.push_back({linear + ".z", values.z, at::Tensor(), false});
   for (std::size_t e = 0; e < mixture_.experts().size(); ++e) {
     if (mixture_.learns() != MixtureSet::Learns::kAll) break;
     for (const LoraModule& lora : mixture_.experts()[e].modules()) {

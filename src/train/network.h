@@ -20,6 +20,7 @@
 #include "train/mixture.h"
 #include "train/ops.h"
 #include "train/router.h"
+#include "train/singular_values.h"
 #include "train/torch.h"
 
 namespace metier::train {
@@ -70,7 +71,8 @@ class Network {
   const model::ModelSpec& spec() const { return spec_; }
   const NetworkOptions& options() const { return options_; }
 
-  // Its weights of embedding and head, where it has any, take the place of the network's own.
+  // Its weights or rows of embedding and head, where it has any, take the place of the network's
+  // own.
   void SetLora(LoraSet lora);
   const LoraSet& lora() const { return lora_; }
 
@@ -83,6 +85,10 @@ class Network {
   // Adapters that routers choose from, in place of one.
   void SetMixture(MixtureSet mixture) { mixture_ = std::move(mixture); }
   const MixtureSet& mixture() const { return mixture_; }
+
+  // Instead of an adapter: what the weights' singular values are multiplied with.
+  void SetSingularValues(SvfSet svf) { svf_ = std::move(svf); }
+  const SvfSet& singular_values() const { return svf_; }
 
   // Last hidden states after the final norm, [tokens, width] in act (encoders: real). Requires
   // sequences of at most longest() tokens, and the gates of a mixture by sequence.
@@ -181,6 +187,11 @@ class Network {
   at::Tensor Compute(const Batch& batch, State& state) const;
   at::Tensor Embed(const Batch& batch, std::uint64_t key) const;
   at::Tensor Project(const Linears& linears, const at::Tensor& x, State& state) const;
+  // B (A x) of modules that each draw a mask of x.
+  at::Tensor DroppedUpdate(const FusedLora& lora, const at::Tensor& x, std::uint64_t key) const;
+  // DoRA's scales of linears that are one product, 1 where a linear has none; real [sum of rows].
+  at::Tensor ScalesOf(const std::vector<LinearPart>& parts) const;
+  at::Tensor ProjectSingularValues(const Linears& linears, const at::Tensor& x) const;
   at::Tensor ProjectMixture(const Linears& linears, const at::Tensor& x, State& state) const;
   void Route(std::size_t router, const at::Tensor& x, State& state) const;
   at::Tensor GatesOf(const FusedMixture& fused, const State& state) const;
@@ -200,13 +211,18 @@ class Network {
   NetworkOptions options_;
   LoraSet lora_;
   MixtureSet mixture_;
-  std::vector<Weight> saved_;       // of lora_.saved()
-  std::vector<std::string> order_;  // stored tensors, in the order of computation
+  SvfSet svf_;
+  std::vector<Weight> saved_;                      // of lora_.saved()
+  std::map<std::string, at::Tensor> row_squares_;  // of linears with DoRA, by name
+  std::vector<std::string> order_;                 // stored tensors, in the order of computation
   std::map<std::string, Stored> stored_;
   std::map<std::string, Slice> slices_;  // ours -> slice
   std::vector<Layer> layers_;
   Weight tokens_;  // in use: own_tokens_, or the adapter's
   Weight head_;
+  OwnRows token_rows_;  // the adapter's
+  OwnRows head_rows_;
+  at::Tensor row_of_token_;  // int64 [vocab] into token_rows_, or -1
   Weight own_tokens_;
   Weight own_head_;
   at::Tensor positions_;

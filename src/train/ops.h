@@ -71,6 +71,12 @@ struct Weight {
   at::Tensor act;
 };
 
+// Rows to use instead of those of a frozen table or head.
+struct OwnRows {
+  at::Tensor index;   // int64 [own], each once
+  at::Tensor values;  // real [own, width]
+};
+
 // x W^T + bias + (x A^T) B^T. x: [rows, in], W: [out, in], A: [rank, in], B: [out, rank] with the
 // scale in it; bias, A and B may be undefined. Returns act [rows, out].
 at::Tensor Linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
@@ -107,17 +113,22 @@ struct AttentionShape {
 // sequence sees another.
 at::Tensor Attention(const at::Tensor& qkv, const AttentionShape& shape, const Layout& layout);
 
+// x with the columns of the rows' indices replaced: by hidden values^T. x: act [rows, vocab].
+at::Tensor PutOwnLogits(const at::Tensor& x, const at::Tensor& hidden, const OwnRows& own);
+
 // Sum over rows of weight * cross-entropy(hidden W^T, target), a real scalar. Logits exist for
 // kHeadBytes at a time only, and their gradients are taken in the same pass. hidden: [rows,
 // width], targets: int64 [rows], weights: real [rows]. `smoothing`: the share of the target that
 // all of the vocabulary has alike (Szegedy et al. 2016, section 7).
 inline constexpr std::int64_t kHeadBytes = 64 << 20;  // of logits at once
 at::Tensor HeadLoss(const at::Tensor& hidden, const Weight& head, const at::Tensor& targets,
-                    const at::Tensor& weights, const Precision& precision, double smoothing = 0);
+                    const at::Tensor& weights, const Precision& precision, double smoothing = 0,
+                    const OwnRows& own = {});
 
 // ln softmax(hidden W^T)[target] of each row, real [rows]; logits exist for kHeadBytes at a time
 // only. Shapes as of HeadLoss. A head that learns is multiplied with once more for its gradient.
-at::Tensor HeadLogProbs(const at::Tensor& hidden, const Weight& head, const at::Tensor& targets);
+at::Tensor HeadLogProbs(const at::Tensor& hidden, const Weight& head, const at::Tensor& targets,
+                        const OwnRows& own = {});
 
 // in * mask / (1 - p), the mask a function of (key, element) alone.
 at::Tensor Dropout(const at::Tensor& in, double p, std::uint64_t key);

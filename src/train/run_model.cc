@@ -18,7 +18,8 @@ NetworkOptions OptionsOf(const recipe::TrainConfig& config, at::Device device) {
   NetworkOptions options;
   options.precision.act = config.bf16 ? at::kBFloat16 : at::kFloat;
   options.device = device;
-  options.training = config.lora || config.router ? Training::kFrozen : Training::kAll;
+  options.training =
+      config.lora || config.svf || config.router ? Training::kFrozen : Training::kAll;
   options.longest = config.max_seq_len;
   options.noise = config.neftune_noise_alpha;
   options.smoothing = config.label_smoothing_factor;
@@ -58,7 +59,7 @@ Result<RunModel> RunModel::Open(const recipe::TrainConfig& config,
   METIER_TRY(model.CheckSpec());
   // A checkpoint of full training holds the weights themselves; others, the adapter or mixture.
   ModelSource from = model.source_;
-  if (checkpoint && !config.lora && !config.router) {
+  if (checkpoint && !model.Frozen()) {
     METIER_ASSIGN(from, OpenModelAt(*checkpoint));
     // Everything checked against the model below holds for these weights only then.
     if (from.spec != model.source_.spec) {
@@ -72,6 +73,7 @@ Result<RunModel> RunModel::Open(const recipe::TrainConfig& config,
   SetProducts(options.precision);
   METIER_ASSIGN(model.network_, Network::Create(from.spec, options, from.read));
   if (config.lora) METIER_TRY(model.AddAdapter(checkpoint));
+  if (config.svf) METIER_TRY(model.AddSingularValues(checkpoint));
   if (config.router) METIER_TRY(model.AddMixture(checkpoint));
   if (config.distill) METIER_TRY(model.AddTeacher());
   model.optimizer_.emplace(model.network_->Trainables(), config);
@@ -106,6 +108,19 @@ Status RunModel::AddAdapter(const std::optional<std::string>& checkpoint) {
           : LoraSet::Continue(source_.spec, asked, adapter, at::kFloat, device);
   METIER_ASSIGN(LoraSet set, std::move(lora));
   network_->SetLora(std::move(set));
+  return Ok();
+}
+
+Status RunModel::AddSingularValues(const std::optional<std::string>& checkpoint) {
+  const recipe::SvfConfig& asked = *config_.svf;
+  const NetworkOptions& options = network_->options();
+  const std::string& from = checkpoint ? *checkpoint : asked.adapter;
+  METIER_ASSIGN(SvfSet set, from.empty()
+                                ? SvfSet::Create(source_.spec, asked, options.precision,
+                                                 options.device, source_.read)
+                                : SvfSet::Continue(source_.spec, asked, from, options.precision,
+                                                   options.device, source_.read));
+  network_->SetSingularValues(std::move(set));
   return Ok();
 }
 
@@ -147,6 +162,12 @@ Status RunModel::AddTeacher() {
   if (asked.adapter.empty()) return Ok();
   METIER_ASSIGN(LoraSet lora,
                 LoraSet::Load(source.spec, asked.adapter, at::kFloat, options.device));
+  if (!lora.rows().empty()) {
+    return Error(ErrorCode::kUnsupported,
+                 fmt::format("distill.adapter '{}' has token rows of its own; merge it into the "
+                             "teacher ('metier merge MODEL --adapter')",
+                             asked.adapter));
+  }
   METIER_ASSIGN(const std::string adapter_hash, HashModel(asked.adapter));
   teacher_hash_ += adapter_hash;
   teacher_->SetLora(std::move(lora));
@@ -171,6 +192,7 @@ Status RunModel::LoadOptimizer(const std::string& checkpoint) {
 
 Status RunModel::WriteWeights(const std::string& folder, tensor::DType dtype) const {
   if (config_.lora) return network_->lora().Save(folder, config_.model);
+  if (config_.svf) return network_->singular_values().Save(folder, config_.model);
   if (config_.router) return network_->mixture().Save(folder, config_.model);
   return model::WriteHuggingFaceModel(
       folder, network_->spec(), dtype,

@@ -348,7 +348,7 @@ Json Run::Inputs() const {
 Json Run::Manifest() const {
   Json inputs = Inputs();
   inputs["eval_file"] = data_->eval_hashes();
-  return {{"kind", config_.lora ? "adapter" : "model"},
+  return {{"kind", config_.lora || config_.svf ? "adapter" : "model"},
           {"program", "metier " METIER_VERSION},
           {"libtorch", TORCH_VERSION},
           {"instruction_set", cpu::Kernels(cpu::Real::kF32).name},

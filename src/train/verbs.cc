@@ -34,7 +34,7 @@ struct LogitsRequest {
   template <class Visitor>
   void Visit(Visitor&& field) {
     field("model", model, "Hugging Face directory or GGUF file").Required();
-    field("adapter", adapter, "PEFT directory, or a mixture's");
+    field("adapter", adapter, "PEFT directory, a mixture's, or one of singular values");
     field("tokens", tokens, "ids of each sequence").Required();
     field("types", types, "token types of each sequence (encoders)");
     field("device", device, "cpu, cuda or cuda:N");
@@ -89,9 +89,15 @@ Batch BatchOf(const LogitsRequest& request, at::Device device) {
   return batch;
 }
 
-// An adapter, or a mixture by token.
-Status PutOn(const std::string& folder, Network& network) {
+// An adapter, singular values, or a mixture by token.
+Status PutOn(const std::string& folder, const ModelSource& source, Network& network) {
   const at::Device device = network.options().device;
+  if (model::IsSvf(folder)) {
+    METIER_ASSIGN(SvfSet set, SvfSet::Load(network.spec(), folder, network.options().precision,
+                                           device, source.read));
+    network.SetSingularValues(std::move(set));
+    return Ok();
+  }
   if (!model::IsMixture(folder)) {
     METIER_ASSIGN(LoraSet lora, LoraSet::Load(network.spec(), folder, at::kFloat, device));
     network.SetLora(std::move(lora));
@@ -128,7 +134,7 @@ Result<Json> Logits(const Json& document) {
   if (request.dtype == "bfloat16") options.precision.act = at::kBFloat16;
   SetProducts(options.precision);
   METIER_ASSIGN(Network network, Network::Create(source.spec, options, source.read));
-  if (!request.adapter.empty()) METIER_TRY(PutOn(request.adapter, network));
+  if (!request.adapter.empty()) METIER_TRY(PutOn(request.adapter, source, network));
   const torch::NoGradGuard no_grad;
   const Batch batch = BatchOf(request, device);
   const at::Tensor all = (source.spec.head ? network.Logits(batch) : network.Hidden(batch))

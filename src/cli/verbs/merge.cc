@@ -26,7 +26,8 @@ struct MergeOptions {
           "models: a configuration, its name ending in .yml or .yaml ('metier schema merge' "
           "describes its keys); or with --adapter the base, a model directory or .gguf file")
         .Required();
-    field("adapter", conversion.adapter, "PEFT adapter directory to add into WHAT");
+    field("adapter", conversion.adapter,
+          "PEFT adapter directory, or one of singular values (svf), to add into WHAT");
     field("out", conversion.out,
           "what to write: a new directory, or, with --adapter, a file ending in .gguf")
         .Required();

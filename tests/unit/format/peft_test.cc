@@ -107,10 +107,8 @@ TEST(PeftConfig, RefusesByNameWhatChangesTheFunction) {
   refused("bias", "all");
   refused("bias", "lora_only");
   refused("task_type", "SEQ_CLS");
-  refused("use_dora", true);
   refused("lora_bias", true);
   refused("layer_replication", {{0, 4}, {2, 5}});
-  refused("trainable_token_indices", {1, 2});
   refused("target_parameters", {"mlp.experts.gate_up_proj"});
   refused("alora_invocation_tokens", {5});
   refused("use_qalora", true);
@@ -151,6 +149,7 @@ TEST(PeftConfig, RefusesWrongTypesByName) {
   wrong("lora_alpha", "8");
   wrong("lora_dropout", 1.0);
   wrong("use_rslora", 1);
+  wrong("use_dora", 1);
   wrong("target_modules", 3);
   wrong("target_modules", {"a", 3});
   wrong("target_modules", "((a");
@@ -160,6 +159,10 @@ TEST(PeftConfig, RefusesWrongTypesByName) {
   wrong("layers_to_transform", {-1});
   wrong("layers_pattern", "h");  // without layers_to_transform
   wrong("base_model_name_or_path", 3);
+  wrong("trainable_token_indices", 3);
+  wrong("trainable_token_indices", {1, -1});
+  wrong("trainable_token_indices", {1, 1});
+  wrong("trainable_token_indices", {{"embed_tokens", 1}});
   EXPECT_ERROR(ParsePeftConfig(Json::array()), ErrorCode::kDataCorrupt, "object");
   EXPECT_ERROR(ParsePeftConfig({{"r", 4}}), ErrorCode::kDataCorrupt, "\"peft_type\" is missing");
   EXPECT_ERROR(ParsePeftConfig({{"peft_type", "LORA"}}), ErrorCode::kDataCorrupt,
@@ -242,7 +245,7 @@ TEST_F(PeftAdapterFiles, RefusesTensorsThatDoNotFit) {
   ASSERT_OK(Write({{"q_proj.lora_A.weight", a_.view()}}, config));
   EXPECT_ERROR(Open(), corrupt, "names start with");
   ASSERT_OK(Write({{prefix_ + ".lora_magnitude_vector", a_.view()}}, config));
-  EXPECT_ERROR(Open(), ErrorCode::kUnsupported, "lora_magnitude_vector");
+  EXPECT_ERROR(Open(), corrupt, "neither lora_A nor lora_B");
   ASSERT_OK(Write({{prefix_ + ".lora_embedding_A", a_.view()}}, config));
   EXPECT_ERROR(Open(), ErrorCode::kUnsupported, "lora_embedding_A");
   ASSERT_OK(Write({{"base_model.model.lm_head.weight", a_.view()}}, config));
@@ -273,6 +276,87 @@ TEST_F(PeftAdapterFiles, WritesSavedModules) {
   EXPECT_ERROR(WritePeftAdapter(temp_.path(), config_, {{"q_proj", a_.view(), b_.view(), 1.5}},
                                 {{"embed_tokens.weight", b_.view()}}),
                ErrorCode::kInvalidArgument, "'embed_tokens.weight': no module of modules_to_save");
+}
+
+TEST_F(PeftAdapterFiles, MagnitudesOfDora) {
+  config_.dora = true;
+  Tensor magnitude(DType::kF32, {3});
+  for (float& value : magnitude.f32()) value = 0.75F;
+  PeftModule module = {"model.layers.0.self_attn.q_proj", a_.view(), b_.view(), 1.5};
+  EXPECT_ERROR(WritePeftAdapter(temp_.path(), config_, {module}), ErrorCode::kDataCorrupt,
+               "no lora_magnitude_vector");
+  module.magnitude = magnitude.view();
+  ASSERT_OK(WritePeftAdapter(temp_.path(), config_, {module}));
+  ASSERT_OK_AND_ASSIGN(const SafetensorsFile file,
+                       SafetensorsFile::Open(temp_ / "adapter_model.safetensors"));
+  EXPECT_NE(file.Find(prefix_ + ".lora_magnitude_vector"), nullptr);
+  ASSERT_OK_AND_ASSIGN(const PeftAdapter adapter, Open());
+  EXPECT_TRUE(adapter.config.dora);
+  ASSERT_EQ(adapter.modules.size(), 1U);
+  ASSERT_TRUE(adapter.modules[0].magnitude.has_value());
+  EXPECT_TRUE(std::ranges::equal(adapter.modules[0].magnitude->bytes, magnitude.bytes()));
+  config_.dora = false;
+  EXPECT_ERROR(WritePeftAdapter(temp_.path(), config_, {module}), ErrorCode::kDataCorrupt,
+               "a lora_magnitude_vector with \"use_dora\": false");
+  config_.dora = true;
+  module.magnitude = a_.view();
+  EXPECT_ERROR(WritePeftAdapter(temp_.path(), config_, {module}), ErrorCode::kDataCorrupt,
+               "expected [3]");
+}
+
+TEST_F(PeftAdapterFiles, RowsOfTokensAlone) {
+  config_.target_modules.clear();
+  config_.target_pattern = kNoModules;
+  config_.token_rows = {{"", {7, 3, 5}}};
+  EXPECT_TRUE(config_.TargetsNothing());
+  EXPECT_FALSE(config_.Targets("model.layers.0.self_attn.q_proj"));
+  ASSERT_OK(WritePeftAdapter(temp_.path(), config_, {}, {},
+                             {{"model.embed_tokens", {7, 3, 5}, b_.view()}}));
+  ASSERT_OK_AND_ASSIGN(const Json written, ReadJsonFile(temp_ / "adapter_config.json"));
+  EXPECT_EQ(written["trainable_token_indices"], Json({7, 3, 5}));
+  EXPECT_EQ(written["target_modules"], "dummy-target-modules");
+  ASSERT_OK_AND_ASSIGN(const SafetensorsFile file,
+                       SafetensorsFile::Open(temp_ / "adapter_model.safetensors"));
+  EXPECT_THAT(file.Names(), ElementsAre("base_model.model.model.embed_tokens.token_adapter."
+                                        "trainable_tokens_delta"));
+  ASSERT_OK_AND_ASSIGN(const PeftAdapter adapter, Open());
+  EXPECT_TRUE(adapter.config.TargetsNothing());
+  EXPECT_EQ(adapter.config.token_rows, config_.token_rows);
+  ASSERT_EQ(adapter.rows.size(), 1U);
+  EXPECT_EQ(adapter.rows[0].path, "model.embed_tokens");
+  EXPECT_THAT(adapter.rows[0].tokens, ElementsAre(7, 3, 5));
+  EXPECT_TRUE(std::ranges::equal(adapter.rows[0].values.bytes, b_.bytes()));
+}
+
+// A dictionary names modules; rows of one that is tied to another are in the file once.
+TEST_F(PeftAdapterFiles, RowsOfTokensByModule) {
+  const std::string rows = ".token_adapter.trainable_tokens_delta";
+  const std::string embedding = "base_model.model.model.embed_tokens" + rows;
+  const std::string head = "base_model.model.lm_head" + rows;
+  const auto corrupt = ErrorCode::kDataCorrupt;
+  Json config = PeftConfigToJson(config_);
+  config["trainable_token_indices"] = {{"embed_tokens", {1, 2, 3}}, {"lm_head", {4, 5}}};
+  ASSERT_OK(Write({{embedding, b_.view()}, {head, a_.view()}}, config));
+  ASSERT_OK_AND_ASSIGN(const PeftAdapter adapter, Open());
+  ASSERT_EQ(adapter.rows.size(), 2U);
+  EXPECT_EQ(adapter.rows[0].path, "lm_head");
+  EXPECT_THAT(adapter.rows[0].tokens, ElementsAre(4, 5));
+  EXPECT_THAT(adapter.rows[1].tokens, ElementsAre(1, 2, 3));
+  EXPECT_EQ(PeftConfigToJson(adapter.config)["trainable_token_indices"],
+            config["trainable_token_indices"]);
+  ASSERT_OK(Write({{embedding, b_.view()}}, config));
+  EXPECT_ERROR(Open(), corrupt, "for the 2 tokens that the config names of lm_head");
+  config["trainable_token_indices"] = {{"embed_tokens", {1, 2, 3}}, {"lm_head", {1, 2, 3}}};
+  ASSERT_OK(Write({{embedding, b_.view()}}, config));
+  EXPECT_OK(Open());
+  ASSERT_OK(Write({{embedding, a_.view()}}, config));
+  EXPECT_ERROR(Open(), corrupt, "the config names 3 tokens: [3, width] expected");
+  config["trainable_token_indices"] = {{"lm_head", {1, 2, 3}}};
+  ASSERT_OK(Write({{embedding, b_.view()}}, config));
+  EXPECT_ERROR(Open(), corrupt, "trainable_token_indices do not name its module");
+  config["trainable_token_indices"] = nullptr;
+  EXPECT_ERROR(WritePeftAdapter(temp_.path(), config_, {}, {}, {{"lm_head", {1}, b_.view()}}),
+               ErrorCode::kInvalidArgument, "not the tokens");
 }
 
 }  // namespace

@@ -256,5 +256,42 @@ TEST(SelectWholeModules, KnowsTheNamesOfEveryFamily) {
                "module to save 'lm_haed' matches no layer (did you mean 'lm_head'?)");
 }
 
+TEST_F(SavedWeights, RowsOfTheEmbeddingAreTheTiedHeadsToo) {
+  const Tensor two = Counting({2, spec_.width}, 0);
+  peft_.rows = {{"model.embed_tokens", {9, 4}, two.view()}};
+  const auto parameters = [](const Adapter& adapter) {
+    std::vector<std::string> names;
+    for (const TokenRows& rows : adapter.rows) names.push_back(rows.parameter);
+    return names;
+  };
+  spec_.tied_head = false;
+  ASSERT_OK_AND_ASSIGN(const Adapter untied, ToAdapter(spec_, peft_));
+  EXPECT_THAT(parameters(untied), ::testing::ElementsAre("embed.tokens"));
+  EXPECT_THAT(untied.rows[0].tokens, ::testing::ElementsAre(4, 9));  // with their values
+  EXPECT_EQ(untied.rows[0].values.f32()[0], two.f32()[static_cast<std::size_t>(spec_.width)]);
+  spec_.tied_head = true;
+  ASSERT_OK_AND_ASSIGN(const Adapter tied, ToAdapter(spec_, peft_));
+  EXPECT_THAT(parameters(tied), ::testing::ElementsAre("embed.tokens", "head.weight"));
+  EXPECT_TRUE(std::ranges::equal(tied.rows[0].values.bytes(), tied.rows[1].values.bytes()));
+  const Tensor one = Counting({1, spec_.width}, 0);
+  peft_.rows.push_back({"lm_head", {4}, one.view()});
+  ASSERT_OK_AND_ASSIGN(const Adapter apart, ToAdapter(spec_, peft_));
+  EXPECT_THAT(apart.rows[1].tokens, ::testing::ElementsAre(4));
+}
+
+TEST_F(SavedWeights, RefusesRowsThatDoNotFit) {
+  const Tensor two = Counting({2, spec_.width}, 0);
+  const Tensor narrow = Counting({2, spec_.width - 1}, 0);
+  peft_.rows = {{"model.norm", {9, 4}, two.view()}};
+  EXPECT_ERROR(ToAdapter(spec_, peft_), ErrorCode::kUnsupported, "'model.norm' has rows");
+  peft_.rows = {{"lm_head", {9, 4}, narrow.view()}};
+  EXPECT_ERROR(ToAdapter(spec_, peft_), ErrorCode::kInvalidArgument, "'lm_head' has rows of 7");
+  peft_.rows = {{"lm_head", {9, spec_.vocab}, two.view()}};
+  EXPECT_ERROR(ToAdapter(spec_, peft_), ErrorCode::kInvalidArgument, "tokens up to");
+  peft_.rows = {{"lm_head", {9, 4}, two.view()}};
+  peft_.saved = {{"lm_head.weight", weight_.view()}};
+  EXPECT_ERROR(ToAdapter(spec_, peft_), ErrorCode::kDataCorrupt, "expected one of them");
+}
+
 }  // namespace
 }  // namespace metier::model

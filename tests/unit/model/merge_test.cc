@@ -1,5 +1,8 @@
 #include "model/merge.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "support/fixtures.h"
 
 namespace metier::model {
@@ -62,6 +65,30 @@ TEST(Merge, AddsScaledProductToItsLinearOnly) {
   EXPECT_THAT(k.f32(), ::testing::ElementsAre(1, 1, 1, 1));
 }
 
+// Rows [5, 7] of the sum as long as DoRA says: 10, and 0 of a row that is none.
+TEST(Merge, ScalesRowsToMagnitudes) {
+  const ModelSpec spec = TwoWide();
+  Adapter adapter;
+  adapter.deltas.push_back(Delta("layers.0.attn.q", {2, 2}, {2, 2}));
+  adapter.deltas[0].magnitude = Filled({2}, {10, 2});
+  std::ranges::fill(adapter.deltas[0].b.f32().subspan(2), 0.0F);
+  const ParameterReader base = [&](const std::string& name) -> Result<Tensor> {
+    METIER_ASSIGN(Tensor weight, Ones(spec)(name));
+    if (name == "layers.0.attn.q.weight") std::ranges::fill(weight.f32().subspan(2), 0.0F);
+    return weight;
+  };
+  ASSERT_OK_AND_ASSIGN(const MergedModel merged, Merge(spec, base, adapter));
+  ASSERT_OK_AND_ASSIGN(const Tensor q, merged.read("layers.0.attn.q.weight"));
+  const auto length = static_cast<float>(std::sqrt(5.0 * 5 + 7 * 7));
+  EXPECT_FLOAT_EQ(q.f32()[0], 50 / length);
+  EXPECT_FLOAT_EQ(q.f32()[1], 70 / length);
+  EXPECT_EQ(q.f32()[2], 0);
+  EXPECT_EQ(q.f32()[3], 0);
+  adapter.deltas[0].magnitude = Filled({3}, {1, 2, 3});
+  EXPECT_ERROR(Merge(spec, base, adapter), ErrorCode::kInvalidArgument,
+               "found magnitudes [3], expected [2]");
+}
+
 TEST(Merge, UntiesAHeadThatDiffersFromTheEmbedding) {
   ModelSpec spec = TwoWide();
   spec.tied_head = true;
@@ -87,6 +114,33 @@ TEST(Merge, UntiesAHeadThatDiffersFromTheEmbedding) {
   ASSERT_OK_AND_ASSIGN(const MergedModel other, Merge(spec, Ones(spec), adapter));
   EXPECT_FALSE(other.spec.tied_head);
   EXPECT_EQ(first(other, "head.weight"), 6);
+}
+
+TEST(Merge, PutsRowsOfTokensInTheirPlaces) {
+  ModelSpec spec = TwoWide();
+  const TokenRows rows = {"embed.tokens", {1}, Filled({1, 2}, {7, 8})};
+  Adapter adapter;
+  adapter.rows = {rows};
+  ASSERT_OK_AND_ASSIGN(const MergedModel merged, Merge(spec, Ones(spec), adapter));
+  ASSERT_OK_AND_ASSIGN(const Tensor table, merged.read("embed.tokens"));
+  EXPECT_THAT(table.f32(), ::testing::ElementsAre(1, 1, 7, 8));
+  ASSERT_OK_AND_ASSIGN(const Tensor own, merged.read("head.weight"));
+  EXPECT_THAT(own.f32(), ::testing::ElementsAre(1, 1, 1, 1));
+
+  spec.tied_head = true;
+  ASSERT_OK_AND_ASSIGN(const MergedModel untied, Merge(spec, Ones(spec), adapter));
+  EXPECT_FALSE(untied.spec.tied_head);
+  ASSERT_OK_AND_ASSIGN(const Tensor head, untied.read("head.weight"));
+  EXPECT_THAT(head.f32(), ::testing::ElementsAre(1, 1, 1, 1));
+  adapter.rows.push_back(rows);
+  adapter.rows.back().parameter = "head.weight";
+  ASSERT_OK_AND_ASSIGN(const MergedModel tied, Merge(spec, Ones(spec), adapter));
+  EXPECT_TRUE(tied.spec.tied_head);
+  ASSERT_OK_AND_ASSIGN(const Tensor both, tied.read("embed.tokens"));
+  EXPECT_THAT(both.f32(), ::testing::ElementsAre(1, 1, 7, 8));
+
+  adapter.rows.back().tokens = {2};
+  EXPECT_ERROR(Merge(spec, Ones(spec), adapter), ErrorCode::kInvalidArgument, "tokens below 2");
 }
 
 TEST(Merge, RefusesWhatDoesNotFit) {

@@ -104,7 +104,8 @@ class NativeAndTorch : public ::testing::TestWithParam<const model::Family*> {
     config.rank = 4;
     config.alpha = 6;
     config.rslora = true;
-    config.rank_pattern = {{model::LinearModules(spec_).front().path, 2}};
+    if (!config.target_modules.empty())
+      config.rank_pattern = {{model::LinearModules(spec_).front().path, 2}};
     METIER_ASSIGN(
         const LoraSet lora,
         LoraSet::Create(spec_, config, 5, at::kFloat, at::kCPU, [&](const std::string& name) {
@@ -112,9 +113,15 @@ class NativeAndTorch : public ::testing::TestWithParam<const model::Family*> {
         }));
     Rng rng(seed);
     const torch::NoGradGuard no_grad;
+    for (const SavedRows& rows : lora.rows())
+      for (std::int64_t i = 0; i < rows.own.values.numel(); ++i)
+        rows.own.values.data_ptr<float>()[i] += static_cast<float>(rng.Uniform() - 0.5);
     for (const SavedModule& saved : lora.saved())
       for (std::int64_t i = 0; i < saved.value.numel(); ++i)
         saved.value.data_ptr<float>()[i] += static_cast<float>(0.4 * (rng.Uniform() - 0.5));
+    for (const LoraModule& module : lora.modules())
+      for (std::int64_t i = 0; config.use_dora && i < module.magnitude.numel(); ++i)
+        module.magnitude.data_ptr<float>()[i] *= static_cast<float>(0.5 + rng.Uniform());
     for (const LoraModule& module : lora.modules())
       for (std::int64_t i = 0; i < module.b.numel(); ++i)
         module.b.data_ptr<float>()[i] = static_cast<float>(0.4 * (rng.Uniform() - 0.5));
@@ -147,6 +154,37 @@ TEST_P(NativeAndTorch, ComputeTheSameWithAnAdapter) {
     EXPECT_LE(LargestDifference(torch[s], native[s]), kTolerance) << "sequence " << s;
     EXPECT_GT(LargestDifference(native[s], without[s]), 0.1) << "the adapter did nothing";
   }
+}
+
+TEST_P(NativeAndTorch, ComputeTheSameWithRowsOfTokens) {
+  recipe::LoraConfig config;
+  for (std::int64_t token = 0; token < spec_.vocab; token += 3)
+    config.trainable_token_indices.push_back(token);
+  ASSERT_OK_AND_ASSIGN(const auto without, Native(""));
+  for (const bool alone : {false, true}) {
+    if (alone) config.target_modules.clear();
+    const std::string adapter = folder_ / (alone ? "alone" : "beside");
+    ASSERT_OK(WriteAdapter(adapter, config, 3));
+    ASSERT_OK_AND_ASSIGN(const auto torch, Torch(adapter));
+    ASSERT_OK_AND_ASSIGN(const auto native, Native(adapter));
+    for (std::size_t s = 0; s < sequences_.size(); ++s)
+      EXPECT_LE(LargestDifference(torch[s], native[s]), kTolerance) << "sequence " << s;
+    EXPECT_GT(LargestDifference(native[0], without[0]), 0.1) << "the rows did nothing";
+  }
+}
+
+TEST_P(NativeAndTorch, ComputeTheSameWithDora) {
+  recipe::LoraConfig config;
+  config.use_dora = true;
+  ASSERT_OK(WriteAdapter(folder_ / "dora", config, 3));
+  config.use_dora = false;
+  ASSERT_OK(WriteAdapter(folder_ / "plain", config, 3));
+  ASSERT_OK_AND_ASSIGN(const auto torch, Torch(folder_ / "dora"));
+  ASSERT_OK_AND_ASSIGN(const auto native, Native(folder_ / "dora"));
+  ASSERT_OK_AND_ASSIGN(const auto plain, Native(folder_ / "plain"));
+  for (std::size_t s = 0; s < sequences_.size(); ++s)
+    EXPECT_LE(LargestDifference(torch[s], native[s]), kTolerance) << "sequence " << s;
+  EXPECT_GT(LargestDifference(native[0], plain[0]), 0.1) << "the magnitudes did nothing";
 }
 
 // Both choose the same experts for every token, with the same weights.

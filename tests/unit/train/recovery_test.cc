@@ -107,7 +107,7 @@ class Child {
 bool Succeeded(int status) { return WIFEXITED(status) && WEXITSTATUS(status) == 0; }
 
 class Killed : public Trainer, public ::testing::WithParamInterface<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Kinds, Killed, ::testing::Values("full", "lora"),
+INSTANTIATE_TEST_SUITE_P(Kinds, Killed, ::testing::Values("full", "lora", "rows", "dora", "svf"),
                          [](const auto& kind) { return std::string(kind.param); });
 
 // METIER_KILLS asks for more of them than the usual few.
@@ -117,6 +117,19 @@ TEST_P(Killed, AtRandomMomentsEndsWithTheBitsOfAnUndisturbedRun) {
     config = LoraRun(Base(), "whole");
     config["lora"]["dropout"] = 0.2;
     config["lora"]["modules_to_save"] = {"lm_head"};
+  }
+  if (std::string(GetParam()) == "rows") {
+    config = LoraRun(Base(), "whole");
+    config["lora"] = {{"target_modules", Json::array()}, {"trainable_token_indices", {11, 3, 23}}};
+  }
+  if (std::string(GetParam()) == "dora") {
+    config = LoraRun(Base(), "whole");
+    config["lora"]["use_dora"] = true;
+  }
+  if (std::string(GetParam()) == "svf") {
+    config = LoraRun(Base(), "whole");
+    config.erase("lora");
+    config["svf"] = Json::object();
   }
   config["max_steps"] = 12;
   config["save_steps"] = 1;  // half of the time goes into checkpoints: kills shall hit them too
