@@ -17,6 +17,7 @@
 #include "model/merge.h"
 #include "model/model_files.h"
 #include "model/svf_files.h"
+#include "model/task_model.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -119,7 +120,10 @@ Result<Json> ConvertModel(const Conversion& conversion) {
   if (conversion.dtype != "auto") {
     dtype = tensor::DTypeFromName(conversion.dtype).value_or(dtype);
   }
-  METIER_ASSIGN(const model::MergedModel merged, WithAdapter(files, place.adapter));
+  METIER_ASSIGN(model::MergedModel merged, WithAdapter(files, place.adapter));
+  if (!conversion.task.empty()) {
+    METIER_ASSIGN(merged, model::TakeTask(merged.spec, merged.read, conversion.task));
+  }
   Json tokenizer;
   if (gguf) {
     const model::GgufOptions options{.dtype = dtype,

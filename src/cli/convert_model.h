@@ -12,6 +12,7 @@ namespace metier::cli {
 struct Conversion {
   std::string model;    // specialist, model directory or .gguf file
   std::string adapter;  // PEFT directory to merge; "": a specialist's own, or none
+  std::string task;     // to take out of a model whose experts go by task; "": all of it
   std::string out;
   std::string to = "auto";          // "gguf", "huggingface"; auto: by the ending of `out`
   std::string dtype = "auto";       // "BF16", "Q4_K"; auto: the type of the model's largest part
@@ -19,8 +20,8 @@ struct Conversion {
 };
 
 // What was written: {"out", "format", "dtype", "parameters", "merged", "tokenizer"}. `out` appears
-// complete or not at all. kInvalidArgument: `out` is there already.  kUnsupported: the format has
-// no form of it.
+// complete or not at all. kInvalidArgument: `out` is there already, a task that is not the model's.
+// kUnsupported: the format has no form of it.
 //
 // The tokenizer goes along: a directory's files, or a GGUF's tokenizer.* keys. From a directory to
 // GGUF it becomes tokenizer.huggingface.json, which Metier reads and which programs without that

@@ -95,8 +95,13 @@ Json DescribeSpec(const model::ModelSpec& spec) {
                    {"causal", spec.causal},
                    {"tied_head", spec.tied_head}};
   if (spec.moe.experts > 0) {
-    document["experts"] = spec.moe.experts;
-    document["experts_per_token"] = spec.moe.top_k;
+    document["experts"] =
+        spec.moe.of_layer.empty() ? Json(spec.moe.experts) : Json(spec.moe.of_layer);
+    const bool choose = spec.moe.chooser == model::ExpertChooser::kExpert;
+    document["experts_per_token"] = choose ? Json(spec.moe.capacity) : Json(spec.moe.top_k);
+    if (choose) document["experts_choose"] = true;
+    if (spec.moe.residual) document["residual_experts"] = true;
+    if (!spec.moe.tasks.empty()) document["tasks"] = spec.moe.tasks;
   }
   return document;
 }

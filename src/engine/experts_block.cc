@@ -1,6 +1,7 @@
 #include "engine/experts_block.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/expert_cache.h"
 #include "engine/router.h"
@@ -22,19 +23,19 @@ bool Changes(const AdapterRun& run, const FeedForward& ffn) {
 
 }  // namespace
 
-void ExpertsBlock::Route(std::size_t layer, std::span<const AdapterRun> runs, const float* input) {
-  const std::size_t experts = Size(spec_.moe.experts);
-  const std::size_t top_k = Size(spec_.moe.top_k);
+void ExpertsBlock::Route(std::size_t layer, std::span<const AdapterRun> runs,
+                         std::span<const std::size_t> ends, const float* input) {
+  const std::size_t experts = weights_.layers[layer].experts.size();
   rows_ = runs.back().end;
   scores_.resize(rows_ * experts);
-  chosen_.resize(rows_ * top_k);
-  weights_of_row_.resize(rows_ * top_k);
-  linears_.Multiply(weights_.layers[layer].router, runs, input, rows_, scores_.data());
-  for (std::size_t r = 0; r < rows_; ++r) {
-    ChooseExperts(spec_.moe, {scores_.data() + r * experts, experts},
-                  {chosen_.data() + r * top_k, top_k}, {weights_of_row_.data() + r * top_k, top_k});
+  const bool by_task = spec_.moe.chooser == model::ExpertChooser::kTask;
+  linears_.Multiply(weights_.layers[layer].router, runs, by_task ? TaskRows() : input, rows_,
+                    scores_.data());
+  if (spec_.moe.chooser == model::ExpertChooser::kExpert) {
+    ChooseByExpert(experts, ends);
+  } else {
+    ChooseByRow(experts);
   }
-  SortByExpert();
   if (ExpertCache* cache = weights_.expert_cache()) {
     const bool early = spec_.moe.router_input == model::RouterInput::kBlockInput;
     cache->Expect(layer, wanted_,
@@ -42,9 +43,63 @@ void ExpertsBlock::Route(std::size_t layer, std::span<const AdapterRun> runs, co
   }
 }
 
-void ExpertsBlock::SortByExpert() {
+const float* ExpertsBlock::TaskRows() {
+  const std::size_t width = Size(spec_.width);
+  task_rows_.resize(rows_ * width);
+  for (std::size_t r = 0; r < rows_; ++r)
+    std::copy_n(weights_.task.data(), width, task_rows_.data() + r * width);
+  return task_rows_.data();
+}
+
+void ExpertsBlock::ChooseByRow(std::size_t experts) {
   const std::size_t top_k = Size(spec_.moe.top_k);
-  starts_.assign(Size(spec_.moe.experts) + 1, 0);
+  chosen_.resize(rows_ * top_k);
+  weights_of_row_.resize(rows_ * top_k);
+  for (std::size_t r = 0; r < rows_; ++r) {
+    ChooseExperts(spec_.moe, {scores_.data() + r * experts, experts},
+                  {chosen_.data() + r * top_k, top_k}, {weights_of_row_.data() + r * top_k, top_k});
+  }
+  SortByExpert(experts);
+}
+
+void ExpertsBlock::ChooseByExpert(std::size_t experts, std::span<const std::size_t> ends) {
+  const auto count_of = [&](std::size_t tokens) {
+    return Size(model::TokensOfExpert(spec_.moe, static_cast<std::int64_t>(experts),
+                                      static_cast<std::int64_t>(tokens)));
+  };
+  std::size_t each = 0;
+  std::size_t begin = 0;
+  for (const std::size_t end : ends) {
+    each += count_of(end - begin);
+    begin = end;
+  }
+  wanted_.clear();
+  starts_.clear();
+  for (std::size_t e = 0; e <= experts; ++e) {
+    starts_.push_back(e * each);
+    if (e < experts) wanted_.push_back(static_cast<std::int32_t>(e));
+  }
+  pair_row_.resize(experts * each);
+  pair_weight_.resize(experts * each);
+  std::size_t before = 0;  // chosen of the sequences before this one
+  begin = 0;
+  for (const std::size_t end : ends) {
+    const std::size_t count = count_of(end - begin);
+    ChooseTokens({scores_.data() + begin * experts, (end - begin) * experts}, experts, count,
+                 tokens_, token_weights_);
+    for (std::size_t i = 0; i < experts * count; ++i) {
+      const std::size_t at = starts_[i / count] + before + i % count;
+      pair_row_[at] = begin + Size(tokens_[i]);
+      pair_weight_[at] = token_weights_[i];
+    }
+    before += count;
+    begin = end;
+  }
+}
+
+void ExpertsBlock::SortByExpert(std::size_t experts) {
+  const std::size_t top_k = Size(spec_.moe.top_k);
+  starts_.assign(experts + 1, 0);
   for (const std::int32_t expert : chosen_) ++starts_[Size(expert) + 1];
   wanted_.clear();
   for (std::size_t expert = 0; expert + 1 < starts_.size(); ++expert) {
@@ -80,6 +135,27 @@ void ExpertsBlock::Run(std::size_t layer, std::span<const AdapterRun> runs, cons
     RunBatch(ffns_, begin, runs, input, out);
     LetGo(layer, begin);
   }
+  if (spec_.moe.residual) MixWithDense(weights_.layers[layer], runs, input, out);
+}
+
+void ExpertsBlock::MixWithDense(const LayerWeights& layer, std::span<const AdapterRun> runs,
+                                const float* input, float* out) {
+  const std::size_t width = Size(spec_.width);
+  shares_.resize(rows_ * 2);
+  dense_.resize(rows_ * width);
+  dense_hidden_.resize(rows_ * Size(spec_.hidden));
+  linears_.Multiply(layer.mix, runs, input, rows_, shares_.data());
+  linears_.MultiplyHidden(spec_, layer.ffn, runs, input, rows_, dense_hidden_.data());
+  linears_.Multiply(layer.ffn.down, runs, dense_hidden_.data(), rows_, dense_.data());
+  compute_.For(rows_, 2 * width, [&](std::size_t from, std::size_t to) {
+    for (std::size_t r = from; r < to; ++r) {
+      // The softmax of two: a sigmoid of their difference.
+      const float dense = 1.0F / (1.0F + std::exp(shares_[2 * r] - shares_[2 * r + 1]));
+      const float experts = 1.0F / (1.0F + std::exp(shares_[2 * r + 1] - shares_[2 * r]));
+      for (std::size_t i = r * width; i < (r + 1) * width; ++i)
+        out[i] = experts * out[i] + dense * dense_[i];
+    }
+  });
 }
 
 void ExpertsBlock::Fetch(std::size_t layer, std::size_t begin, std::size_t end) {

@@ -1,10 +1,11 @@
 // engine/experts_block.h - the feed-forward of a layer with experts: which of them each row goes
 // to, and the sum of what these give.
 //
-// Only chosen experts are touched, and fetched where a cache holds some of them (expert_cache.h).
-// Rows are gathered by expert, the experts multiplied together a
-// batch at a time, and a row adds its experts in ascending order, so its bits depend on neither the
-// other rows nor the batches.
+// Tokens choose their experts, or the model's task does, or experts choose among the tokens of a
+// sequence. Only chosen experts are touched, and fetched where a cache holds some of them
+// (expert_cache.h). Rows are gathered by expert, the experts multiplied together a batch at a time,
+// and a row adds its experts in ascending order, so its bits depend on neither the other rows nor
+// the batches.
 #pragma once
 
 #include <cstddef>
@@ -28,16 +29,26 @@ class ExpertsBlock {
 
   // Chooses the experts of each row of input [rows, width], what the layer's router reads, and has
   // them fetched in the background where the model knows its choice before attention. `runs` cover
-  // the rows.
-  void Route(std::size_t layer, std::span<const AdapterRun> runs, const float* input);
+  // the rows; `ends`: where each sequence's rows end.
+  void Route(std::size_t layer, std::span<const AdapterRun> runs, std::span<const std::size_t> ends,
+             const float* input);
 
-  // out[r] = the weighted sum of the experts chosen by Route, of input [rows, width]. The same
-  // layer, runs and number of rows as there.
+  // out[r] = the weighted sum of the experts chosen by Route, of input [rows, width], mixed with
+  // the dense feed-forward where the spec has one beside them. The same layer, runs and number of
+  // rows as there.
   void Run(std::size_t layer, std::span<const AdapterRun> runs, const float* input, float* out);
 
  private:
+  // What routers read of every row where experts go by the model's task.
+  const float* TaskRows();
+  void ChooseByRow(std::size_t experts);
+  // Each expert's choice among the rows of every sequence.
+  void ChooseByExpert(std::size_t experts, std::span<const std::size_t> ends);
+  // out = a * out + b * ffn(input), (a, b) the row's softmax of `mix`.
+  void MixWithDense(const LayerWeights& layer, std::span<const AdapterRun> runs, const float* input,
+                    float* out);
   // Chosen pairs of row and expert in the order of the experts, an expert's in that of the rows.
-  void SortByExpert();
+  void SortByExpert(std::size_t experts);
   // The end of the experts wanted_[begin, end) that are multiplied together.
   std::size_t BatchEnd(std::size_t begin) const;
   // Into ffns_: the experts wanted_[begin, end), or the first of them where a cache has no room for
@@ -69,6 +80,10 @@ class ExpertsBlock {
   std::vector<AdapterRun> expert_runs_;
   std::vector<float> gathered_, results_;  // [rows of a batch, width]
   std::vector<float> hidden_;              // [rows of a batch, hidden]
+  std::vector<float> task_rows_;           // [rows, width]
+  std::vector<std::int32_t> tokens_;       // of a sequence, that its experts chose
+  std::vector<float> token_weights_;
+  std::vector<float> shares_, dense_, dense_hidden_;  // [rows, 2], [rows, width], [rows, hidden]
 };
 
 }  // namespace metier::engine

@@ -231,6 +231,15 @@ class Measurement {
   std::uint64_t cache_bytes_ = 0;
 };
 
+// Of an expert's weights that a token reads, on average: "layers.3.experts.0.up.weight".
+double ShareOfExpert(const model::ModelSpec& spec, const std::string& name) {
+  const std::int64_t layer = std::stoll(name.substr(std::string("layers.").size()));
+  const auto experts = static_cast<double>(spec.experts_of(layer));
+  const bool choose = spec.moe.chooser == model::ExpertChooser::kExpert;
+  return choose ? std::min(1.0, spec.moe.capacity / experts)
+                : static_cast<double>(spec.moe.top_k) / experts;
+}
+
 }  // namespace
 
 Spread SpreadOf(std::vector<double> values) {
@@ -249,9 +258,7 @@ std::uint64_t BytesReadPerToken(const model::ModelFiles& files) {
     const bool table = parameter.name.starts_with("embed.") && parameter.shape.size() == 2;
     if (table && !(parameter.name == "embed.tokens" && spec.head && spec.tied_head)) continue;
     const bool expert = parameter.name.find(".experts.") != std::string::npos;
-    const double share =
-        expert ? static_cast<double>(spec.moe.top_k) / static_cast<double>(spec.moe.experts) : 1;
-    bytes += share * stored;
+    bytes += expert ? ShareOfExpert(spec, parameter.name) * stored : stored;
   }
   return static_cast<std::uint64_t>(bytes);
 }

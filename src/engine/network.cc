@@ -65,8 +65,11 @@ void Network::Begin(std::span<const Segment> segments) {
 
 void Network::CollectRuns(std::span<const Segment> segments) {
   runs_.clear();
-  for (const Segment& segment : segments)
-    AddRun(segment.adapter, segment.row + segment.tokens.size(), runs_);
+  ends_.clear();
+  for (const Segment& segment : segments) {
+    ends_.push_back(segment.row + segment.tokens.size());
+    AddRun(segment.adapter, ends_.back(), runs_);
+  }
 }
 
 void Network::Embed(std::span<const Segment> segments) {
@@ -124,7 +127,7 @@ void Network::PrepareRope(std::span<const Segment> segments) {
 
 std::span<const Segment> Network::Layer(std::span<const Segment> segments, std::size_t n) {
   const LayerWeights& layer = weights_.layers[n];
-  const bool experts = spec_.moe.experts > 0;
+  const bool experts = !layer.experts.empty();
   const bool before = spec_.norm_place == NormPlace::kBefore;
   const auto norm = [&](const Norm& weights, const std::vector<float>& from,
                         std::vector<float>& to) {
@@ -135,12 +138,12 @@ std::span<const Segment> Network::Layer(std::span<const Segment> segments, std::
   // Before anything else, for experts to be fetched meanwhile; but only for rows that go on.
   const bool early = experts && spec_.moe.router_input == RouterInput::kBlockInput;
   const bool narrow = Narrows(segments, n);
-  if (early && !narrow) experts_.Route(n, runs_, x_.data());
+  if (early && !narrow) experts_.Route(n, runs_, ends_, x_.data());
   if (before) norm(layer.attn_norm, x_, normed_);
   compute_.ReadsAfterwards({&layer.o.w});
   segments = ProjectHeads(segments, n, input);
   if (rows_ == 0) return segments;
-  if (early && narrow) experts_.Route(n, runs_, x_.data());
+  if (early && narrow) experts_.Route(n, runs_, ends_, x_.data());
   Attend(segments, n);
   if (!experts) compute_.ReadsAfterwards({spec_.gated ? &layer.ffn.gate.w : &layer.ffn.up.w});
   AddProduct(layer.o, attended_.data());
@@ -148,7 +151,7 @@ std::span<const Segment> Network::Layer(std::span<const Segment> segments, std::
 
   if (before) norm(layer.ffn_norm, x_, normed_);
   if (experts) {
-    if (!early) experts_.Route(n, runs_, input);
+    if (!early) experts_.Route(n, runs_, ends_, input);
     experts_.Run(n, runs_, input, block_.data());
     compute_.AddScaled(x_.data(), block_.data(), 1.0F, rows_ * S(spec_.width));
   } else {
@@ -173,6 +176,8 @@ void Network::AddProduct(const Linear& linear, const float* input) {
 }
 
 bool Network::Narrows(std::span<const Segment> segments, std::size_t n) const {
+  // Where experts choose, what a wanted row gets hangs on all rows of its sequence.
+  if (spec_.moe.chooser == model::ExpertChooser::kExpert) return false;
   return !all_rows_ && n + 1 == weights_.layers.size() && WantedRows(segments) < rows_;
 }
 

@@ -88,6 +88,7 @@ class Network {
   std::size_t rows_ = 0;
   bool all_rows_ = false;  // of RunLayers
   std::vector<AdapterRun> runs_;
+  std::vector<std::size_t> ends_;  // of each segment's rows
   std::vector<AttentionTask> tasks_;
   std::vector<const std::byte*> key_pages_, value_pages_;
   std::vector<Segment> narrowed_;

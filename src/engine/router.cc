@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "kernels/top_k.h"
 
@@ -18,6 +19,13 @@ void Softmax(std::span<float> x) {
   for (float& value : x) value /= sum;
 }
 
+// What is no number loses against everything.
+void DropNonNumbers(std::span<float> scores) {
+  for (float& score : scores) {
+    if (std::isnan(score)) score = -std::numeric_limits<float>::infinity();
+  }
+}
+
 void DivideBySum(std::span<float> x) {
   float sum = 0;
   for (const float value : x) sum += value;
@@ -28,9 +36,7 @@ void DivideBySum(std::span<float> x) {
 
 void ChooseExperts(const model::MoeSpec& moe, std::span<float> scores,
                    std::span<std::int32_t> experts, std::span<float> weights) {
-  for (float& score : scores) {
-    if (std::isnan(score)) score = -std::numeric_limits<float>::infinity();
-  }
+  DropNonNumbers(scores);
   if (moe.score == model::RouterScore::kSoftmaxThenTopK) Softmax(scores);
   kernels::TopK(scores, experts);
   for (std::size_t k = 0; k < experts.size(); ++k)
@@ -43,6 +49,31 @@ void ChooseExperts(const model::MoeSpec& moe, std::span<float> scores,
     case model::RouterScore::kSoftmaxThenTopK: break;
   }
   if (moe.normalise_top_k) DivideBySum(weights);
+}
+
+void ChooseTokens(std::span<float> scores, std::size_t experts, std::size_t count,
+                  std::vector<std::int32_t>& tokens, std::vector<float>& weights) {
+  const std::size_t rows = scores.size() / experts;
+  for (std::size_t r = 0; r < rows; ++r) Softmax(scores.subspan(r * experts, experts));
+  DropNonNumbers(scores);
+  tokens.resize(experts * count);
+  weights.resize(experts * count);
+  std::vector<std::int32_t> order(rows);
+  for (std::size_t e = 0; e < experts; ++e) {
+    const auto weight = [&](std::int32_t row) {
+      return scores[static_cast<std::size_t>(row) * experts + e];
+    };
+    std::iota(order.begin(), order.end(), 0);
+    const auto end = order.begin() + static_cast<std::ptrdiff_t>(count);
+    std::nth_element(order.begin(), end, order.end(), [&](std::int32_t a, std::int32_t b) {
+      return weight(a) > weight(b) || (weight(a) == weight(b) && a < b);
+    });
+    std::sort(order.begin(), end);
+    for (std::size_t i = 0; i < count; ++i) {
+      tokens[e * count + i] = order[i];
+      weights[e * count + i] = weight(order[i]);
+    }
+  }
 }
 
 }  // namespace metier::engine

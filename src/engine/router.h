@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "model/model_spec.h"
 
@@ -13,5 +14,11 @@ namespace metier::engine {
 // numbers choose the first experts (the logits then say so).
 void ChooseExperts(const model::MoeSpec& moe, std::span<float> scores,
                    std::span<std::int32_t> experts, std::span<float> weights);
+
+// Where experts choose (model::ExpertChooser::kExpert): of one sequence, the tokens of each expert,
+// [experts, count] ascending, and their weights beside them; count is model::TokensOfExpert. Equal
+// weights go to the earlier token. `scores`: [tokens, experts], used as scratch.
+void ChooseTokens(std::span<float> scores, std::size_t experts, std::size_t count,
+                  std::vector<std::int32_t>& tokens, std::vector<float>& weights);
 
 }  // namespace metier::engine

@@ -65,6 +65,7 @@ class WeightLoader {
   Result<Weights> Load(const model::ModelFiles* files, const model::ParameterReader* read) {
     files_ = files;
     read_ = read;
+    METIER_TRY(model::CheckRunsWithoutTask(spec_));
     METIER_TRY(CheckOptions());
     METIER_TRY(CheckLayout());
     METIER_TRY(LoadEmbeddings());
@@ -123,6 +124,11 @@ class WeightLoader {
     if (spec_.types > 0) {
       METIER_ASSIGN(weights_.types, LoadMatrix("embed.types"));
     }
+    if (!spec_.moe.tasks.empty()) {
+      METIER_ASSIGN(const Tensor task,
+                    files_ != nullptr ? files_->LoadF32("embed.tasks") : (*read_)("embed.tasks"));
+      weights_.task.assign(task.f32().begin(), task.f32().end());
+    }
     if (spec_.embed_norm) {
       METIER_ASSIGN(weights_.embed_norm, LoadNorm("embed.norm"));
     }
@@ -142,28 +148,36 @@ class WeightLoader {
     }
     METIER_ASSIGN(layer.o, LoadLinear(prefix + "attn.o", spec_.o_bias));
     METIER_ASSIGN(layer.ffn_norm, LoadNorm(prefix + "ffn_norm"));
-    if (spec_.moe.experts == 0) {
+    const bool experts = spec_.experts_of(n) > 0;
+    if (!experts || spec_.moe.residual) {
       METIER_ASSIGN(layer.ffn, LoadFeedForward(prefix + "ffn.", [&](const std::string& name) {
                       return LoadLinear(name, spec_.ffn_bias);
                     }));
-    } else {
-      METIER_ASSIGN(layer.router, LoadLinear(prefix + "router", false));
-      for (std::int64_t e = 0; e < spec_.moe.experts; ++e) {
-        METIER_ASSIGN(
-            FeedForward expert,
-            LoadFeedForward(fmt::format("{}experts.{}.", prefix, e), [&](const std::string& name) {
-              return options_.max_expert_bytes ? PlaceLinear(name) : LoadLinear(name, false);
-            }));
-        if (spec_.gated && expert.gate.w.input_order != expert.up.w.input_order) {
-          return Error(ErrorCode::kUnsupported,
-                       fmt::format("{}experts.{}: gate and up are in GPTQ with two act-orders, one "
-                                   "is expected; quantise them on the same activations, or without",
-                                   prefix, e));
-        }
-        layer.experts.push_back(expert);
-      }
     }
+    if (experts) METIER_TRY(LoadExperts(n, prefix, layer));
     weights_.layers.push_back(std::move(layer));
+    return Ok();
+  }
+
+  Status LoadExperts(std::int64_t n, const std::string& prefix, LayerWeights& layer) {
+    METIER_ASSIGN(layer.router, LoadLinear(prefix + "router", false));
+    if (spec_.moe.residual) {
+      METIER_ASSIGN(layer.mix, LoadLinear(prefix + "mix", true));
+    }
+    for (std::int64_t e = 0; e < spec_.experts_of(n); ++e) {
+      METIER_ASSIGN(
+          FeedForward expert,
+          LoadFeedForward(fmt::format("{}experts.{}.", prefix, e), [&](const std::string& name) {
+            return options_.max_expert_bytes ? PlaceLinear(name) : LoadLinear(name, false);
+          }));
+      if (spec_.gated && expert.gate.w.input_order != expert.up.w.input_order) {
+        return Error(ErrorCode::kUnsupported,
+                     fmt::format("{}experts.{}: gate and up are in GPTQ with two act-orders, one "
+                                 "is expected; quantise them on the same activations, or without",
+                                 prefix, e));
+      }
+      layer.experts.push_back(expert);
+    }
     return Ok();
   }
 

@@ -66,9 +66,10 @@ struct LayerWeights {
   const float* q_norm = nullptr;  // [head_dim], or nullptr
   const float* k_norm = nullptr;
   Norm ffn_norm;
-  FeedForward ffn;  // dense models
-  Linear router;    // models with experts
-  std::vector<FeedForward> experts;
+  FeedForward ffn;                   // of dense layers, and beside experts where the spec says so
+  Linear router;                     // of layers with experts
+  Linear mix;                        // of experts with a dense feed-forward beside them
+  std::vector<FeedForward> experts;  // empty: a dense layer
 };
 
 enum class WeightLayout {
@@ -91,19 +92,20 @@ class Weights {
   // Shares the file's map, where the panels of a packed file are used as they lie, whatever the
   // options' layout; with kPacked, where there is room, a thread moves them to large pages
   // meanwhile. kResourceExhausted: what must be copied exceeds max_bytes, or an expert
-  // max_expert_bytes, with both numbers. kUnsupported: a stored type that nothing decodes; experts
-  // that are to be fetched and lie in the file in another order; panels of another layout.
-  // kDataCorrupt: panels of another size than their shape calls for. kInvalidArgument:
-  // max_expert_bytes for a model without experts, or beside kStored.
+  // max_expert_bytes, with both numbers. kUnsupported: a stored type that nothing decodes; a model
+  // of several tasks; experts that are to be fetched and lie in the file in another order; panels
+  // of another layout. kDataCorrupt: panels of another size than their shape calls for.
+  // kInvalidArgument: max_expert_bytes for a model without experts, or beside kStored.
   static Result<Weights> FromFiles(const model::ModelFiles& files, const WeightOptions& options);
   // Every parameter from a function, as F32.
   static Result<Weights> FromReader(const model::ModelSpec& spec,
                                     const model::ParameterReader& read,
                                     const WeightOptions& options);
 
-  Matrix tokens;     // [vocab, width]
-  Matrix positions;  // learned positions only
-  Matrix types;      // token types only
+  Matrix tokens;            // [vocab, width]
+  Matrix positions;         // learned positions only
+  Matrix types;             // token types only
+  std::vector<float> task;  // [width], the embedding of the one task, where experts go by it
   Norm embed_norm;
   Norm final_norm;
   Linear head;  // over `tokens` when tied

@@ -63,7 +63,8 @@ Result<GgufTypes> GgufTypes::Create(DType body, std::optional<DType> head) {
 
 DType GgufTypes::Of(const std::string& ours, const tensor::Shape& shape) const {
   const bool small = shape.size() < 2 || ours == "embed.positions" || ours == "embed.types" ||
-                     ours.ends_with("router.weight");
+                     ours == "embed.tasks" || ours.ends_with("router.weight") ||
+                     ours.ends_with(".mix.weight");
   if (small) return DType::kF32;
   return Fitting(ours == "embed.tokens" || ours == "head.weight" ? head : body, shape.back());
 }

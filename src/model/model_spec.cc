@@ -1,6 +1,7 @@
 #include "model/model_spec.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -47,21 +48,22 @@ class Lister {
     Linear(name + ".down", spec_.width, spec_.hidden, spec_.ffn_bias);
   }
 
-  void Router(const std::string& layer) {
-    Add(layer + "router.weight", {spec_.moe.experts, spec_.width});
-  }
-
-  void Layer(const std::string& layer) {
+  void Layer(std::int64_t n) {
+    const std::string layer = fmt::format("layers.{}.", n);
+    const std::int64_t experts = spec_.experts_of(n);
     const bool before = spec_.norm_place == NormPlace::kBefore;
-    const bool moe = spec_.moe.experts > 0;
-    if (moe && spec_.moe.router_input == RouterInput::kBlockInput) Router(layer);
+    const auto router = [&](RouterInput input) {
+      if (experts > 0 && spec_.moe.router_input == input)
+        Add(layer + "router.weight", {experts, spec_.width});
+    };
+    router(RouterInput::kBlockInput);
     if (before) Norm(layer + "attn_norm");
     Attention(layer);
     Norm(layer + (before ? "ffn_norm" : "attn_norm"));
-    if (moe && spec_.moe.router_input == RouterInput::kFfnNorm) Router(layer);
-    if (!moe) FeedForward(layer + "ffn");
-    for (std::int64_t e = 0; e < spec_.moe.experts; ++e)
-      FeedForward(fmt::format("{}experts.{}", layer, e));
+    router(RouterInput::kFfnNorm);
+    if (experts == 0 || spec_.moe.residual) FeedForward(layer + "ffn");
+    if (experts > 0 && spec_.moe.residual) Linear(layer + "mix", 2, spec_.width, true);
+    for (std::int64_t e = 0; e < experts; ++e) FeedForward(fmt::format("{}experts.{}", layer, e));
     if (!before) Norm(layer + "ffn_norm");
   }
 
@@ -155,11 +157,74 @@ class Checker {
   }
 
   Status Experts() const {
-    METIER_TRY(InRange("experts", spec_.moe.experts, 0, limits_.max_experts));
-    if (spec_.moe.experts == 0) return Ok();
-    if (spec_.moe.top_k < 1 || spec_.moe.top_k > spec_.moe.experts)
-      return Invalid(fmt::format("{} of {} experts per token", spec_.moe.top_k, spec_.moe.experts));
-    return Ok();
+    const MoeSpec& moe = spec_.moe;
+    METIER_TRY(InRange("experts", moe.experts, 0, limits_.max_experts));
+    if (moe.experts == 0) {
+      const bool nothing = moe.of_layer.empty() && !moe.residual && moe.tasks.empty() &&
+                           moe.chooser == ExpertChooser::kToken && moe.capacity == 0;
+      return nothing ? Ok() : Invalid("0 experts, and what they are to do");
+    }
+    METIER_TRY(ExpertsOfLayers());
+    for (std::int64_t n = 0; n < spec_.layers; ++n) {
+      const std::int64_t experts = spec_.experts_of(n);
+      if (experts > 0 && (moe.top_k < 1 || moe.top_k > experts))
+        return Invalid(
+            fmt::format("{} of {} experts per token in layer {}", moe.top_k, experts, n));
+    }
+    return Choosing();
+  }
+
+  // Said in one way only: specs are compared.
+  Status ExpertsOfLayers() const {
+    const std::vector<std::int64_t>& of_layer = spec_.moe.of_layer;
+    if (of_layer.empty()) return Ok();
+    if (of_layer.size() != static_cast<std::size_t>(spec_.layers))
+      return Invalid(
+          fmt::format("experts of {} layers, the model has {}", of_layer.size(), spec_.layers));
+    const auto [least, most] = std::minmax_element(of_layer.begin(), of_layer.end());
+    if (*least >= 0 && *least < *most && *most == spec_.moe.experts) return Ok();
+    return Invalid(fmt::format("{} to {} experts a layer; they differ, up to {}, expected", *least,
+                               *most, spec_.moe.experts));
+  }
+
+  Status Choosing() const {
+    const MoeSpec& moe = spec_.moe;
+    const bool by_task = moe.chooser == ExpertChooser::kTask;
+    const bool by_expert = moe.chooser == ExpertChooser::kExpert;
+    if (by_task == moe.tasks.empty())
+      return Invalid(by_task ? "experts by task, and no task" : "tasks, and experts by token");
+    if (by_expert != (moe.capacity != 0))
+      return Invalid(fmt::format("experts choose with a capacity, found {}", moe.capacity));
+    if ((by_task || by_expert) && moe.router_input != RouterInput::kFfnNorm)
+      return Invalid("only a choice by token can be made before attention");
+    if (by_task) return Tasks();
+    return by_expert ? ChoiceOfExperts() : Ok();
+  }
+
+  Status Tasks() const {
+    METIER_TRY(InRange("tasks", static_cast<std::int64_t>(spec_.moe.tasks.size()), 1,
+                       limits_.max_experts));
+    std::vector<std::string> names = spec_.moe.tasks;
+    std::sort(names.begin(), names.end());
+    const auto twice = std::adjacent_find(names.begin(), names.end());
+    if (twice != names.end()) return Invalid(fmt::format("two tasks '{}'", *twice));
+    if (names.front().empty()) return Invalid("a task without a name");
+    // Scores of experts that a task does not use must not matter: they can be left out then.
+    if (spec_.moe.score == RouterScore::kTopKThenSoftmax) return Ok();
+    return Invalid("experts by task, whose weights are a softmax over the chosen ones only");
+  }
+
+  Status ChoiceOfExperts() const {
+    METIER_TRY(Positive("the experts' capacity", spec_.moe.capacity));
+    if (spec_.causal) {
+      return Invalid(
+          "experts that choose their tokens in a causal model: whether a token is chosen hangs on "
+          "those that come after it, which are not there when text is generated; use them in an "
+          "encoder, or let tokens choose");
+    }
+    const bool softmax = spec_.moe.score == RouterScore::kSoftmaxThenTopK;
+    if (spec_.moe.top_k == 1 && softmax && !spec_.moe.normalise_top_k) return Ok();
+    return Invalid("experts that choose weigh a token by softmax over all of them, found another");
   }
 
   // The list of parameters, and the elements of each, stay within the limits of a file.
@@ -216,8 +281,10 @@ std::vector<Parameter> Parameters(const ModelSpec& spec) {
   if (spec.position == PositionKind::kLearned)
     list.Add("embed.positions", {spec.max_positions + spec.position_offset, spec.width});
   if (spec.types > 0) list.Add("embed.types", {spec.types, spec.width});
+  if (!spec.moe.tasks.empty())
+    list.Add("embed.tasks", {static_cast<std::int64_t>(spec.moe.tasks.size()), spec.width});
   if (spec.embed_norm) list.Norm("embed.norm");
-  for (std::int64_t n = 0; n < spec.layers; ++n) list.Layer(fmt::format("layers.{}.", n));
+  for (std::int64_t n = 0; n < spec.layers; ++n) list.Layer(n);
   if (spec.final_norm) list.Norm("final_norm");
   if (spec.head && !spec.tied_head) list.Add("head.weight", {spec.vocab, spec.width});
   return out;
@@ -231,6 +298,19 @@ std::int64_t ParameterCount(const ModelSpec& spec) {
 }
 
 Status Validate(const ModelSpec& spec, const Limits& limits) { return Checker(spec, limits).Run(); }
+
+Status CheckRunsWithoutTask(const ModelSpec& spec) {
+  if (spec.moe.tasks.size() <= 1) return Ok();
+  return Error(ErrorCode::kUnsupported,
+               fmt::format("the model has experts for {} tasks, and a text does not say which is "
+                           "its own; take one out (metier convert MODEL --task NAME --out DIR): {}",
+                           spec.moe.tasks.size(), fmt::join(spec.moe.tasks, ", ")));
+}
+
+std::int64_t TokensOfExpert(const MoeSpec& moe, std::int64_t experts, std::int64_t tokens) {
+  const double share = moe.capacity * static_cast<double>(tokens) / static_cast<double>(experts);
+  return std::min(tokens, static_cast<std::int64_t>(std::ceil(std::min(share, 0x1p52))));
+}
 
 std::vector<float> AlibiSlopes(std::int64_t heads) {
   METIER_CHECK(heads > 0, "slopes of no heads");

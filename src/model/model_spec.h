@@ -10,16 +10,19 @@
 //   embed_norm(x) per layer, pre-norm:   r = router(x) when moe.router_input is kBlockInput
 //                          x = x + attn(attn_norm(x));  x = x + ffn(ffn_norm(x))
 //   per layer, post-norm:  x = attn_norm(x + attn(x));  x = ffn_norm(x + ffn(x))          (bert)
+//   ffn of a layer with experts:  sum over its chosen experts of weight * expert(x); when
+//     moe.residual, with (a, b) = softmax(mix(x)):  a * that sum + b * ffn(x)
 //   x = final_norm(x); logits = head(x), the head being the token embedding when tied
 //
 // Our parameter names, every linear [out, in] as in PyTorch, `.bias` [out] where the spec says so:
 //
 //   embed.tokens [vocab, width]  embed.positions [positions + position_offset, width]  embed.types
-//   [types, width] embed.norm.{weight,bias}  final_norm.{weight,bias}  head.weight
+//   [types, width]  embed.tasks [tasks, width]  embed.norm.{weight,bias}  final_norm.{weight,bias}
+//   head.weight
 //   layers.N.attn_norm.{weight,bias}  layers.N.attn.{q,k,v,o}.{weight,bias}
 //   layers.N.attn.{q_norm,k_norm}.weight layers.N.ffn_norm.{weight,bias}
 //   layers.N.ffn.{gate,up,down}.{weight,bias} layers.N.router.weight [experts, width]
-//   layers.N.experts.E.{gate,up,down}.weight
+//   layers.N.mix.{weight,bias} [2, width]  layers.N.experts.E.{gate,up,down}.weight
 #pragma once
 
 #include <cstdint>
@@ -54,6 +57,15 @@ enum class RouterScore {
   kSigmoid,  // smallthinker: sigmoid of each of the best k, renormalised when `normalise_top_k`
 };
 
+// Who decides which experts compute which tokens.
+enum class ExpertChooser {
+  kToken,   // a token takes the experts that score best for it
+  kTask,    // all tokens of a task take those that score best for the task's embedding, which the
+            // router reads (Kudugunta et al. 2021)
+  kExpert,  // an expert takes the tokens of a sequence that score best for it, by softmax over the
+            // experts; which tokens come later changes that, so of encoders only (Zhou et al. 2022)
+};
+
 struct NormSpec {
   NormKind kind = NormKind::kRms;
   double epsilon = 1e-5;
@@ -85,11 +97,20 @@ struct LayerSpec {
 };
 
 struct MoeSpec {
-  std::int64_t experts = 0;  // 0: a dense feed-forward
-  std::int64_t top_k = 0;
+  std::int64_t experts = 0;  // of the layers that have most; 0: a dense feed-forward
+  // One a layer where they differ, 0: a dense layer (a pyramid, every other layer). Empty: all have
+  // `experts`.
+  std::vector<std::int64_t> of_layer = {};
+  std::int64_t top_k = 0;  // kExpert: 1, and without meaning
   RouterInput router_input = RouterInput::kFfnNorm;
   RouterScore score = RouterScore::kTopKThenSoftmax;
   bool normalise_top_k = true;
+  // A dense feed-forward beside the experts of each layer that has them, and the two mixed by token
+  // (Rajbhandari et al. 2022, section 4.1).
+  bool residual = false;
+  ExpertChooser chooser = ExpertChooser::kToken;
+  std::vector<std::string> tasks = {};  // kTask: their names
+  double capacity = 0;                  // kExpert: experts of a token on average
 
   bool operator==(const MoeSpec&) const = default;
 };
@@ -138,6 +159,10 @@ struct ModelSpec {
 
   std::int64_t q_width() const { return heads * head_dim; }
   std::int64_t kv_width() const { return kv_heads * head_dim; }
+  // Of this layer; 0: a dense one.
+  std::int64_t experts_of(std::int64_t n) const {
+    return moe.of_layer.empty() ? moe.experts : moe.of_layer[static_cast<std::size_t>(n)];
+  }
   double score_scale() const;
 
   bool operator==(const ModelSpec&) const = default;
@@ -157,6 +182,15 @@ std::int64_t ParameterCount(const ModelSpec& spec);
 // kInvalidArgument: a dimension is not positive, heads do not divide, top_k > experts, ...;
 // kResourceExhausted: limits.
 Status Validate(const ModelSpec& spec, const Limits& limits = {});
+
+// Whether its text alone decides what the network computes of it. kUnsupported: a model of several
+// tasks, with their names and how one of them is had.
+Status CheckRunsWithoutTask(const ModelSpec& spec);
+
+// How many of the `tokens` of a sequence each of a layer's `experts` takes where these choose:
+// capacity * tokens / experts, rounded up, and no more than there are (Zhou et al. 2022, section
+// 3.2).
+std::int64_t TokensOfExpert(const MoeSpec& moe, std::int64_t experts, std::int64_t tokens);
 
 // ALiBi slope of each head (Press et al. 2022, section 3; non-powers of two as in BLOOM).
 std::vector<float> AlibiSlopes(std::int64_t heads);

@@ -12,9 +12,22 @@
 namespace metier::model {
 namespace {
 
-constexpr std::array<const Family*, 12> kFamilies = {
-    &kBert,    &kBioGpt,  &kBloom, &kGemma, &kGpt2,     &kLlama,
-    &kMistral, &kMixtral, &kQwen2, &kQwen3, &kQwen3Moe, &kSmallThinker,
+constexpr std::array<const Family*, 15> kFamilies = {
+    &kBert,
+    &kBioGpt,
+    &kBloom,
+    &kGemma,
+    &kGpt2,
+    &kLlama,
+    &kMetierExpertChoice,
+    &kMetierExperts,
+    &kMetierTaskExperts,
+    &kMistral,
+    &kMixtral,
+    &kQwen2,
+    &kQwen3,
+    &kQwen3Moe,
+    &kSmallThinker,
 };
 
 using NamesOf = std::span<const std::string_view> (*)(const Family& family);

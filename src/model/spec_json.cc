@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <set>
@@ -20,8 +21,13 @@ constexpr std::array<std::string_view, 4> kActivations = {"silu", "gelu_erf", "g
 constexpr std::array<std::string_view, 4> kScalings = {"none", "linear", "llama3", "factors"};
 constexpr std::array<std::string_view, 4> kPoolings = {"none", "mean", "cls", "last"};
 constexpr std::array<std::string_view, 2> kRouterInputs = {"ffn_norm", "block_input"};
+constexpr std::array<std::string_view, 3> kChoosers = {"token", "task", "expert"};
 constexpr std::array<std::string_view, 3> kRouterScores = {"softmax_then_top_k",
                                                            "top_k_then_softmax", "sigmoid"};
+
+// Fields that files written before there were any lack.
+constexpr std::array<std::string_view, 5> kLater = {"experts_of_layer", "residual_experts",
+                                                    "expert_chooser", "tasks", "expert_capacity"};
 
 // The one list of fields, walked by the writer and the reader.
 template <class Spec, class Visitor>
@@ -64,10 +70,15 @@ void Walk(Spec& spec, Visitor&& field) {
   field("gated", spec.gated);
   field("ffn_bias", spec.ffn_bias);
   field("experts", spec.moe.experts);
+  field("experts_of_layer", spec.moe.of_layer);
   field("top_k", spec.moe.top_k);
   field("router_input", spec.moe.router_input, kRouterInputs);
   field("router_score", spec.moe.score, kRouterScores);
   field("normalise_top_k", spec.moe.normalise_top_k);
+  field("residual_experts", spec.moe.residual);
+  field("expert_chooser", spec.moe.chooser, kChoosers);
+  field("tasks", spec.moe.tasks);
+  field("expert_capacity", spec.moe.capacity);
   field("layer", spec.layer);
   field("pooling", spec.pooling, kPoolings);
   field("normalise_pooled", spec.normalise_pooled);
@@ -128,6 +139,7 @@ class Reader {
     known_.insert(key);
     if (error_) return nullptr;
     if (const auto found = document_.find(key); found != document_.end()) return &*found;
+    if (std::find(kLater.begin(), kLater.end(), key) != kLater.end()) return nullptr;
     error_ = Error(ErrorCode::kDataCorrupt, fmt::format("model: no field \"{}\"", key));
     return nullptr;
   }

@@ -23,7 +23,8 @@ Status CheckModel(const TrainConfig& config, const std::string& path) {
                     "or one to make");
   }
   if (!config.init) return Ok();
-  if (config.stage != "pretrain") {
+  const bool upcycles = config.init->upcycle.has_value();
+  if (config.stage != "pretrain" && !upcycles) {
     return Contradiction(path + ".stage",
                          fmt::format("found \"{}\" with 'init', expected pretrain: "
                                      "a random model has nothing to tune",
@@ -35,8 +36,14 @@ Status CheckModel(const TrainConfig& config, const std::string& path) {
         "found with 'init': an adapter on random weights learns nothing; leave one "
         "of them out");
   }
-  if (config.init->config.empty() == config.init->spec.is_null())
-    return Contradiction(path + ".init", "expected exactly one of 'config' (a file) and 'spec'");
+  const int ways = (config.init->config.empty() ? 0 : 1) + (config.init->spec.is_null() ? 0 : 1) +
+                   (upcycles ? 1 : 0);
+  if (ways != 1)
+    return Contradiction(path + ".init",
+                         "expected exactly one of 'config' (a file), 'spec' and 'upcycle'");
+  if (upcycles && config.init->vocab_size > 0)
+    return Contradiction(path + ".init.vocab_size",
+                         "found with 'upcycle', which keeps the model's");
   return Ok();
 }
 

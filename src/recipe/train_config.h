@@ -123,10 +123,32 @@ struct RouterConfig {
   }
 };
 
+// A model with experts made of a dense one, whose feed-forward each of them begins as (Komatsuzaki
+// et al. 2023, arXiv 2212.05055).
+struct UpcycleConfig {
+  std::string model;
+  std::int64_t experts = 8;
+  std::int64_t top_k = 2;
+  std::int64_t every = 1;
+  bool residual = false;
+
+  template <class Visitor>
+  void Visit(Visitor&& field) {
+    field("model", model, "the dense model: a Hugging Face directory or a GGUF file").Required();
+    field("experts", experts, "of a layer that has them").AtLeast(1).AtMost(1024);
+    field("top_k", top_k, "experts of a token; their weights sum to 1").AtLeast(1).AtMost(64);
+    field("every", every, "every so many-th layer gets experts, the others stay dense")
+        .AtLeast(1)
+        .AtMost(1024);
+    field("residual", residual, "keep the dense feed-forward beside the experts, too");
+  }
+};
+
 // Where a model made from scratch comes from.
 struct InitConfig {
   std::string config;
   Json spec;
+  std::optional<UpcycleConfig> upcycle;
   std::int64_t vocab_size = 0;
   double std = 0.02;
   std::string attention = "normal";
@@ -136,6 +158,7 @@ struct InitConfig {
   void Visit(Visitor&& field) {
     field("config", config, "a config.json to read");
     field("spec", spec, "the contents of a config.json, written here");
+    field("upcycle", upcycle, "a model with experts, made of a dense one");
     field("vocab_size", vocab_size, "replaces the config's vocab_size; 0: keep").AtLeast(0);
     field("std", std, "standard deviation of the random weights").Above(0);
     field("attention", attention,
@@ -153,6 +176,7 @@ struct DataSource {
   double weight = 1;
   std::int64_t repeats = 1;
   std::string expert;
+  std::string task;
 
   template <class Visitor>
   void Visit(Visitor&& field) {
@@ -162,6 +186,7 @@ struct DataSource {
         .AtMost(1e9);
     field("repeats", repeats, "how often an epoch has its examples").AtLeast(1).AtMost(1000000);
     field("expert", expert, "the router's expert whose domain it is; empty: no one's");
+    field("task", task, "the task of its texts, for a model whose experts go by task");
   }
 };
 
@@ -186,12 +211,14 @@ struct EvalSource {
   std::string name;
   std::string file;
   std::string expert;
+  std::string task;
 
   template <class Visitor>
   void Visit(Visitor&& field) {
     field("name", name, "what its eval_loss is called by").Required();
     field("file", file, "token file").Required();
     field("expert", expert, "the router's expert whose domain it is; empty: no one's");
+    field("task", task, "the task of its texts, for a model whose experts go by task");
   }
 };
 
@@ -299,6 +326,9 @@ struct TrainConfig {
   double kto_rejected_weight = 1;
   double router_aux_loss_coef = 0;
   double router_z_loss_coef = 0;
+  double expert_capacity_factor = 0;
+  std::int64_t expert_min_capacity = 4;
+  std::string expert_drop_order = "random";
   double ema_decay = 0;
   std::int64_t average_checkpoints = 0;
 
@@ -412,6 +442,15 @@ struct TrainConfig {
     field("router_z_loss_coef", router_z_loss_coef,
           "weight of the mean square of log sum exp of the experts' scores")
         .AtLeast(0);
+    field("expert_capacity_factor", expert_capacity_factor,
+          "in training an expert computes at most so many times its even share of a batch; what is "
+          "over passes it by; 0: it computes all")
+        .AtLeast(0);
+    field("expert_min_capacity", expert_min_capacity, "but never less than so many tokens")
+        .AtLeast(1);
+    field("expert_drop_order", expert_drop_order,
+          "who is over: random, drawn anew for each batch; or position, the last ones")
+        .OneOf({"random", "position"});
     field("ema_decay", ema_decay,
           "keep a running average of the weights (0.999), evaluate it and write it as the final "
           "model; 0: none")

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/rng.h"
 #include "train/network.h"
 
 namespace metier::train {
@@ -14,12 +13,6 @@ namespace {
 
 using model::NormPlace;
 using model::RouterInput;
-
-// The mask of module `index` in this batch.
-std::uint64_t ModuleKey(std::uint64_t key, std::size_t index) { return Rng(key, index).Next(); }
-
-// The embeddings' noise is drawn beside all modules' masks.
-constexpr std::size_t kNoise = ~std::size_t{0};
 
 // How far each token's embedding may move: [tokens, 1].
 at::Tensor NoiseBounds(const Layout& layout, double alpha, std::int64_t width,
@@ -70,7 +63,7 @@ at::Tensor Network::Embed(const Batch& batch, std::uint64_t key) const {
   }
   if (options_.noise > 0 && key != 0) {
     const auto options = x.options().requires_grad(false);
-    x = x + Noise(x.sizes(), options, ModuleKey(key, kNoise)) *
+    x = x + Noise(x.sizes(), options, DrawKey(key, kNoiseDraw)) *
                 NoiseBounds(batch.layout, options_.noise, spec_.width, options);
   }
   if (spec_.embed_scale != 1) x = x * spec_.embed_scale;
@@ -155,7 +148,7 @@ at::Tensor Network::DroppedUpdate(const FusedLora& lora, const at::Tensor& x,
   for (const std::size_t module : lora.modules) {
     const at::Tensor& a = lora_.modules()[module].a;
     const at::Tensor kept =
-        Dropout(x.to(precision.act).contiguous(), lora_.dropout(), ModuleKey(key, module));
+        Dropout(x.to(precision.act).contiguous(), lora_.dropout(), DrawKey(key, module));
     inner.push_back(Linear(kept, {a, a.to(precision.act)}, {}, {}, {}, precision));
   }
   return Linear(at::cat(inner, 1), {lora.b, lora.b.to(precision.act)}, {}, {}, {}, precision);
@@ -200,99 +193,10 @@ at::Tensor Network::SelfAttention(const Layer& layer, std::int64_t index, const 
   return Project(layer.o, RowsOf(heads, rows), state);
 }
 
-at::Tensor Network::ProjectExperts(const Weight& weight, const std::vector<Linears>& names,
-                                   const at::Tensor& x, const std::vector<std::int64_t>& starts,
-                                   std::uint64_t key) const {
-  const Precision& precision = options_.precision;
-  const at::Tensor y = GroupedLinear(x, weight, starts, precision);
-  if (lora_.empty()) return y;
-  std::vector<FusedLora> loras;
-  std::int64_t ranks = 0;
-  for (const Linears& expert : names) {
-    loras.push_back(FuseLora(lora_, expert.parts));
-    if (loras.back().a.defined()) ranks = std::max(ranks, loras.back().a.size(0));
-  }
-  if (ranks == 0) return y;
-  // Experts without an adapter, or with a smaller one, get rows of zeros.
-  std::vector<at::Tensor> as;
-  std::vector<at::Tensor> bs;
-  const auto options = at::TensorOptions().dtype(precision.real).device(x.device());
-  for (const FusedLora& lora : loras) {
-    const std::int64_t rank = lora.a.defined() ? lora.a.size(0) : 0;
-    as.push_back(rank == 0 ? at::zeros({ranks, x.size(1)}, options)
-                           : at::constant_pad_nd(lora.a, {0, 0, 0, ranks - rank}));
-    bs.push_back(rank == 0 ? at::zeros({y.size(1), ranks}, options)
-                           : at::constant_pad_nd(lora.b, {0, ranks - rank}));
-  }
-  const at::Tensor a = at::stack(as);
-  const at::Tensor b = at::stack(bs);
-  at::Tensor in = x;
-  if (lora_.dropout() > 0 && key != 0) {
-    in = Dropout(x.to(precision.act).contiguous(), lora_.dropout(),
-                 ModuleKey(key, loras.front().modules.front()));
-  }
-  const at::Tensor inner = GroupedLinear(in, {a, a.to(precision.act)}, starts, precision);
-  const at::Tensor sum = y + GroupedLinear(inner, {b, b.to(precision.act)}, starts, precision);
-  if (!lora_.dora()) return sum;
-  // Expert by expert: to gather their scales by row would add up gradients in any order on a GPU.
-  std::vector<at::Tensor> scaled;
-  for (std::size_t e = 0; e < names.size(); ++e) {
-    const at::Tensor rows = sum.narrow(0, starts[e], starts[e + 1] - starts[e]);
-    scaled.push_back((rows.to(precision.real) * ScalesOf(names[e].parts)).to(precision.act));
-  }
-  return at::cat(scaled);
-}
-
-at::Tensor Network::Experts(const Layer& layer, const at::Tensor& h, const at::Tensor& router_input,
-                            const at::Tensor& asked, State& state) const {
-  const model::MoeSpec& moe = spec_.moe;
-  const std::uint64_t key = state.pass.key;
-  const std::int64_t rows = h.size(0);
-  const at::ScalarType real = options_.precision.real;
-  // In the real type: which expert is chosen must not hang on bf16.
-  const at::Tensor seen = router_input.to(real);
-  at::Tensor scores = at::matmul(seen, layer.router.t());
-  const FusedLora lora = FuseLora(lora_, layer.router_part);
-  if (lora.a.defined()) {
-    const bool drops = lora_.dropout() > 0 && key != 0;
-    const at::Tensor kept =
-        drops ? Dropout(seen.contiguous(), lora_.dropout(), ModuleKey(key, lora.modules.front()))
-              : seen;
-    scores = scores + at::matmul(at::matmul(kept, lora.a.t()), lora.b.t());
-    if (lora_.dora()) scores = scores * ScalesOf(layer.router_part);
-  }
-  const auto [chosen, gates] = ChooseExperts(moe, scores);
-  if (state.pass.notes != nullptr) state.pass.notes->push_back({false, scores, chosen, asked});
-  const at::Tensor expert = chosen.reshape({-1});
-  const at::Tensor order = at::argsort(expert, /*stable=*/true, /*dim=*/0, /*descending=*/false);
-  const at::Tensor inverse = at::empty_like(order);
-  inverse.scatter_(0, order, at::arange(order.size(0), order.options()));
-  const at::Tensor counts = at::bincount(expert, {}, moe.experts).to(at::kCPU);
-  std::vector<std::int64_t> starts = {0};
-  for (std::int64_t e = 0; e < moe.experts; ++e)
-    starts.push_back(starts.back() + counts.data_ptr<std::int64_t>()[e]);
-
-  const at::Tensor sorted = SpreadRows(h, order, inverse, moe.top_k);
-  const at::Tensor up = ProjectExperts(layer.up.weight, layer.expert_up, sorted, starts, key);
-  const at::Tensor down = ProjectExperts(layer.down.weight, layer.expert_down,
-                                         Gate(up, spec_.activation, spec_.gated), starts, key);
-  const at::Tensor back =
-      SpreadRows(down, inverse, order, 1).view({rows, moe.top_k, spec_.width}).to(real);
-  return (back * gates.unsqueeze(-1)).sum(1).to(h.scalar_type());
-}
-
-at::Tensor Network::FeedForward(const Layer& layer, const at::Tensor& h,
-                                const at::Tensor& router_input, const at::Tensor& rows,
-                                State& state) const {
-  if (spec_.moe.experts > 0) return Experts(layer, h, router_input, rows, state);
-  const at::Tensor up = Project(layer.up, h, state);
-  return Project(layer.down, Gate(up, spec_.activation, spec_.gated), state);
-}
-
 at::Tensor Network::Hidden(const Batch& batch, const Pass& pass) const {
   METIER_CHECK(mixture_.empty() || mixture_.by() == model::RouteBy::kToken || !pass.gates.empty(),
                "a mixture by sequence needs its gates");
-  State state{.pass = pass, .gates = {}};
+  State state{.pass = pass, .batch = batch, .gates = {}};
   for (const at::Tensor& gates : pass.gates) state.gates.push_back({gates, false});
   state.gates.resize(mixture_.routers().size());
   return Compute(batch, state);
@@ -302,7 +206,7 @@ std::vector<at::Tensor> Network::RouterInputs(const Batch& batch) const {
   const torch::NoGradGuard no_grad;
   std::vector<at::Tensor> inputs(mixture_.routers().size());
   const Pass pass;
-  State state{.pass = pass, .gates = {}};
+  State state{.pass = pass, .batch = batch, .gates = {}};
   state.mean = MeanWeights(batch.layout).to(options_.precision.real).to(options_.device);
   state.inputs = &inputs;
   Compute(batch, state);
@@ -318,7 +222,7 @@ at::Tensor Network::Compute(const Batch& batch, State& state) const {
   at::Tensor delta;  // of the last sub-layer, added where the next norm reads the sum
   for (std::int64_t i = 0; i < spec_.layers; ++i) {
     const Layer& layer = layers_[static_cast<std::size_t>(i)];
-    const at::Tensor wanted = i + 1 == spec_.layers ? rows : at::Tensor();
+    const at::Tensor wanted = i + 1 == spec_.layers && !NeedsAllRows(i) ? rows : at::Tensor();
     if (spec_.norm_place == NormPlace::kAfter) {
       const at::Tensor attention = SelfAttention(layer, i, x, batch.layout, wanted, state);
       x = AddNorm(RowsOf(x, wanted), attention, layer.attn_norm.weight, layer.attn_norm.bias,
@@ -339,6 +243,10 @@ at::Tensor Network::Compute(const Batch& batch, State& state) const {
     const bool block = spec_.moe.router_input == RouterInput::kBlockInput;
     delta = FeedForward(layer, middle.y, block ? sum : middle.y, wanted, state);
     x = middle.sum;
+  }
+  if (NeedsAllRows(spec_.layers - 1)) {
+    x = RowsOf(x, rows);
+    if (delta.defined()) delta = RowsOf(delta, rows);
   }
   if (spec_.final_norm) {
     return AddNorm(x, delta, final_norm_.weight, final_norm_.bias, spec_.norm,

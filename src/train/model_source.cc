@@ -43,6 +43,64 @@ Result<ModelSource> RandomModel(const recipe::TrainConfig& config) {
   return source;
 }
 
+// Of a dense model's spec, with experts in every so many-th layer. The spec must be one that our
+// own family can write.
+Result<model::ModelSpec> UpcycledSpec(const model::ModelSpec& dense,
+                                      const recipe::UpcycleConfig& asked) {
+  const auto refused = [&](const std::string& why) {
+    return Error(ErrorCode::kUnsupported, fmt::format("init.upcycle: '{}' {}", asked.model, why));
+  };
+  if (dense.moe.experts > 0) return refused("has experts already; expected a dense model");
+  if (asked.every > dense.layers) {
+    return refused(fmt::format("has {} layers, and every {}th of them is none; lower `every`",
+                               dense.layers, asked.every));
+  }
+  model::ModelSpec spec = dense;
+  spec.family = "metier_experts";
+  spec.moe.experts = asked.experts;
+  spec.moe.top_k = asked.top_k;
+  // Weights that sum to 1: what copies of one feed-forward give is what it gave.
+  spec.moe.score = model::RouterScore::kTopKThenSoftmax;
+  spec.moe.normalise_top_k = false;
+  spec.moe.residual = asked.residual;
+  if (asked.every > 1) {
+    for (std::int64_t n = 1; n <= spec.layers; ++n)
+      spec.moe.of_layer.push_back(n % asked.every == 0 ? asked.experts : 0);
+  }
+  METIER_ASSIGN(const model::Family* family, model::FindFamily(spec.family));
+  const auto again = family->from_config(family->to_config(spec));
+  if (!again.ok() || *again != spec) {
+    return refused(
+        fmt::format("is of family {}, whose network cannot be written with experts; "
+                    "expected a decoder like llama, mistral, qwen2 or qwen3",
+                    dense.family));
+  }
+  METIER_TRY(model::Validate(spec));
+  return spec;
+}
+
+// "layers.1.experts.2.up.weight" -> "layers.1.ffn.up.weight".
+std::string OfFeedForward(const std::string& name) {
+  const std::string experts = ".experts.";
+  const std::size_t at = name.find(experts);
+  if (at == name.npos) return name;
+  return name.substr(0, at) + ".ffn" + name.substr(name.find('.', at + experts.size()));
+}
+
+Result<ModelSource> UpcycledModel(const recipe::TrainConfig& config) {
+  const recipe::InitConfig& init = *config.init;
+  METIER_ASSIGN(const ModelSource dense, OpenModelAt(init.upcycle->model));
+  ModelSource source = dense;
+  METIER_ASSIGN(source.spec, UpcycledSpec(dense.spec, *init.upcycle));
+  const auto seed = static_cast<std::uint64_t>(config.seed);
+  source.read = [spec = source.spec, seed, init,
+                 from = dense.read](const std::string& name) -> Result<tensor::Tensor> {
+    const bool added = name.find(".router.") != name.npos || name.find(".mix.") != name.npos;
+    return added ? InitialParameter(spec, name, seed, init) : from(OfFeedForward(name));
+  };
+  return source;
+}
+
 Status ScaleRope(const recipe::RopeScalingConfig& scaling, model::ModelSpec& spec) {
   if (spec.position != model::PositionKind::kRope) {
     return Error(ErrorCode::kInvalidArgument,
@@ -73,7 +131,9 @@ Result<ModelSource> OpenModelAt(const std::string& path) {
 }
 
 Result<ModelSource> OpenModelSource(const recipe::TrainConfig& config) {
-  METIER_ASSIGN(ModelSource source, config.init ? RandomModel(config) : OpenModelAt(config.model));
+  METIER_ASSIGN(ModelSource source, !config.init           ? OpenModelAt(config.model)
+                                    : config.init->upcycle ? UpcycledModel(config)
+                                                           : RandomModel(config));
   if (config.rope_scaling) METIER_TRY(ScaleRope(*config.rope_scaling, source.spec));
   return source;
 }

@@ -15,11 +15,12 @@ namespace metier::train {
 struct ModelSource {
   model::ModelSpec spec;
   model::ParameterReader read;                 // keeps what it reads from mapped
-  std::string path;                            // empty: random
+  std::string path;                            // empty: random weights only
   tensor::DType stored = tensor::DType::kF32;  // of the token embedding
 };
 
-// `model`, or `init` with random weights of the run's seed.
+// `model`; or `init`, with random weights of the run's seed or those of a dense model, whose path
+// and type are then the source's. kUnsupported: a model that cannot be upcycled, with why.
 Result<ModelSource> OpenModelSource(const recipe::TrainConfig& config);
 Result<ModelSource> OpenModelAt(const std::string& path);
 

@@ -6,10 +6,14 @@
 #include <cstring>
 #include <utility>
 
+#include "base/rng.h"
+
 namespace metier::train {
 
 using model::NormKind;
 using model::PositionKind;
+
+std::uint64_t DrawKey(std::uint64_t key, std::size_t index) { return Rng(key, index).Next(); }
 
 at::Tensor Network::AddStored(const std::string& name, at::IntArrayRef shape, bool decays) {
   const at::Tensor value =
@@ -71,20 +75,22 @@ Network::Norms Network::AddNorms(const std::string& name, std::int64_t width) {
 
 void Network::BuildExperts(std::int64_t index, Layer& layer) {
   const std::string prefix = fmt::format("layers.{}.", index);
-  const std::int64_t experts = spec_.moe.experts;
+  const std::int64_t experts = spec_.experts_of(index);
   const std::int64_t hidden = spec_.hidden;
   const std::int64_t up_rows = spec_.gated ? 2 * hidden : hidden;
   layer.router_part = {{prefix + "router", experts}};
   layer.router = AddStored(prefix + "router.weight", {experts, spec_.width}, true);
   slices_[prefix + "router.weight"] = {prefix + "router.weight", layer.router};
-  layer.up.weight = AddWeight(prefix + "experts.up.weight", {experts, up_rows, spec_.width});
-  layer.down.weight = AddWeight(prefix + "experts.down.weight", {experts, spec_.width, hidden});
+  if (spec_.moe.residual)
+    layer.mix = AddLinears(prefix + "mix", {{prefix + "mix", 2}}, spec_.width, true);
+  layer.experts_up = AddWeight(prefix + "experts.up.weight", {experts, up_rows, spec_.width});
+  layer.experts_down = AddWeight(prefix + "experts.down.weight", {experts, spec_.width, hidden});
   const auto whole = [](const Weight& weight) {
     return weight.master.defined() ? weight.master : weight.act;
   };
   for (std::int64_t e = 0; e < experts; ++e) {
     const std::string expert = fmt::format("{}experts.{}.", prefix, e);
-    const at::Tensor up = whole(layer.up.weight)[e];
+    const at::Tensor up = whole(layer.experts_up)[e];
     Linears up_names;
     if (spec_.gated) {
       up_names.parts.push_back({expert + "gate", hidden});
@@ -95,7 +101,8 @@ void Network::BuildExperts(std::int64_t index, Layer& layer) {
                                      up.narrow(0, up_rows - hidden, hidden)};
     Linears down_names;
     down_names.parts.push_back({expert + "down", spec_.width});
-    slices_[expert + "down.weight"] = {prefix + "experts.down.weight", whole(layer.down.weight)[e]};
+    slices_[expert + "down.weight"] = {prefix + "experts.down.weight",
+                                       whole(layer.experts_down)[e]};
     layer.expert_up.push_back(std::move(up_names));
     layer.expert_down.push_back(std::move(down_names));
   }
@@ -121,9 +128,9 @@ void Network::BuildLayer(std::int64_t index) {
   layer.o = AddLinears(prefix + "attn.o", {{prefix + "attn.o", spec_.width}}, spec_.q_width(),
                        spec_.o_bias);
   layer.ffn_norm = AddNorms(prefix + "ffn_norm", spec_.width);
-  if (spec_.moe.experts > 0) {
-    BuildExperts(index, layer);
-  } else {
+  const bool experts = spec_.experts_of(index) > 0;
+  if (experts) BuildExperts(index, layer);
+  if (!experts || spec_.moe.residual) {
     std::vector<LinearPart> up;
     if (spec_.gated) up.push_back({prefix + "ffn.gate", spec_.hidden});
     up.push_back({prefix + "ffn.up", spec_.hidden});
@@ -148,6 +155,11 @@ void Network::Build() {
   if (spec_.types > 0) {
     types_ = AddStored("embed.types", {spec_.types, spec_.width}, true);
     slices_["embed.types"] = {"embed.types", types_};
+  }
+  if (!spec_.moe.tasks.empty()) {
+    tasks_ = AddStored("embed.tasks",
+                       {static_cast<std::int64_t>(spec_.moe.tasks.size()), spec_.width}, true);
+    slices_["embed.tasks"] = {"embed.tasks", tasks_};
   }
   if (spec_.embed_norm) embed_norm_ = AddNorms("embed.norm", spec_.width);
   for (std::int64_t i = 0; i < spec_.layers; ++i) BuildLayer(i);

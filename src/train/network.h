@@ -47,7 +47,8 @@ struct NetworkOptions {
   // In training only, where a batch has a key of chance:
   double noise = 0;  // NEFTune's alpha (Jain et al. 2023): embeddings move by a uniform noise in
                      // +-alpha / sqrt(tokens of the sequence * width)
-  double smoothing = 0;  // of the targets (HeadLoss)
+  double smoothing = 0;           // of the targets (HeadLoss)
+  CapacityOptions capacity = {};  // of the model's experts
 };
 
 // What one forward pass computes, beside its batch.
@@ -61,6 +62,12 @@ struct Pass {
   // What routers said, in the order of computation; null: not asked for.
   std::vector<RouterNote>* notes = nullptr;
 };
+
+// What a batch's key draws: the mask of each of the adapters' modules by its number, and beside
+// all of these the embeddings' noise and who is over an expert's capacity in a layer.
+std::uint64_t DrawKey(std::uint64_t key, std::size_t index);
+inline constexpr std::size_t kNoiseDraw = ~std::size_t{0};
+inline constexpr std::size_t kDropDraw = std::size_t{1} << 40;  // + the layer
 
 class Network {
  public:
@@ -122,7 +129,7 @@ class Network {
   struct Linears {  // several of our linears as one product
     std::string name;
     std::vector<LinearPart> parts;
-    Weight weight;  // [sum of rows, in], experts: [experts, sum of rows, in]
+    Weight weight;  // [sum of rows, in]
     at::Tensor bias;
   };
   struct Norms {
@@ -136,12 +143,14 @@ class Network {
     at::Tensor k_norm;
     Linears qkv;
     Linears o;
-    Linears up;  // gate and up
+    Linears up;  // gate and up, of the dense feed-forward
     Linears down;
+    Linears mix;
+    Weight experts_up;  // [experts, rows, in]
+    Weight experts_down;
     at::Tensor router;
     std::vector<LinearPart> router_part;  // its name, for the adapters
-    std::vector<Linears>
-        expert_up;  // of each expert: names for the adapters; the weights are in `up`
+    std::vector<Linears> expert_up;       // of each expert: names for the adapters
     std::vector<Linears> expert_down;
   };
   struct Stored {
@@ -171,6 +180,7 @@ class Network {
 
   struct State {  // of a pass under way
     const Pass& pass;
+    const Batch& batch;
     struct Gates {           // a router's choice
       at::Tensor weights;    // real [tokens, experts]; undefined: not made yet
       bool of_rows = false;  // [rows, experts]
@@ -199,10 +209,23 @@ class Network {
   at::Tensor SelfAttention(const Layer& layer, std::int64_t index, const at::Tensor& h,
                            const Layout& layout, const at::Tensor& rows, State& state) const;
   at::Tensor NormHeads(const Layer& layer, const at::Tensor& qkv) const;
+  // Whether the layer must see all rows, whatever is asked for.
+  bool NeedsAllRows(std::int64_t index) const {
+    return spec_.experts_of(index) > 0 && spec_.moe.chooser == model::ExpertChooser::kExpert;
+  }
   at::Tensor FeedForward(const Layer& layer, const at::Tensor& h, const at::Tensor& router_input,
                          const at::Tensor& rows, State& state) const;
+  at::Tensor Dense(const Layer& layer, const at::Tensor& h, State& state) const;
+  at::Tensor RouterScores(const Layer& layer, const at::Tensor& router_input,
+                          const at::Tensor& rows, State& state) const;
   at::Tensor Experts(const Layer& layer, const at::Tensor& h, const at::Tensor& router_input,
                      const at::Tensor& rows, State& state) const;
+  // Where experts choose their tokens.
+  at::Tensor ChosenByExperts(const Layer& layer, const at::Tensor& h, const at::Tensor& scores,
+                             State& state) const;
+  // What the experts make of x, rows sorted by expert.
+  at::Tensor RunExperts(const Layer& layer, const at::Tensor& x,
+                        const std::vector<std::int64_t>& starts, std::uint64_t key) const;
   at::Tensor ProjectExperts(const Weight& weight, const std::vector<Linears>& names,
                             const at::Tensor& x, const std::vector<std::int64_t>& starts,
                             std::uint64_t key) const;
@@ -227,6 +250,7 @@ class Network {
   Weight own_head_;
   at::Tensor positions_;
   at::Tensor types_;
+  at::Tensor tasks_;
   Norms embed_norm_;
   Norms final_norm_;
   at::Tensor cosine_;

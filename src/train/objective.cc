@@ -46,10 +46,26 @@ at::Tensor TokensOfExperts(const std::vector<RouterNote>& notes, const Batch& ba
                            std::int64_t experts) {
   std::vector<at::Tensor> layers;
   for (const RouterNote& note : notes) {
-    if (note.of_mixture) continue;
+    if (note.of_mixture || !note.chosen.defined()) continue;
     layers.push_back(at::bincount(OfData(note.chosen, note, batch).reshape({-1}), {}, experts));
   }
-  return at::stack(layers).to(at::kCPU);
+  return layers.empty() ? at::Tensor() : at::stack(layers).to(at::kCPU);
+}
+
+// Choices of the data that were over an expert's capacity.
+std::int64_t ChoicesOver(const std::vector<RouterNote>& notes, const Batch& batch) {
+  std::int64_t over = 0;
+  for (const RouterNote& note : notes) {
+    if (!note.within.defined()) continue;
+    over += OfData(note.within, note, batch).logical_not().sum().item<std::int64_t>();
+  }
+  return over;
+}
+
+std::int64_t LayersWithExperts(const model::ModelSpec& spec) {
+  std::int64_t count = 0;
+  for (std::int64_t n = 0; n < spec.layers; ++n) count += spec.experts_of(n) > 0 ? 1 : 0;
+  return count;
 }
 
 // Sequences of a batch that are answers, and not its filling.
@@ -125,8 +141,9 @@ at::Tensor Objective::RouterLoss(const std::vector<RouterNote>& notes, const Bat
       if (term.defined()) Add(mixture, config_.router->domain_loss * term);
       continue;
     }
-    const double layers = static_cast<double>(spec.layers);
-    if (config_.router_aux_loss_coef > 0) {
+    const double layers = static_cast<double>(LayersWithExperts(spec));
+    // Experts that choose are used alike.
+    if (config_.router_aux_loss_coef > 0 && note.chosen.defined()) {
       Add(experts, BalanceLoss(scores, OfData(note.chosen, note, batch)) *
                        (config_.router_aux_loss_coef / layers));
     }
@@ -183,7 +200,8 @@ at::Tensor Objective::Loss(const Network& network, const Batch& batch, const Ste
   if (experts) {
     const at::Tensor tokens = TokensOfExperts(notes, batch, network.spec().moe.experts);
     at::Tensor& all = tally.expert_tokens;
-    all = all.defined() ? all + tokens : tokens;
+    if (tokens.defined()) all = all.defined() ? all + tokens : tokens;
+    tally.choices_over += ChoicesOver(notes, batch);
   }
   const at::Tensor beside = RouterLoss(notes, batch, network.spec());
   if (!beside.defined()) return loss;

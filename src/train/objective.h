@@ -8,7 +8,7 @@
 //
 // balance = experts * sum_e f_e p_e, f_e the share of all choices that fell on expert e, p_e its
 // mean probability (Fedus et al. 2021, equation 4): 1 at uniform routing. z = mean (log sum exp of
-// the scores)^2 (Zoph et al. 2022, equation 5). All are means over layers, or routers.
+// the scores)^2 (Zoph et al. 2022, equation 5). All are means over layers with experts, or routers.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,8 @@ struct RoutingCounts {
 
 // What is counted beside the loss, over many batches.
 struct Tally {
-  at::Tensor expert_tokens;  // int64 [layers, experts] that each of the model's got; or undefined
+  at::Tensor expert_tokens;  // int64 [layers with experts, experts] that chose each; or undefined
+  std::int64_t choices_over = 0;  // the experts' capacity, which passed them by
   RoutingCounts routing;
   RewardCounts rewards;
   double penalty = 0;  // of the weights that must not move (consolidation.h), at the last step

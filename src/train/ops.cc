@@ -252,6 +252,36 @@ struct PickFunction : public Function<PickFunction> {
   }
 };
 
+// The sum that an embedding's gradient is: in one order, on every device.
+at::Tensor SumAt(const at::Tensor& values, const at::Tensor& rows, std::int64_t count) {
+  const at::Tensor sums = at::embedding_dense_backward(
+      values.to(RealOf(values.scalar_type())).contiguous(), rows, count, -1, false);
+  return sums.to(values.scalar_type());
+}
+
+struct GatherFunction : public Function<GatherFunction> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& rows) {
+    ctx->save_for_backward({rows});
+    ctx->saved_data["count"] = x.size(0);
+    return x.index_select(0, rows);
+  }
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    const at::Tensor rows = ctx->get_saved_variables()[0];
+    return {SumAt(grads[0], rows, ctx->saved_data["count"].toInt()), at::Tensor()};
+  }
+};
+
+struct SumAtFunction : public Function<SumAtFunction> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& values, const at::Tensor& rows,
+                            std::int64_t count) {
+    ctx->save_for_backward({rows});
+    return SumAt(values, rows, count);
+  }
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    return {grads[0].index_select(0, ctx->get_saved_variables()[0]), at::Tensor(), at::Tensor()};
+  }
+};
+
 double SumSquaresHere(const at::Tensor& values) {
   const at::Tensor x = values.contiguous();
   const auto& kernels = KernelsFor(x.scalar_type());
@@ -321,6 +351,14 @@ at::Tensor SpreadRows(const at::Tensor& x, const at::Tensor& order, const at::Te
 
 at::Tensor PickRows(const at::Tensor& x, const at::Tensor& rows) {
   return PickFunction::apply(x, rows);
+}
+
+at::Tensor GatherRows(const at::Tensor& x, const at::Tensor& rows) {
+  return GatherFunction::apply(x, rows);
+}
+
+at::Tensor SumAtRows(const at::Tensor& values, const at::Tensor& rows, std::int64_t count) {
+  return SumAtFunction::apply(values, rows, count);
 }
 
 void AdamUpdate(const at::Tensor& parameter, const at::Tensor& gradient, const at::Tensor& first,

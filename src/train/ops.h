@@ -144,6 +144,11 @@ at::Tensor SpreadRows(const at::Tensor& x, const at::Tensor& order, const at::Te
 // Rows of x, each at most once; rows left out get gradient 0.
 at::Tensor PickRows(const at::Tensor& x, const at::Tensor& rows);
 
+// Rows of x, each as often as it is asked for; and sums of rows at the places that ask, [count,
+// width]: out[rows[i]] += values[i], in the order of i. Each is the other's gradient.
+at::Tensor GatherRows(const at::Tensor& x, const at::Tensor& rows);
+at::Tensor SumAtRows(const at::Tensor& values, const at::Tensor& rows, std::int64_t count);
+
 // In-place AdamW step (cpu/kernels.h, AdamArgs). `act` is the weight's bf16 copy or undefined.
 struct AdamStep {
   double learning_rate = 0;

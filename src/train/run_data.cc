@@ -27,20 +27,37 @@ Result<Json> HashFiles(const std::vector<std::string>& files) {
   return files.size() == 1 ? hashes.front() : hashes;
 }
 
-Result<std::int64_t> DomainOf(const std::string& expert, const std::vector<std::string>& experts) {
+Result<std::int64_t> NumberOf(const std::string& name, const std::vector<std::string>& names,
+                              const char* what, const char* whose) {
+  const auto found = std::ranges::find(names, name);
+  if (found != names.end()) return found - names.begin();
+  const std::string remedy = names.empty()
+                                 ? "there is none; leave it out"
+                                 : fmt::format("expected one of {}", fmt::join(names, ", "));
+  return Error(ErrorCode::kInvalidArgument, fmt::format("{} '{}': no {} of the {} is called so, {}",
+                                                        what, name, what, whose, remedy));
+}
+
+// Whose the texts of a source are: an expert's of the router's, or a task's of the model's.
+Result<std::int64_t> DomainOf(const std::string& file, const std::string& expert,
+                              const std::string& task, const Domains& domains) {
+  if (!task.empty()) return NumberOf(task, domains.tasks, "task", "model's");
+  if (domains.tasks.size() > 1) {
+    return Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("token file '{}' names no task, and the model's experts go by one: say "
+                    "`task` where train_mixture.sources or eval_files have the file, one "
+                    "of {}",
+                    file, fmt::join(domains.tasks, ", ")));
+  }
+  if (!domains.tasks.empty() && domains.experts.empty()) return 0;
   if (expert.empty()) return -1;
-  const auto found = std::ranges::find(experts, expert);
-  if (found != experts.end()) return found - experts.begin();
-  return Error(
-      ErrorCode::kInvalidArgument,
-      fmt::format("expert '{}': no expert of the router's is called so, expected one of {}; "
-                  "name one, or leave it out",
-                  expert, fmt::join(experts, ", ")));
+  return NumberOf(expert, domains.experts, "expert", "router's");
 }
 
 std::vector<recipe::EvalSource> EvalSources(const recipe::TrainConfig& config) {
   if (config.eval_file.empty()) return config.eval_files;
-  return {{.name = "", .file = config.eval_file, .expert = ""}};
+  return {{.name = "", .file = config.eval_file, .expert = "", .task = ""}};
 }
 
 Corpus::Use UseOf(const recipe::TrainConfig& config) {
@@ -66,15 +83,16 @@ std::int64_t Reading::Units(const recipe::TrainConfig& config) const {
 }
 
 Result<RunData> RunData::Open(const recipe::TrainConfig& config, std::int64_t vocab,
-                              const std::vector<std::string>& experts) {
+                              const Domains& domains) {
   RunData data(config);
   const std::vector<std::string> files = recipe::TrainFiles(config);
   METIER_ASSIGN(data.train_.corpus, Corpus::Open(files, vocab, UseOf(config)));
   METIER_ASSIGN(data.train_hashes_, HashFiles(files));
   for (std::size_t s = 0; s < files.size(); ++s) {
-    const std::string expert =
-        config.train_mixture ? config.train_mixture->sources[s].expert : std::string();
-    METIER_ASSIGN(const std::int64_t domain, DomainOf(expert, experts));
+    const recipe::DataSource source =
+        config.train_mixture ? config.train_mixture->sources[s] : recipe::DataSource{};
+    METIER_ASSIGN(const std::int64_t domain,
+                  DomainOf(files[s], source.expert, source.task, domains));
     data.train_.domains.push_back(domain);
   }
   std::vector<std::string> eval_files;
@@ -82,7 +100,8 @@ Result<RunData> RunData::Open(const recipe::TrainConfig& config, std::int64_t vo
     Reading reading;
     reading.name = source.name;
     METIER_ASSIGN(reading.corpus, Corpus::Open({source.file}, vocab, UseOf(config)));
-    METIER_ASSIGN(const std::int64_t domain, DomainOf(source.expert, experts));
+    METIER_ASSIGN(const std::int64_t domain,
+                  DomainOf(source.file, source.expert, source.task, domains));
     reading.domains = {domain};
     Result<PackingCounts> counts = CountPacks(reading.corpus, EvalPackingOf(config), 0, 0);
     if (!counts.ok()) return std::move(counts).error().With("eval_file '" + source.file + "'");
@@ -177,7 +196,8 @@ Batch RunData::MakeMismatched(const Reading& reading, const std::vector<Pack>& p
         const bool predicted = i > 0 && i >= prompt.size();
         builder.Add(ids[i], predicted ? BatchBuilder::Role::kPredicted : BatchBuilder::Role::kRead);
       }
-      builder.EndSequence({.judgement = format::Judgement::kGood,
+      builder.EndSequence({.domain = reading.domains[corpus.SourceOf(piece.example)],
+                           .judgement = format::Judgement::kGood,
                            .reference = ValueOf(reading.mismatched, piece.example)});
     }
   }

@@ -17,7 +17,7 @@ namespace metier::train {
 struct Reading {
   std::string name;  // of an evaluation among several
   Corpus corpus;
-  std::vector<std::int64_t> domains;  // of each source of it; -1: no one's
+  std::vector<std::int64_t> domains;  // of each source of it (Domains); -1: no one's
   PackingCounts counts;               // of a pass
   // Of each example, ln p of its answer under the reference, and of the answer to another prompt
   // behind its own: where the stage asks for them.
@@ -28,14 +28,20 @@ struct Reading {
   std::int64_t Units(const recipe::TrainConfig& config) const;
 };
 
+// Names of what a source may belong to: experts of a router, or tasks of the model.
+struct Domains {
+  std::vector<std::string> experts;
+  std::vector<std::string> tasks;
+};
+
 class RunData {
  public:
   // Opens and checks all files, those of the evaluation too: what is wrong with them is said now,
-  // not after the training. `experts`: names that a source's domain may have. Keeps the
-  // configuration by reference. Errors: Corpus::Open, CountPacks; kInvalidArgument: an expert that
-  // is not there.
+  // not after the training. Keeps the configuration by reference. Errors: Corpus::Open, CountPacks;
+  // kInvalidArgument: an expert or a task that is not there, a source without a task where the
+  // model has several.
   static Result<RunData> Open(const recipe::TrainConfig& config, std::int64_t vocab,
-                              const std::vector<std::string>& experts);
+                              const Domains& domains);
 
   const Reading& train() const { return train_; }
   Reading& train() { return train_; }

@@ -1,6 +1,7 @@
 #include "train/run_model.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <utility>
 #include <vector>
@@ -23,6 +24,8 @@ NetworkOptions OptionsOf(const recipe::TrainConfig& config, at::Device device) {
   options.longest = config.max_seq_len;
   options.noise = config.neftune_noise_alpha;
   options.smoothing = config.label_smoothing_factor;
+  options.capacity = {config.expert_capacity_factor, config.expert_min_capacity,
+                      config.expert_drop_order == "random"};
   return options;
 }
 
@@ -88,6 +91,20 @@ Status RunModel::CheckSpec() const {
                  fmt::format("model '{}': an encoder without a head has no next token to learn; "
                              "expected a decoder",
                              config_.model));
+  }
+  if (config_.router && source_.spec.moe.tasks.size() > 1) {
+    return Error(
+        ErrorCode::kUnsupported,
+        fmt::format("router: the model's own experts go by task ({}), and a source has one "
+                    "owner; take a task's model out first: metier convert --task NAME",
+                    fmt::join(source_.spec.moe.tasks, ", ")));
+  }
+  if (config_.expert_capacity_factor > 0 &&
+      (source_.spec.moe.experts == 0 ||
+       source_.spec.moe.chooser == model::ExpertChooser::kExpert)) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "expert_capacity_factor: the model has no experts that tokens or tasks choose; "
+                 "leave it out");
   }
   if (config_.max_seq_len <= source_.spec.max_positions) return Ok();
   return Error(
@@ -223,7 +240,7 @@ Status RunModel::WriteFinal(const std::string& folder,
   if (config_.dtype == "float16") dtype = tensor::DType::kF16;
   METIER_TRY(checkpoints.empty() ? WriteWeights(folder, dtype)
                                  : WriteMean(folder, dtype, checkpoints));
-  const std::string& tokenizer = config_.tokenizer.empty() ? config_.model : config_.tokenizer;
+  const std::string& tokenizer = config_.tokenizer.empty() ? source_.path : config_.tokenizer;
   if (tokenizer.empty()) return Ok();
   METIER_ASSIGN(const std::vector<std::string> copied, CopyTokenizerFiles(tokenizer, folder));
   if (!copied.empty() || config_.tokenizer.empty()) return Ok();

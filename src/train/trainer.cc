@@ -106,8 +106,9 @@ Status Run::Prepare() {
   METIER_ASSIGN(RunModel model, RunModel::Open(config_, checkpoint_));
   model_.emplace(std::move(model));
   if (model_->teacher() != nullptr) objective_.SetTeacher(*model_->teacher());
-  METIER_ASSIGN(RunData data, RunData::Open(config_, model_->source().spec.vocab,
-                                            model_->network().mixture().names()));
+  const model::ModelSpec& spec = model_->source().spec;
+  METIER_ASSIGN(RunData data, RunData::Open(config_, spec.vocab,
+                                            {model_->network().mixture().names(), spec.moe.tasks}));
   data_.emplace(std::move(data));
   METIER_TRY(CheckAverages());
   Emit({{"event", "log"}, {"text", data_->Summary()}});
@@ -260,6 +261,7 @@ Status Run::LogStep(double learning_rate, double norm) {
                {"grad_norm", norm},
                {"tokens_per_second", std::round(speed)}};
   if (tally_.expert_tokens.defined()) line["expert_tokens"] = RowsOf(tally_.expert_tokens);
+  if (config_.expert_capacity_factor > 0) line["choices_over_capacity"] = tally_.choices_over;
   AddRewards(tally_.rewards, "", line);
   if (consolidation_) line["ewc_penalty"] = tally_.penalty;
   tally_ = {};

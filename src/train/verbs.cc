@@ -125,6 +125,7 @@ Result<Json> Logits(const Json& document) {
                                           : ThreadPool::DefaultThreads());
   METIER_ASSIGN(const at::Device device, ParseDevice(request.device));
   METIER_ASSIGN(const ModelSource source, OpenModelAt(request.model));
+  METIER_TRY(model::CheckRunsWithoutTask(source.spec));
   METIER_TRY(CheckRequest(request, source.spec));
   NetworkOptions options;
   options.device = device;

@@ -71,11 +71,13 @@ class Reference {
     Add(x, attended);
     if (!before) x = Norm(prefix + "attn_norm", x);
     const Values normed = before ? Norm(prefix + "ffn_norm", x) : x;
-    if (spec_.moe.experts == 0) {
+    if (spec_.experts_of(n) == 0) {
       Add(x, FeedForward(prefix + "ffn.", normed, spec_.ffn_bias));
     } else {
       const bool early = spec_.moe.router_input == model::RouterInput::kBlockInput;
-      Add(x, Experts(prefix, early ? input : normed, normed));
+      Values sum = Experts(n, prefix, early ? input : normed, normed);
+      if (spec_.moe.residual) Mix(prefix, normed, sum);
+      Add(x, sum);
     }
     if (!before) x = Norm(prefix + "ffn_norm", x);
     return x;
@@ -205,17 +207,24 @@ class Reference {
     return project("down", up, spec_.hidden, spec_.width);
   }
 
-  Values Experts(const std::string& prefix, const Values& router_input, const Values& x) {
+  Values Experts(Index n, const std::string& prefix, const Values& router_input, const Values& x) {
     const model::MoeSpec& moe = spec_.moe;
-    const Values scores =
-        Multiply(prefix + "router.weight", "", router_input, spec_.width, moe.experts);
+    const Index experts = spec_.experts_of(n);
+    Values read = router_input;
+    if (moe.chooser == model::ExpertChooser::kTask) {  // of a model with one task
+      const Values task = Parameter("embed.tasks");
+      for (std::size_t i = 0; i < read.size(); ++i) read[i] = task[i % U(spec_.width)];
+    }
+    const Values scores = Multiply(prefix + "router.weight", "", read, spec_.width, experts);
     std::vector<Values> outputs;  // every expert on every token; the router picks afterwards
-    for (Index e = 0; e < moe.experts; ++e)
+    for (Index e = 0; e < experts; ++e)
       outputs.push_back(FeedForward(prefix + "experts." + std::to_string(e) + ".", x, false));
+    if (moe.chooser == model::ExpertChooser::kExpert)
+      return ChosenByExperts(experts, scores, outputs);
     Values sum(U(tokens_ * spec_.width));
     for (Index t = 0; t < tokens_; ++t) {
-      Values all(scores.begin() + t * moe.experts, scores.begin() + (t + 1) * moe.experts);
-      std::vector<Index> order(U(moe.experts));
+      Values all(scores.begin() + t * experts, scores.begin() + (t + 1) * experts);
+      std::vector<Index> order(U(experts));
       std::iota(order.begin(), order.end(), 0);
       std::stable_sort(order.begin(), order.end(),
                        [&](Index a, Index b) { return all[U(a)] > all[U(b)]; });
@@ -237,6 +246,46 @@ class Reference {
       }
     }
     return sum;
+  }
+
+  // Zhou et al. 2022, equations 1 to 3: each expert takes the best of the tokens, as many as its
+  // share of capacity * tokens, and adds what it makes of them times the softmax over the experts.
+  Values ChosenByExperts(Index experts, Values scores, const std::vector<Values>& outputs) const {
+    for (Index t = 0; t < tokens_; ++t) {
+      Values row(scores.begin() + t * experts, scores.begin() + (t + 1) * experts);
+      SoftmaxOf(row);
+      std::copy(row.begin(), row.end(), scores.begin() + t * experts);
+    }
+    const double share =
+        spec_.moe.capacity * static_cast<double>(tokens_) / static_cast<double>(experts);
+    const Index count = std::min(tokens_, static_cast<Index>(std::ceil(share)));
+    Values sum(U(tokens_ * spec_.width));
+    for (Index e = 0; e < experts; ++e) {
+      std::vector<Index> order(U(tokens_));
+      std::iota(order.begin(), order.end(), 0);
+      std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) {
+        return scores[U(a * experts + e)] > scores[U(b * experts + e)];
+      });
+      for (Index i = 0; i < count; ++i) {
+        const Index t = order[U(i)];
+        for (Index d = 0; d < spec_.width; ++d)
+          sum[U(t * spec_.width + d)] +=
+              scores[U(t * experts + e)] * outputs[U(e)][U(t * spec_.width + d)];
+      }
+    }
+    return sum;
+  }
+
+  // Rajbhandari et al. 2022, section 4.1.1.
+  void Mix(const std::string& prefix, const Values& x, Values& sum) const {
+    const Values shares = Multiply(prefix + "mix.weight", prefix + "mix.bias", x, spec_.width, 2);
+    const Values dense = FeedForward(prefix + "ffn.", x, spec_.ffn_bias);
+    for (Index t = 0; t < tokens_; ++t) {
+      Values both = {shares[U(2 * t)], shares[U(2 * t + 1)]};
+      SoftmaxOf(both);
+      for (Index d = t * spec_.width; d < (t + 1) * spec_.width; ++d)
+        sum[U(d)] = both[0] * sum[U(d)] + both[1] * dense[U(d)];
+    }
   }
 
   // x [rows, in] times w [out, in] transposed, plus the bias unless its name is empty.

@@ -32,6 +32,8 @@ struct ConvertOptions {
           "that is smaller")
         .OneOf(kTypeNames);
     field("adapter", conversion.adapter, "PEFT adapter directory to merge into the weights");
+    field("task", conversion.task,
+          "of a model whose experts go by task: this one alone, with its experts only");
   }
 };
 
@@ -47,6 +49,7 @@ constinit const Verb kConvertVerb = MakeVerb<ConvertOptions, Convert>(
     "convert", "write a model in another format or type",
     "metier convert models/Qwen2.5-0.5B-Instruct --out qwen.gguf --dtype Q8_0\n"
     "metier convert merged --out merged.gguf --dtype Q4_K\n"
-    "metier convert model.gguf --out model-hf --dtype BF16");
+    "metier convert model.gguf --out model-hf --dtype BF16\n"
+    "metier convert runs/tasks/final --task returns --out returns");
 
 }  // namespace metier::cli

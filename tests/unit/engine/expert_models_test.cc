@@ -32,6 +32,7 @@ class ExpertModel : public ::testing::TestWithParam<Stored> {
 
   void Write(const Stored& stored) {
     spec_ = TinySpec(*model::FindFamily(stored.family).value());
+    spec_.moe.of_layer.clear();
     spec_.moe.experts = 8;
     spec_.moe.top_k = 3;
     if (stored.gguf) spec_.hidden = 64;  // whole blocks
@@ -174,7 +175,8 @@ TEST_P(ExpertModel, ManyRowsAreCutIntoBatchesWithoutATrace) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, ExpertModel,
-                         ::testing::Values(Stored{"mixtral", false, tensor::DType::kF32},
+                         ::testing::Values(Stored{"metier_experts", true, tensor::DType::kQ8_0},
+                                           Stored{"mixtral", false, tensor::DType::kF32},
                                            Stored{"qwen3moe", true, tensor::DType::kQ8_0},
                                            Stored{"smallthinker", false, tensor::DType::kBF16},
                                            Stored{"smallthinker", false, tensor::DType::kF32}),

@@ -21,6 +21,26 @@ Result<ModelSpec> With(const char* family_name, const std::string& key, Json val
   return family->from_config(config);
 }
 
+TEST(Config, OfOurOwnExpertsSaysWhatIsWrongWithThem) {
+  const auto corrupt = [](const char* family, const char* key, Json value) {
+    SCOPED_TRACE(std::string(family) + " " + key);
+    EXPECT_ERROR(With(family, key, std::move(value)), ErrorCode::kDataCorrupt, key);
+  };
+  corrupt("metier_experts", "num_experts", {2, 4});
+  corrupt("metier_experts", "num_experts", {2, 4, -1});
+  corrupt("metier_experts", "num_experts", {2, 4, "x"});
+  corrupt("metier_experts", "num_experts", 0);
+  corrupt("metier_experts", "router_score", "best");
+  corrupt("metier_task_experts", "tasks", Json::array());
+  corrupt("metier_task_experts", "tasks", {"a", 1});
+  corrupt("metier_task_experts", "tasks", nullptr);
+  corrupt("metier_expert_choice", "expert_capacity", "all");
+  // The same numbers are one.
+  ASSERT_OK_AND_ASSIGN(const ModelSpec even, With("metier_experts", "num_experts", {4, 4, 4}));
+  EXPECT_TRUE(even.moe.of_layer.empty());
+  EXPECT_EQ(even.moe.experts, 4);
+}
+
 TEST(Config, RefusesByNameWhatItDoesNotHonour) {
   const auto refuses = [](const char* family, const char* key, Json value) {
     SCOPED_TRACE(std::string(family) + " " + key);

@@ -81,6 +81,44 @@ TEST(ModelSpec, ValidateNamesWhatIsWrong) {
   refuses("per token", [](ModelSpec& s) { s.moe = {.experts = 4, .top_k = 5}; });
 }
 
+TEST(ModelSpec, ValidateKnowsWhatExpertsCanDo) {
+  const auto refuses = [](const std::string& what, const char* family, auto change) {
+    ModelSpec spec = (*FindFamily(family))->tiny();
+    change(spec);
+    EXPECT_ERROR(Validate(spec), ErrorCode::kInvalidArgument, what);
+  };
+  const char* token = "metier_experts";
+  refuses("0 experts", token, [](ModelSpec& s) { s.moe.experts = 0; });
+  refuses("experts of 2 layers", token, [](ModelSpec& s) { s.moe.of_layer = {2, 4}; });
+  refuses("4 to 4 experts", token, [](ModelSpec& s) { s.moe.of_layer = {4, 4, 4}; });
+  refuses("0 to 5 experts", token, [](ModelSpec& s) { s.moe.of_layer = {0, 2, 5}; });
+  refuses("3 of 2 experts per token in layer 1", token, [](ModelSpec& s) { s.moe.top_k = 3; });
+  refuses("tasks, and experts by token", token, [](ModelSpec& s) { s.moe.tasks = {"a"}; });
+  refuses("a capacity, found 1", token, [](ModelSpec& s) { s.moe.capacity = 1; });
+  const char* task = "metier_task_experts";
+  refuses("no task", task, [](ModelSpec& s) { s.moe.tasks.clear(); });
+  refuses("two tasks 'a'", task, [](ModelSpec& s) { s.moe.tasks = {"a", "b", "a"}; });
+  refuses("without a name", task, [](ModelSpec& s) { s.moe.tasks = {"a", ""}; });
+  refuses("the chosen ones only", task, [](ModelSpec& s) { s.moe.score = RouterScore::kSigmoid; });
+  refuses("before attention", task,
+          [](ModelSpec& s) { s.moe.router_input = RouterInput::kBlockInput; });
+  const char* expert = "metier_expert_choice";
+  refuses("in a causal model", expert, [](ModelSpec& s) { s.causal = true; });
+  refuses("capacity, found 0", expert, [](ModelSpec& s) { s.moe.capacity = 0; });
+  refuses("capacity is -1", expert, [](ModelSpec& s) { s.moe.capacity = -1; });
+  refuses("softmax over all", expert, [](ModelSpec& s) { s.moe.normalise_top_k = true; });
+}
+
+TEST(ModelSpec, TokensOfAnExpertAreItsShareRoundedUp) {
+  MoeSpec moe;
+  moe.capacity = 1.5;
+  EXPECT_EQ(TokensOfExpert(moe, 4, 8), 3);
+  EXPECT_EQ(TokensOfExpert(moe, 4, 9), 4);
+  EXPECT_EQ(TokensOfExpert(moe, 4, 1), 1);
+  moe.capacity = 1e300;
+  EXPECT_EQ(TokensOfExpert(moe, 4, 7), 7);
+}
+
 TEST(ModelSpec, ValidateKeepsSizesWithinLimits) {
   const auto refuses = [](const std::string& what, auto change) {
     ModelSpec spec = Small();
