@@ -233,8 +233,9 @@ Status CheckTeacher(const TrainConfig& config, const std::string& path) {
   if (config.router)
     return Contradiction(at, "found with 'router'; distil an adapter, then train the router");
   if (config.lora && !config.lora->trainable_token_indices.empty()) {
-    return Contradiction(at, "found with lora.trainable_token_indices, whose rows of the head it "
-                             "does not know; leave one of them out");
+    return Contradiction(at,
+                         "found with lora.trainable_token_indices, whose rows of the head it "
+                         "does not know; leave one of them out");
   }
   if (config.label_smoothing_factor > 0)
     return Contradiction(at, "found with label_smoothing_factor, expected one of them");

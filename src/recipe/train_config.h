@@ -344,6 +344,10 @@ struct TrainConfig {
   std::int64_t save_total_limit = 2;
   std::string resume_from_checkpoint = "auto";
 
+  bool optimizer_sharding = true;
+  double ddp_bucket_cap_mb = 25;
+  std::int64_t ddp_timeout = 300;
+
   // The one list of the fields: reading, writing, schema and help walk it.
   template <class Visitor>
   void Visit(Visitor&& field) {
@@ -384,12 +388,13 @@ struct TrainConfig {
           "what happens to examples longer than max_seq_len; auto: split for pretrain, else error")
         .OneOf({"auto", "split", "truncate", "error"});
     field("per_device_train_batch_size", per_device_train_batch_size,
-          "packs (or, without packing, examples) computed at once")
+          "packs (or, without packing, examples) computed at once, by each worker")
         .AtLeast(1);
     field("tokens_per_batch", tokens_per_batch,
           "the same in tokens, a multiple of max_seq_len; 0: not used")
         .AtLeast(0);
-    field("gradient_accumulation_steps", gradient_accumulation_steps, "batches of one step")
+    field("gradient_accumulation_steps", gradient_accumulation_steps,
+          "batches of one step, of each worker")
         .AtLeast(1);
   }
 
@@ -479,6 +484,18 @@ struct TrainConfig {
     field("resume_from_checkpoint", resume_from_checkpoint,
           "auto: the newest in output_dir if there is one; never: start anew and remove "
           "them; or a checkpoint's path");
+    field("optimizer_sharding", optimizer_sharding,
+          "of several workers (processes) each keeps the optimiser's state of its share of the "
+          "weights alone");
+    field("ddp_bucket_cap_mb", ddp_bucket_cap_mb,
+          "of several workers: MiB of gradients that are sent at once")
+        .Above(0)
+        .AtMost(4096);
+    field("ddp_timeout", ddp_timeout,
+          "of several workers: seconds that they wait for each other at the start, and after which "
+          "a silent one counts as gone")
+        .AtLeast(1)
+        .AtMost(86400);
   }
 };
 

@@ -3,10 +3,14 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <utility>
 #include <vector>
 
 #include "base/check.h"
+#include "base/hash.h"
+#include "train/agreement.h"
 #include "train/run_folder.h"
 
 namespace metier::train {
@@ -14,6 +18,14 @@ namespace {
 
 constexpr const char* kOptimizerFile = "/optimizer.safetensors";
 constexpr const char* kAverageFile = "/average.safetensors";
+
+// "cuda" is each worker's own.
+std::string DeviceOf(const std::string& device, const WorkerPlace& place) {
+  if (device != "cuda" || place.count == 1) return device;
+  const auto devices =
+      std::max<std::int64_t>(1, static_cast<std::int64_t>(torch::cuda::device_count()));
+  return fmt::format("cuda:{}", place.local_rank % devices);
+}
 
 NetworkOptions OptionsOf(const recipe::TrainConfig& config, at::Device device) {
   NetworkOptions options;
@@ -54,35 +66,82 @@ model::ParameterReader MeanOf(std::vector<ModelSource> sources) {
 }  // namespace
 
 Result<RunModel> RunModel::Open(const recipe::TrainConfig& config,
-                                const std::optional<std::string>& checkpoint) {
-  RunModel model(config);
+                                const std::optional<std::string>& checkpoint, Workers& workers) {
+  RunModel model(config, workers);
   METIER_ASSIGN(model.source_, OpenModelSource(config));
   METIER_ASSIGN(model.base_hash_, HashModel(model.source_.path));
-  METIER_ASSIGN(const at::Device device, ParseDevice(config.device));
   METIER_TRY(model.CheckSpec());
+  METIER_TRY(model.BuildNetwork(checkpoint));
+  const std::vector<Trainable> trainables = model.network_->Trainables();
+  if (!workers.alone()) {
+    METIER_TRY(model.AgreeOnSources());
+    METIER_TRY(model.ShareFirstWeights());
+    const auto sharing = config.optimizer_sharding ? GradientBuckets::Sharing::kShares
+                                                   : GradientBuckets::Sharing::kWhole;
+    model.buckets_ = std::make_unique<GradientBuckets>(
+        trainables, workers,
+        static_cast<std::int64_t>(config.ddp_bucket_cap_mb * static_cast<double>(1 << 20)),
+        sharing);
+  }
+  model.optimizer_.emplace(trainables, config, model.buckets_.get());
+  if (config.ema_decay > 0 && workers.first()) model.average_.emplace(trainables, config.ema_decay);
+  return model;
+}
+
+Status RunModel::BuildNetwork(const std::optional<std::string>& checkpoint) {
+  METIER_ASSIGN(const at::Device device, ParseDevice(DeviceOf(config_.device, workers_.place())));
   // A checkpoint of full training holds the weights themselves; others, the adapter or mixture.
-  ModelSource from = model.source_;
-  if (checkpoint && !model.Frozen()) {
+  ModelSource from = source_;
+  if (checkpoint && !Frozen()) {
     METIER_ASSIGN(from, OpenModelAt(*checkpoint));
     // Everything checked against the model below holds for these weights only then.
-    if (from.spec != model.source_.spec) {
+    if (from.spec != source_.spec) {
       return Error(ErrorCode::kInvalidArgument,
                    fmt::format("checkpoint '{}' holds another network than this run's model; say "
                                "`resume_from_checkpoint: never`, or use another output_dir",
                                *checkpoint));
     }
   }
-  const NetworkOptions options = OptionsOf(config, device);
+  const NetworkOptions options = OptionsOf(config_, device);
   SetProducts(options.precision);
-  METIER_ASSIGN(model.network_, Network::Create(from.spec, options, from.read));
-  if (config.lora) METIER_TRY(model.AddAdapter(checkpoint));
-  if (config.svf) METIER_TRY(model.AddSingularValues(checkpoint));
-  if (config.router) METIER_TRY(model.AddMixture(checkpoint));
-  if (config.distill) METIER_TRY(model.AddTeacher());
-  model.optimizer_.emplace(model.network_->Trainables(), config);
-  if (config.ema_decay > 0)
-    model.average_.emplace(model.optimizer_->trainables(), config.ema_decay);
-  return model;
+  METIER_ASSIGN(network_, Network::Create(from.spec, options, from.read));
+  if (config_.lora) METIER_TRY(AddAdapter(checkpoint));
+  if (config_.svf) METIER_TRY(AddSingularValues(checkpoint));
+  if (config_.router) METIER_TRY(AddMixture(checkpoint));
+  return config_.distill ? AddTeacher() : Ok();
+}
+
+// What each worker read for itself; trainables come from worker 0, but not what is frozen.
+Status RunModel::AgreeOnSources() const {
+  std::vector<std::string> folders;
+  if (config_.lora && !config_.lora->adapter.empty()) folders.push_back(config_.lora->adapter);
+  if (config_.router) {
+    for (const recipe::RoutedExpert& expert : config_.router->experts)
+      folders.push_back(expert.adapter);
+    const std::string& mixture = config_.router->mixture;
+    if (!mixture.empty()) folders.push_back(mixture);
+    for (const std::string& name : network_->mixture().names())
+      if (const std::string own = mixture + "/experts/" + name;
+          !mixture.empty() && std::filesystem::exists(own))
+        folders.push_back(own);
+  }
+  Json adapters = Json::object();
+  for (const std::string& folder : folders) {
+    METIER_ASSIGN(adapters[folder], HashModel(folder));
+  }
+  return AgreeOn(workers_, {{"model's hash", base_hash_},
+                            {"adapters' hashes", adapters},
+                            {"teacher's hash", teacher_hash_}});
+}
+
+Status RunModel::ShareFirstWeights() const {
+  const torch::NoGradGuard no_grad;
+  for (const Trainable& trainable : network_->Trainables()) {
+    const at::Tensor value = trainable.value.detach();
+    METIER_TRY(workers_.Spread(value));
+    if (trainable.act.defined()) trainable.act.copy_(value);
+  }
+  return Ok();
 }
 
 Status RunModel::CheckSpec() const {
@@ -191,12 +250,23 @@ Status RunModel::AddTeacher() {
   return Ok();
 }
 
-void RunModel::Step(std::int64_t step, double learning_rate, double gradient_scale) {
+Status RunModel::Step(std::int64_t step, double learning_rate, double gradient_scale) {
   optimizer_->Step(step, learning_rate, gradient_scale);
+  if (buckets_ != nullptr) METIER_TRY(buckets_->ShareWeights());
   if (average_) average_->Update(step);
+  return Ok();
 }
 
-Status RunModel::SaveCheckpoint(const std::string& folder) const {
+std::string RunModel::HashTrainables() const {
+  Sha256 hash;
+  for (const Trainable& trainable : optimizer_->trainables()) {
+    const at::Tensor value = trainable.value.detach().to(at::kCPU).contiguous();
+    hash.Add(std::span(static_cast<const std::byte*>(value.data_ptr()), value.nbytes()));
+  }
+  return std::move(hash).Hex();
+}
+
+Status RunModel::SaveCheckpoint(const std::string& folder) {
   METIER_TRY(WriteWeights(folder, tensor::DType::kF32));
   if (average_) METIER_TRY(average_->Save(folder + kAverageFile));
   return optimizer_->Save(folder + kOptimizerFile);

@@ -2,25 +2,30 @@
 // come from and how they are written.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "base/result.h"
 #include "recipe/train_config.h"
+#include "train/gradient_buckets.h"
 #include "train/model_source.h"
 #include "train/network.h"
 #include "train/optimizer.h"
 #include "train/weight_average.h"
+#include "train/workers.h"
 
 namespace metier::train {
 
 class RunModel {
  public:
   // Of a checkpoint where one is given: the weights are then its own. Keeps the configuration by
-  // reference. kUnsupported: an encoder without a head.  kInvalidArgument: sequences longer than
-  // the model takes; a checkpoint of another network; a device that is not there.
+  // reference. Of several workers all call it, and all begin with the weights of worker 0, which
+  // alone has a checkpoint; borrows them. kUnsupported: an encoder without a head.
+  // kInvalidArgument: sequences longer than the model takes; a checkpoint of another network; a
+  // device that is not there.
   static Result<RunModel> Open(const recipe::TrainConfig& config,
-                               const std::optional<std::string>& checkpoint);
+                               const std::optional<std::string>& checkpoint, Workers& workers);
 
   const ModelSource& source() const { return source_; }
   const std::string& base_hash() const { return base_hash_; }  // "" of a random model
@@ -30,8 +35,14 @@ class RunModel {
   const Network* teacher() const { return teacher_ ? &*teacher_ : nullptr; }
   const std::string& teacher_hash() const { return teacher_hash_; }
 
-  // Updates the weights, and their average where one is kept. `step` counts from 1.
-  void Step(std::int64_t step, double learning_rate, double gradient_scale);
+  // Of several workers, else null: where a step's gradients are summed.
+  GradientBuckets* buckets() { return buckets_.get(); }
+
+  // Updates the weights, of all workers, and their average where one is kept. `step` counts from 1.
+  Status Step(std::int64_t step, double learning_rate, double gradient_scale);
+
+  // SHA-256 of everything that is trained; cost: a pass over it.
+  std::string HashTrainables() const;
 
   // While one lives, the network has the average of its weights, where one is kept.
   class Averaged {
@@ -49,9 +60,9 @@ class RunModel {
     WeightAverage* average_;
   };
 
-  // Weights in F32, the average and the state of the optimiser.
-  Status SaveCheckpoint(const std::string& folder) const;
-  // Of a checkpoint, what is no weight.
+  // Weights in F32, the average and the state of the optimiser (after Optimizer::Collect).
+  Status SaveCheckpoint(const std::string& folder);
+  // Of a checkpoint, what is no weight. Of several workers all call it, and worker 0 reads.
   Status LoadOptimizer(const std::string& checkpoint);
 
   // The model, or the adapter, in the type that the configuration asks for, with its tokenizer:
@@ -59,7 +70,11 @@ class RunModel {
   Status WriteFinal(const std::string& folder, const std::vector<std::string>& checkpoints) const;
 
  private:
-  explicit RunModel(const recipe::TrainConfig& config) : config_(config) {}
+  RunModel(const recipe::TrainConfig& config, Workers& workers)
+      : config_(config), workers_(workers) {}
+  Status BuildNetwork(const std::optional<std::string>& checkpoint);
+  Status AgreeOnSources() const;
+  Status ShareFirstWeights() const;
   Status CheckSpec() const;
   // Whether the weights of the model stay, and what is written is an adapter or a mixture.
   bool Frozen() const { return config_.lora || config_.svf || config_.router; }
@@ -72,13 +87,15 @@ class RunModel {
                    const std::vector<std::string>& checkpoints) const;
 
   const recipe::TrainConfig& config_;
+  Workers& workers_;
   ModelSource source_;
   std::string base_hash_;
   std::optional<Network> network_;
   std::optional<Network> teacher_;
   std::string teacher_hash_;
+  std::unique_ptr<GradientBuckets> buckets_;
   std::optional<Optimizer> optimizer_;
-  std::optional<WeightAverage> average_;
+  std::optional<WeightAverage> average_;  // of worker 0
 };
 
 }  // namespace metier::train

@@ -55,7 +55,8 @@ Json ResumeKey(const recipe::TrainConfig& config) {
   Json key = recipe::WriteFields(config);
   for (const char* name :
        {"output_dir", "threads", "logging_steps", "eval_steps", "eval_file", "eval_files",
-        "save_steps", "save_total_limit", "resume_from_checkpoint", "dtype", "tokenizer"})
+        "save_steps", "save_total_limit", "resume_from_checkpoint", "dtype", "tokenizer",
+        "optimizer_sharding", "ddp_bucket_cap_mb", "ddp_timeout"})
     key.erase(name);
   return key;
 }

@@ -65,7 +65,8 @@ Result<Outcome> Train(const TrainOptions& options, Console& console) {
     });
   }();
   METIER_TRY(reply);
-  console.PrintFacts(*reply);
+  // Of several workers the first speaks for all.
+  if (!reply->contains("worker") || (*reply)["worker"] == 0) console.PrintFacts(*reply);
   const bool stopped = reply->contains("stopped") && (*reply)["stopped"] == true;
   return stopped ? Outcome::kWorkFailed : Outcome::kSuccess;
 }

@@ -1,6 +1,5 @@
 // Runs that are killed, and disks that fill up: the last good state stays, and goes on to the bits
 // of a run that nobody disturbed.
-#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "unit/train/train_process.h"
 #include "unit/train/training.h"
 
 namespace metier::train {
@@ -54,58 +54,6 @@ std::map<std::string, std::string> StateOf(const std::string& folder) {
   return state;
 }
 
-// A process that trains (train_once.cc).
-class Child {
- public:
-  // Returns when the training begins. `bytes`: no file may become larger.
-  Child(const std::string& folder, const Json& config, const std::string& bytes = "") {
-    const char* bin = std::getenv("METIER_BIN");
-    EXPECT_NE(bin, nullptr) << "METIER_BIN names the folder of train_once";
-    if (bin == nullptr) return;
-    const std::string program = std::string(bin) + "/train_once";
-    const std::string file = folder + "/child.json";
-    WriteAll(file, DumpCompact(config));
-    int ends[2] = {-1, -1};
-    EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-    id_ = ::fork();
-    if (id_ == 0) {
-      ::dup2(ends[1], STDOUT_FILENO);
-      ::execl(program.c_str(), program.c_str(), file.c_str(),
-              bytes.empty() ? nullptr : bytes.c_str(), nullptr);
-      ::_exit(127);
-    }
-    ::close(ends[1]);
-    said_ = ends[0];
-    EXPECT_EQ(ReadLine(), "begins") << program;
-  }
-  ~Child() {
-    if (said_ >= 0) ::close(said_);
-  }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-
-  void Kill() const { ::kill(id_, SIGKILL); }
-
-  // What it says next; empty at its end.
-  std::string ReadLine() const {
-    std::string line;
-    for (char c = 0; ::read(said_, &c, 1) == 1 && c != '\n';) line += c;
-    return line;
-  }
-
-  int Wait() const {
-    int status = -1;
-    EXPECT_EQ(::waitpid(id_, &status, 0), id_);
-    return status;
-  }
-
- private:
-  pid_t id_ = -1;
-  int said_ = -1;
-};
-
-bool Succeeded(int status) { return WIFEXITED(status) && WEXITSTATUS(status) == 0; }
-
 class Killed : public Trainer, public ::testing::WithParamInterface<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Kinds, Killed, ::testing::Values("full", "lora", "rows", "dora", "svf"),
                          [](const auto& kind) { return std::string(kind.param); });
@@ -135,7 +83,7 @@ TEST_P(Killed, AtRandomMomentsEndsWithTheBitsOfAnUndisturbedRun) {
   config["save_steps"] = 1;  // half of the time goes into checkpoints: kills shall hit them too
   config["gradient_accumulation_steps"] = 2;
   config["weight_decay"] = 0.1;
-  const Child undisturbed(folder_.path(), config);
+  const TrainProcess undisturbed(folder_.path(), config);
   const Clock::time_point start = Clock::now();
   ASSERT_TRUE(Succeeded(undisturbed.Wait()));
   const auto whole_us = static_cast<std::uint64_t>(
@@ -156,7 +104,7 @@ TEST_P(Killed, AtRandomMomentsEndsWithTheBitsOfAnUndisturbedRun) {
     killed_here = 0;
     // Killed until it comes through before the next kill, or there have been enough.
     for (bool done = false; !done;) {
-      const Child child(folder_.path(), config);
+      const TrainProcess child(folder_.path(), config);
       if (killed < kills) {
         std::this_thread::sleep_for(std::chrono::microseconds(rng.Below(whole_us * 3 / 4)));
         child.Kill();
@@ -178,7 +126,7 @@ class Disk : public Trainer, public ::testing::WithParamInterface<rlim_t> {
  protected:
   // The error of a run whose files may have `bytes` each.
   std::string ErrorWith(const Json& config, rlim_t bytes) {
-    const Child child(folder_.path(), config, std::to_string(bytes));
+    const TrainProcess child(folder_.path(), config, {.bytes = std::to_string(bytes)});
     const std::string error = child.ReadLine();
     const int status = child.Wait();
     EXPECT_TRUE(WIFEXITED(status));

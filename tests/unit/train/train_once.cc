@@ -1,9 +1,10 @@
-// train_once - trains as a JSON file says, in a process that recovery_test.cc may kill.
+// train_once - trains as a JSON file says, in a process that a test may kill (train_process.h).
 //
 //   train_once CONFIG [BYTES]
 //
 // A fork of the test's own process could not: where LibTorch has devices, its threads do not
-// survive that. Says "begins" when it does, then what went wrong. BYTES: no file becomes larger.
+// survive that. Says "begins" when it does, then the reply, or what went wrong. SIGTERM asks for
+// its end. BYTES: no file becomes larger.
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -12,6 +13,12 @@
 #include <cstdlib>
 
 #include "train/trainer.h"
+
+namespace {
+
+volatile std::sig_atomic_t asked = 0;
+
+}  // namespace
 
 int main(int count, char** arguments) {
   if (count < 2) return 2;
@@ -25,10 +32,15 @@ int main(int count, char** arguments) {
     const rlimit limit = {bytes, bytes};
     if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return 2;
   }
+  std::signal(SIGTERM, [](int) { asked = 1; });
   fmt::print("begins\n");
   std::fflush(stdout);
-  const metier::Result<metier::Json> reply = metier::train::Train(*config, {});
-  if (reply.ok()) return 0;
+  const metier::Result<metier::Json> reply =
+      metier::train::Train(*config, [](const metier::Json&) { return asked != 0; });
+  if (reply.ok()) {
+    fmt::print("{}\n", metier::DumpCompact(*reply));
+    return 0;
+  }
   fmt::print("{}: {}\n", metier::ErrorCodeName(reply.error().code()), reply.error().message());
   return 1;
 }
