@@ -119,7 +119,8 @@ at::Tensor PutOwnLogits(const at::Tensor& x, const at::Tensor& hidden, const Own
 // Sum over rows of weight * cross-entropy(hidden W^T, target), a real scalar. Logits exist for
 // kHeadBytes at a time only, and their gradients are taken in the same pass. hidden: [rows,
 // width], targets: int64 [rows], weights: real [rows]. `smoothing`: the share of the target that
-// all of the vocabulary has alike (Szegedy et al. 2016, section 7).
+// all of the vocabulary has alike (Szegedy et al. 2016, section 7). `own`: rows in the places of
+// the head's, which gets no gradient there.
 inline constexpr std::int64_t kHeadBytes = 64 << 20;  // of logits at once
 at::Tensor HeadLoss(const at::Tensor& hidden, const Weight& head, const at::Tensor& targets,
                     const at::Tensor& weights, const Precision& precision, double smoothing = 0,

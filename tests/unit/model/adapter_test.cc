@@ -285,7 +285,7 @@ TEST_F(SavedWeights, RefusesRowsThatDoNotFit) {
   peft_.rows = {{"model.norm", {9, 4}, two.view()}};
   EXPECT_ERROR(ToAdapter(spec_, peft_), ErrorCode::kUnsupported, "'model.norm' has rows");
   peft_.rows = {{"lm_head", {9, 4}, narrow.view()}};
-  EXPECT_ERROR(ToAdapter(spec_, peft_), ErrorCode::kInvalidArgument, "'lm_head' has rows of 7");
+  EXPECT_ERROR(ToAdapter(spec_, peft_), ErrorCode::kInvalidArgument, "'lm_head' has rows of 31");
   peft_.rows = {{"lm_head", {9, spec_.vocab}, two.view()}};
   EXPECT_ERROR(ToAdapter(spec_, peft_), ErrorCode::kInvalidArgument, "tokens up to");
   peft_.rows = {{"lm_head", {9, 4}, two.view()}};
