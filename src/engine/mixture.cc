@@ -90,8 +90,8 @@ Result<LoadedMixture> LoadedMixture::Create(const model::AdapterMixture& mixture
   for (std::size_t e = 0; e < experts.size(); ++e) {
     if (!experts[e]->HasDeltasAlone()) {
       return Invalid(fmt::format(
-          "mixture '{}': expert {} is a mixture, uses DoRA, or has an "
-          "embedding or a head of its own, or rows of them; expected an adapter of deltas alone",
+          "mixture '{}': expert {} is a mixture or has an embedding or a head of its own, or rows "
+          "of them, or uses DoRA; expected an adapter of deltas alone",
           mixture.name, e));
     }
     for (const auto& [name, linear] : weights.linears()) {

@@ -232,6 +232,8 @@ Status RunModel::AddTeacher() {
                              "positions; lower it",
                              config_.max_seq_len, asked.teacher, source.spec.max_positions));
   }
+  if (source.spec.moe.tasks != source_.spec.moe.tasks)
+    METIER_TRY(model::CheckRunsWithoutTask(source.spec));
   NetworkOptions options = network_->options();
   options.training = Training::kFrozen;
   METIER_ASSIGN(teacher_, Network::Create(source.spec, options, source.read));

@@ -192,13 +192,19 @@ Status Run::Evaluate() {
 // sound.
 Status Run::AgreeOnWeights() {
   if (workers_.alone()) return Ok();
-  const Json own = {{"its weights (sha256)", model_->HashTrainables()}};
-  Status agreed = AgreeOn(workers_, own);
-  if (agreed.ok()) return Ok();
-  return std::move(agreed).error().With(fmt::format(
-      "step {}: the workers' weights have come apart, which `optimizer_sharding: true` prevents "
-      "where processors differ",
-      state_.step));
+  METIER_ASSIGN(const std::vector<std::string> hashes, workers_.Gather(model_->HashTrainables()));
+  for (std::size_t rank = 1; rank < hashes.size(); ++rank) {
+    if (hashes[rank] == hashes.front()) continue;
+    return Error(
+        ErrorCode::kDataCorrupt,
+        fmt::format("step {}: worker {} no longer has the weights of worker 0; {}", state_.step,
+                    rank,
+                    config_.optimizer_sharding
+                        ? "one of their machines or the network between them is faulty"
+                        : "say `optimizer_sharding: true`, which computes each weight once, where "
+                          "their processors differ"));
+  }
+  return Ok();
 }
 
 Status Run::AgreeToStop() {
