@@ -17,6 +17,7 @@
 #include "train/run_folder.h"
 #include "train/run_model.h"
 #include "train/run_state.h"
+#include "train/schedule.h"
 #include "train/torch.h"
 #include "train/trainer.h"
 #include "train/workers.h"

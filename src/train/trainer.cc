@@ -22,7 +22,6 @@
 #include "train/cpu/kernels.h"
 #include "train/evaluation.h"
 #include "train/run.h"
-#include "train/schedule.h"
 #include "train/torch.h"
 
 namespace metier::train {
