@@ -58,12 +58,17 @@ void BackendModel::AddSlots(std::size_t count) {
 Status BackendModel::Open(Slot& slot, std::span<const TokenId> prompt) {
   model::AdapterId adapter = adapter_;
   if (backend_.RoutesSequences(adapter_)) {
+    // Several continuations of one prompt are asked for one after the other.
+    if (slot.sequence && std::ranges::equal(prompt, slot.prompt)) return Ok();
     METIER_ASSIGN(adapter, backend_.RouteSequence(adapter_, prompt));
+    slot.prompt.assign(prompt.begin(), prompt.end());
   }
   if (slot.sequence && slot.adapter == adapter) return Ok();
   METIER_ASSIGN(const model::SequenceId sequence, backend_.OpenSequence(adapter));
   if (slot.sequence) backend_.CloseSequence(*slot.sequence);
-  slot = {.sequence = sequence, .adapter = adapter, .cached = {}};
+  slot.sequence = sequence;
+  slot.adapter = adapter;
+  slot.cached.clear();
   return Ok();
 }
 

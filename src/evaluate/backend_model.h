@@ -34,6 +34,7 @@ class BackendModel : public LanguageModel {
   struct Slot {
     std::optional<model::SequenceId> sequence;  // none: not open yet
     model::AdapterId adapter{};
+    std::vector<text::TokenId> prompt;  // that a mixture by sequence chose by
     std::vector<text::TokenId> cached;
   };
   struct Answer;

@@ -27,7 +27,9 @@ struct ChoiceRow {
 Error BadChoiceRow(const std::string& reason) { return {ErrorCode::kDataCorrupt, reason}; }
 
 Result<std::size_t> AnswerOf(const Json& row, const std::vector<std::string>& choices) {
-  if (!row.contains("answer")) return BadChoiceRow("found no \"answer\"");
+  if (!row.contains("answer")) {
+    return BadChoiceRow("found no \"answer\", expected one of the choices, or its index from 0");
+  }
   const Json& answer = row["answer"];
   if (answer.is_string()) {
     const auto found =
@@ -49,7 +51,11 @@ Result<ChoiceRow> ReadChoiceRow(const std::string& line) {
   ChoiceRow read;
   if (!row.is_object() || !row.contains("choices") || !row["choices"].is_array() ||
       row["choices"].size() < 2) {
-    return BadChoiceRow("expected an object with a list of two \"choices\" or more");
+    return BadChoiceRow(
+        fmt::format("found {}, expected an object with a list of two \"choices\" or more",
+                    !row.is_object()          ? row.type_name()
+                    : row.contains("choices") ? DumpCompact(row["choices"])
+                                              : "no \"choices\""));
   }
   for (const Json& choice : row["choices"]) {
     if (!choice.is_string() || choice.get_ref<const std::string&>().empty()) {
@@ -58,11 +64,13 @@ Result<ChoiceRow> ReadChoiceRow(const std::string& line) {
     }
     read.choices.push_back(choice.get<std::string>());
   }
-  const bool text = row.contains("prompt") && row["prompt"].is_string() && !row["prompt"].empty();
+  const bool text = row.contains("prompt") && row["prompt"].is_string() && row["prompt"] != "";
   const bool messages =
       row.contains("messages") && row["messages"].is_array() && !row["messages"].empty();
   if (text == messages) {
-    return BadChoiceRow("expected a \"prompt\", a text, or \"messages\", and not both");
+    return BadChoiceRow(
+        fmt::format("found {}, expected one of them: a \"prompt\", a text, or \"messages\", a list",
+                    text ? "both \"prompt\" and \"messages\"" : "no \"prompt\" or \"messages\""));
   }
   read.prompt = text ? row["prompt"] : row["messages"];
   METIER_ASSIGN(read.answer, AnswerOf(row, read.choices));

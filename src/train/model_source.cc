@@ -171,7 +171,7 @@ Result<std::string> HashModel(const std::string& path) {
     for (const auto& entry : fs::directory_iterator(path, failed)) {
       const std::string name = entry.path().filename().string();
       const std::string extension = entry.path().extension().string();
-      if (name == "config.json" || extension == ".safetensors" ||
+      if (name == "config.json" || name == "adapter_config.json" || extension == ".safetensors" ||
           name == "model.safetensors.index.json")
         files.push_back(entry.path().string());
     }

@@ -27,7 +27,8 @@ Result<ModelSource> OpenModelAt(const std::string& path);
 // "cpu", "cuda", "cuda:1". kInvalidArgument: LibTorch has no CUDA, or no such device.
 Result<at::Device> ParseDevice(const std::string& name);
 
-// SHA-256 over the files that make the model: names and contents, in order. Empty path: "".
+// SHA-256 over the files that make the model, or the adapter: names and contents, in order. Empty
+// path: "".
 Result<std::string> HashModel(const std::string& path);
 
 }  // namespace metier::train

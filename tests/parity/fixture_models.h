@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "engine/native_backend.h"
 #include "engine/native_model.h"
+#include "support/differences.h"
 #include "support/fixtures.h"
 
 namespace metier::parity {
@@ -48,14 +49,6 @@ inline std::vector<float> RunText(model::Backend& backend, const std::vector<std
   return values;
 }
 
-inline double LargestDifference(const std::vector<float>& a, const std::vector<float>& b) {
-  EXPECT_EQ(a.size(), b.size());
-  double worst = a.size() == b.size() ? 0 : INFINITY;
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    const double difference = std::abs(static_cast<double>(a[i]) - b[i]);
-    worst = std::isnan(difference) ? INFINITY : std::max(worst, difference);
-  }
-  return worst;
-}
+using test::LargestDifference;
 
 }  // namespace metier::parity

@@ -6,11 +6,13 @@
 #include <cmath>
 
 #include "model/merge.h"
+#include "support/differences.h"
 #include "tiny_models.h"
 
 namespace metier::engine::test {
 namespace {
 
+using metier::test::LargestDifference;
 using model::AdapterId;
 using model::SequenceStep;
 using model::TokenId;
@@ -31,16 +33,6 @@ model::Adapter DoraAdapter(const model::ModelSpec& spec, std::uint64_t seed) {
   return adapter;
 }
 
-double Apart(const std::vector<float>& a, const std::vector<float>& b) {
-  if (a.size() != b.size() || a.empty()) return HUGE_VAL;
-  double worst = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const double apart = std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
-    if (!(apart <= worst)) worst = apart;
-  }
-  return worst;
-}
-
 class DoraSweep : public EveryFamily {};
 INSTANTIATE_TEST_SUITE_P(Families, DoraSweep, ::testing::ValuesIn(model::Families()), FamilyName);
 
@@ -54,11 +46,12 @@ TEST_P(DoraSweep, ComputesWhatMergedWeightsDo) {
   NativeBackend backend(model_, {.threads = 2});
   ASSERT_OK_AND_ASSIGN(const AdapterId id, backend.AddAdapter(adapter));
   const std::vector<float> with = RunWhole(backend, tokens, {}, id);
-  EXPECT_LE(Apart(with, RunWhole(expected, tokens)), 2e-4);
+  EXPECT_LE(LargestDifference(with, RunWhole(expected, tokens)), 2e-4);
   model::Adapter plain = adapter;
   for (model::LoraDelta& delta : plain.deltas) delta.magnitude.reset();
   ASSERT_OK_AND_ASSIGN(const AdapterId lora, backend.AddAdapter(plain));
-  EXPECT_GT(Apart(with, RunWhole(backend, tokens, {}, lora)), 0.05) << "magnitudes did nothing";
+  EXPECT_GT(LargestDifference(with, RunWhole(backend, tokens, {}, lora)), 0.05)
+      << "magnitudes did nothing";
 }
 
 TEST_P(DoraSweep, InOneStepAreThoseOfEachAlone) {
@@ -104,7 +97,8 @@ TEST(Dora, OverABaseOfBlocks) {
     NativeBackend backend(blocks, {.threads = 1});
     ASSERT_OK_AND_ASSIGN(const AdapterId id, backend.AddAdapter(adapter));
     const std::vector<TokenId> tokens = RandomTokens(spec, 20, 8);
-    EXPECT_LE(Apart(RunWhole(backend, tokens, {}, id), RunWhole(expected, tokens)), 2e-4);
+    EXPECT_LE(LargestDifference(RunWhole(backend, tokens, {}, id), RunWhole(expected, tokens)),
+              2e-4);
   }
 }
 

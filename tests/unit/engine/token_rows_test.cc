@@ -6,11 +6,13 @@
 #include <cmath>
 
 #include "model/merge.h"
+#include "support/differences.h"
 #include "tiny_models.h"
 
 namespace metier::engine::test {
 namespace {
 
+using metier::test::LargestDifference;
 using model::AdapterId;
 using model::SequenceStep;
 using model::TokenId;
@@ -35,16 +37,6 @@ model::Adapter RowsAdapter(const model::ModelSpec& spec, std::uint64_t seed, std
   return adapter;
 }
 
-double Worst(const std::vector<float>& a, const std::vector<float>& b) {
-  if (a.size() != b.size() || a.empty()) return HUGE_VAL;
-  double worst = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const double apart = std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
-    if (!(apart <= worst)) worst = apart;
-  }
-  return worst;
-}
-
 class TokenRowsSweep : public EveryFamily {};
 INSTANTIATE_TEST_SUITE_P(Families, TokenRowsSweep, ::testing::ValuesIn(model::Families()),
                          FamilyName);
@@ -60,8 +52,8 @@ TEST_P(TokenRowsSweep, ComputeWhatMergedWeightsDo) {
   NativeBackend backend(model_, {.threads = 2});
   ASSERT_OK_AND_ASSIGN(const AdapterId id, backend.AddAdapter(adapter));
   const std::vector<float> with = RunWhole(backend, tokens, {}, id);
-  EXPECT_LE(Worst(with, RunWhole(expected, tokens)), 1e-4);
-  EXPECT_GT(Worst(with, RunWhole(backend, tokens)), 0.1) << "the rows did nothing";
+  EXPECT_LE(LargestDifference(with, RunWhole(expected, tokens)), 1e-4);
+  EXPECT_GT(LargestDifference(with, RunWhole(backend, tokens)), 0.1) << "the rows did nothing";
 }
 
 // Of tokens that do not occur nobody sees the embedding's rows: only their own logits move.
@@ -131,8 +123,8 @@ TEST(TokenRows, OverABaseOfBlocks) {
   ASSERT_OK_AND_ASSIGN(const AdapterId id, backend.AddAdapter(adapter));
   const std::vector<TokenId> tokens = RandomTokens(spec, 20, 8);
   const std::vector<float> with = RunWhole(backend, tokens, {}, id);
-  EXPECT_LE(Worst(with, RunWhole(expected, tokens)), 1e-4);
-  EXPECT_GT(Worst(with, RunWhole(backend, tokens)), 0.1) << "the rows did nothing";
+  EXPECT_LE(LargestDifference(with, RunWhole(expected, tokens)), 1e-4);
+  EXPECT_GT(LargestDifference(with, RunWhole(backend, tokens)), 0.1) << "the rows did nothing";
 }
 
 TEST(TokenRows, MustFitTheModel) {

@@ -218,12 +218,13 @@ TEST(BackendModel, AMixtureBySequenceIsRoutedByWhatStandsBeforeTheScoredTokens) 
     const std::vector<TokenId> even = {4, 5, 6, 7};
     const std::vector<TokenId> odd = {5, 5, 6, 7};
     ASSERT_OK_AND_ASSIGN(const auto first, model->LogProbs(even, 2));
+    ASSERT_OK(model->LogProbs(even, 2));  // the same prompt is not asked about again
     ASSERT_OK(model->LogProbs(even, 3));
     ASSERT_OK_AND_ASSIGN(const auto second, model->LogProbs(odd, 2));
     EXPECT_NEAR(first[0], ExpectedLogProb(even, 2), 1e-12);
     // Nothing of the other adapter's past is used again.
     EXPECT_NEAR(second[1], ExpectedLogProb(odd, 3), 1e-12);
-    EXPECT_EQ(backend.computed, 3 + 1 + 3);
+    EXPECT_EQ(backend.computed, 3 + 2 + 1 + 3);
     ASSERT_OK(Greedy(*model, odd, 2));
     EXPECT_EQ(backend.open, 1);
   }

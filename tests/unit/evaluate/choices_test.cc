@@ -95,12 +95,15 @@ TEST_F(Choices, RefusesRowsByTheirLine) {
   const std::string good = R"({"prompt": "h", "choices": ["a", "b"], "answer": "b"})"
                            "\n";
   const auto corrupt = ErrorCode::kDataCorrupt;
-  EXPECT_ERROR(Measure(good + "{}"), corrupt, "line 2: expected an object with a list of two");
+  EXPECT_ERROR(Measure(good + "{}"), corrupt,
+               "line 2: found no \"choices\", expected an object with a list of two");
   EXPECT_ERROR(Measure(R"({"prompt": "h", "choices": ["a"], "answer": 0})"), corrupt, "line 1");
   EXPECT_ERROR(Measure(R"({"prompt": "h", "choices": ["a", ""], "answer": 0})"), corrupt,
                "texts that are not empty");
   EXPECT_ERROR(Measure(R"({"choices": ["a", "b"], "answer": 0})"), corrupt,
-               "expected a \"prompt\"");
+               "found no \"prompt\" or \"messages\"");
+  EXPECT_ERROR(Measure(R"({"prompt": "", "choices": ["a", "b"], "answer": 0})"), corrupt,
+               "found no \"prompt\"");
   EXPECT_ERROR(Measure(R"({"prompt": "h", "choices": ["a", "b"]})"), corrupt, "no \"answer\"");
   for (const char* answer : {"2", "-1", "\"c\"", "null", "0.5"}) {
     EXPECT_ERROR(

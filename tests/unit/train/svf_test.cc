@@ -177,16 +177,8 @@ TEST_F(Trainer, LearnsSingularValues) {
   config.erase("lora");
   config["svf"] = Json::object();
   config["eval_file"] = config["train_file"];
-  const auto eval_loss = [&](const char* out, double rate, int steps) {
-    config["output_dir"] = folder_ / out;
-    config["learning_rate"] = rate;
-    config["max_steps"] = steps;
-    const Result<Json> reply = RunTraining(config);
-    EXPECT_OK(reply);
-    return reply.ok() ? reply->at("eval_loss").get<double>() : HUGE_VAL;
-  };
-  const double before = eval_loss("still", 0, 1);
-  EXPECT_LT(eval_loss("svf", 0.02, 200), 0.8 * before);
+  const double before = EvalLoss(config, "still", 0, 1);
+  EXPECT_LT(EvalLoss(config, "svf", 0.02, 200), 0.8 * before);
   EXPECT_TRUE(model::IsSvf(folder_ / "svf/final"));
   // What it wrote computes on in the plug-in.
   ASSERT_OK(CallVerb("logits",

@@ -211,19 +211,11 @@ TEST_F(Trainer, LearnsRowsOfTokensAlone) {
   for (int token = 0; token < 64; ++token) tokens.push_back(token);
   config["lora"] = {{"target_modules", Json::array()}, {"trainable_token_indices", tokens}};
   config["eval_file"] = config["train_file"];
-  const auto eval_loss = [&](const char* out, double rate, int steps) {
-    config["output_dir"] = folder_ / out;
-    config["learning_rate"] = rate;
-    config["max_steps"] = steps;
-    const Result<Json> reply = RunTraining(config);
-    EXPECT_OK(reply);
-    return reply.ok() ? reply->at("eval_loss").get<double>() : HUGE_VAL;
-  };
-  const double before = eval_loss("still", 0, 1);
-  const double after = eval_loss("rows", 0.01, 200);
+  const double before = EvalLoss(config, "still", 0, 1);
+  const double after = EvalLoss(config, "rows", 0.01, 200);
   EXPECT_LT(after, 0.8 * before);
   config["lora"]["adapter"] = folder_ / "rows/final";
-  EXPECT_NEAR(eval_loss("more", 0, 1), after, 1e-5);
+  EXPECT_NEAR(EvalLoss(config, "more", 0, 1), after, 1e-5);
 }
 
 }  // namespace

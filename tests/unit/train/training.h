@@ -2,6 +2,7 @@
 // tests.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -121,6 +122,16 @@ class Trainer : public ::testing::Test {
     config["stage"] = "sft";
     config["lora"] = {{"rank", 8}, {"alpha", 16}};
     return config;
+  }
+
+  // Of a run with these settings, each in a folder of its own.
+  double EvalLoss(Json config, const std::string& out, double rate, int steps) {
+    config["output_dir"] = folder_ / out;
+    config["learning_rate"] = rate;
+    config["max_steps"] = steps;
+    const Result<Json> reply = RunTraining(config);
+    EXPECT_OK(reply);
+    return reply.ok() ? reply->at("eval_loss").get<double>() : HUGE_VAL;
   }
 
   TempFolder folder_;
