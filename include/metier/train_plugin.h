@@ -25,12 +25,18 @@ typedef struct metier_train_callbacks {
 typedef int (*metier_train_abi_fn)(void);
 
 /* Runs one verb:
- *   "info"    {}                                -> {"libtorch": "1.13.1", "cuda": false, "threads":
- * 2} "train"   a resolved train configuration    ->
- * {"steps":..,"final_loss":..,"output":..,"stopped":false,...} "logits"
- * {"model","adapter","tokens":[[..]],"device","dtype","out"} -> {"out": "x.safetensors"} Returns 0
- * and a reply, or 1 and {"error":{"code":"not found","message":".."}}. *reply is freed with
- * metier_train_free. Never throws, never exits. One call at a time. */
+ *
+ * "info" {} -> {"libtorch": "1.13.1", "cuda": false, "threads": 2}
+ *
+ * "train", a resolved train configuration ->
+ * {"steps":..,"final_loss":..,"output":..,"stopped":false,...}
+ *
+ * "plan", the same -> what the run would need: {"memory":{..},"seconds":{..},"fits":true,...}
+ *
+ * "logits" {"model","adapter","tokens":[[..]],"device","dtype","out"} -> {"out": "x.safetensors"}
+ *
+ * Returns 0 and a reply, or 1 and {"error":{"code":"not found","message":".."}}. *reply is freed
+ * with metier_train_free. Never throws, never exits. One call at a time. */
 typedef int (*metier_train_call_fn)(const char* verb, const char* request,
                                     const metier_train_callbacks* callbacks, char** reply);
 typedef void (*metier_train_free_fn)(char* reply);

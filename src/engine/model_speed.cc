@@ -4,9 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -14,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "base/memory.h"
 #include "base/rng.h"
 #include "base/thread_pool.h"
 #include "engine/mixture.h"
@@ -41,20 +39,6 @@ class Stopwatch {
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
-
-// The most that this process has had in memory; 0 where the system does not say. Not getrusage,
-// whose figure a process inherits from the one that started it.
-std::uint64_t PeakBytes() {
-  std::uint64_t bytes = 0;
-  std::FILE* file = std::fopen("/proc/self/status", "re");
-  if (file == nullptr) return 0;
-  char line[256];
-  while (std::fgets(line, sizeof line, file) != nullptr) {
-    if (std::strncmp(line, "VmHWM:", 6) == 0) bytes = std::strtoull(line + 6, nullptr, 10) * 1024;
-  }
-  std::fclose(file);
-  return bytes;
-}
 
 std::uint64_t StoredBytes(const model::ModelFiles& files, const model::Parameter& parameter) {
   const auto elements = static_cast<std::uint64_t>(tensor::ElementCount(parameter.shape));
@@ -325,7 +309,7 @@ Result<ModelSpeed> MeasureModel(const SpeedOptions& options, const SpeedProgress
   for (std::size_t i = 0; i < wanted.size(); ++i) *wanted[i].result = SpreadOf(values[i]);
   speed.cache_bytes = measure.cache_bytes();
   if (experts != nullptr) speed.experts = experts->stats();
-  speed.peak_bytes = PeakBytes();
+  speed.peak_bytes = PeakResidentBytes();
   return speed;
 }
 

@@ -221,9 +221,9 @@ Status Network::ReadAll(const model::ParameterReader& read) {
                       tensor::InfoOf(values.dtype()).name, tensor::FormatShape(values.shape()),
                       tensor::FormatShape(view.sizes().vec())));
     }
-    const at::Tensor copy = at::empty(view.sizes(), at::kFloat);
-    std::memcpy(copy.data_ptr(), values.bytes().data(), values.bytes().size());
-    view.copy_(copy);
+    // LibTorch wants what it only reads as something it could write.
+    auto* data = const_cast<float*>(values.f32().data());
+    view.copy_(at::from_blob(data, view.sizes(), at::kFloat));
   }
   return Ok();
 }

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "train/agreement.h"
+#include "train/forecast.h"
 #include "train/run_folder.h"
 
 namespace metier::train {
@@ -67,11 +68,22 @@ model::ParameterReader MeanOf(std::vector<ModelSource> sources) {
 
 Result<RunModel> RunModel::Open(const recipe::TrainConfig& config,
                                 const std::optional<std::string>& checkpoint, Workers& workers) {
+  METIER_ASSIGN(ModelSource source, OpenModelSource(config));
+  METIER_TRY(CheckFits(config, source.spec));
+  METIER_ASSIGN(std::string hash, HashModel(source.path));
+  return OpenOn(std::move(source), std::move(hash), config, checkpoint, workers);
+}
+
+Result<RunModel> RunModel::OpenOn(ModelSource source, std::string hash,
+                                  const recipe::TrainConfig& config,
+                                  const std::optional<std::string>& checkpoint, Workers& workers) {
   RunModel model(config, workers);
-  METIER_ASSIGN(model.source_, OpenModelSource(config));
-  METIER_ASSIGN(model.base_hash_, HashModel(model.source_.path));
+  model.source_ = std::move(source);
+  model.base_hash_ = std::move(hash);
   METIER_TRY(model.CheckSpec());
   METIER_TRY(model.BuildNetwork(checkpoint));
+  // Nothing is read from it any more, and what it has mapped counts as this process's.
+  model.source_.read = nullptr;
   const std::vector<Trainable> trainables = model.network_->Trainables();
   if (!workers.alone()) {
     METIER_TRY(model.AgreeOnSources());

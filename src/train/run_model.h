@@ -26,6 +26,10 @@ class RunModel {
   // device that is not there.
   static Result<RunModel> Open(const recipe::TrainConfig& config,
                                const std::optional<std::string>& checkpoint, Workers& workers);
+  // The same of a model that need not be the configuration's. `hash`: HashModel of it.
+  static Result<RunModel> OpenOn(ModelSource source, std::string hash,
+                                 const recipe::TrainConfig& config,
+                                 const std::optional<std::string>& checkpoint, Workers& workers);
 
   const ModelSource& source() const { return source_; }
   const std::string& base_hash() const { return base_hash_; }  // "" of a random model

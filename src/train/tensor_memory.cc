@@ -16,7 +16,15 @@ namespace {
 // In front of every tensor's bytes, a cache line long to keep their alignment.
 struct alignas(64) Header {
   std::size_t block_size;  // 0: from the C library's heap
+  std::size_t bytes;       // of the tensor
 };
+
+// To whoever counts (memory_watch.h); a negative number: freed. LibTorch asks for totals of the
+// allocator, too, which nobody reads.
+void Report(void* data, std::int64_t bytes) {
+  if (!c10::memoryProfilingEnabled()) return;
+  c10::reportMemoryUsageToProfiler(data, bytes, 0, 0, c10::Device(c10::DeviceType::CPU));
+}
 
 // Smaller ones fit the heap's bins.
 constexpr std::size_t kLargeBytes = 256 * 1024;
@@ -77,8 +85,9 @@ c10::DataPtr TensorMemory::allocate(std::size_t bytes) const {
   }
   if (start == nullptr) throw std::bad_alloc();
   if (size > 0) size = static_cast<Header*>(start)->block_size;
-  auto* header = ::new (start) Header{size};
+  auto* header = ::new (start) Header{size, bytes};
   void* data = header + 1;
+  Report(data, static_cast<std::int64_t>(bytes));
   return {data, data, &Free, c10::Device(c10::DeviceType::CPU)};
 }
 
@@ -93,6 +102,7 @@ void TensorMemory::copy_data(void* to, const void* from, std::size_t bytes) cons
 void TensorMemory::Free(void* data) {
   if (data == nullptr) return;
   Header* header = static_cast<Header*>(data) - 1;
+  Report(data, -static_cast<std::int64_t>(header->bytes));
   if (header->block_size == 0) {
     std::free(header);
   } else {
@@ -115,10 +125,7 @@ void* TensorMemory::TakeBlock(std::size_t size) {
     waiting_.erase(best);
     statistics_.waiting -= taken.size;
   } else {
-    // All in all never more than a quarter above the most that was ever needed at once, where that
-    // is much: small models have few blocks of a size, and pages from the kernel cost them a tenth
-    // of a step.
-    const std::uint64_t most = statistics_.peak + std::max(statistics_.peak / 4, kLeastSpare);
+    const std::uint64_t most = statistics_.peak + MostWaiting(statistics_.peak);
     const std::uint64_t wanted = statistics_.in_use + size;
     DropOldest(most > wanted ? most - wanted : 0);
     taken = {MapBlock(size), size};
@@ -130,7 +137,8 @@ void* TensorMemory::TakeBlock(std::size_t size) {
   }
   statistics_.in_use += taken.size;
   statistics_.peak = std::max(statistics_.peak, statistics_.in_use);
-  ::new (taken.start) Header{taken.size};
+  statistics_.held = std::max(statistics_.held, statistics_.in_use + statistics_.waiting);
+  ::new (taken.start) Header{taken.size, 0};
   return taken.start;
 }
 
@@ -156,6 +164,14 @@ void TensorMemory::Release() {
   const std::lock_guard lock(mutex_);
   DropOldest(0);
   statistics_.peak = statistics_.in_use;
+  statistics_.held = statistics_.in_use;
+}
+
+// All in all never more than a quarter above the most that was ever needed at once, where that is
+// much: small models have few blocks of a size, and pages from the kernel cost them a tenth of a
+// step.
+std::uint64_t TensorMemory::MostWaiting(std::uint64_t peak) {
+  return std::max(peak / 4, kLeastSpare);
 }
 
 TensorMemory::Statistics TensorMemory::statistics() const {

@@ -21,6 +21,7 @@ class TensorMemory : public c10::Allocator {
     std::uint64_t in_use = 0;   // bytes of large blocks that tensors hold
     std::uint64_t waiting = 0;  // bytes of those that wait to be used again
     std::uint64_t peak = 0;     // most bytes in use at once
+    std::uint64_t held = 0;     // most bytes in use or waiting at once
   };
 
   static TensorMemory& Ours();
@@ -39,6 +40,8 @@ class TensorMemory : public c10::Allocator {
   // Returns what waits to the kernel, and forgets the peak: the next run has its own.
   void Release();
   Statistics statistics() const;
+  // Bytes that may wait after so many were in use at most.
+  static std::uint64_t MostWaiting(std::uint64_t peak);
 
  private:
   struct Block {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "base/rng.h"
 #include "base/thread_pool.h"
@@ -330,6 +331,7 @@ Result<Json> Run::Finish() {
                 {"stopped", stopped},
                 {"tokens", state_.tokens},
                 {"seconds", seconds},
+                {"memory_at_most", PeakResidentBytes()},
                 {"tokens_per_second",
                  static_cast<double>(state_.tokens - tokens_before_) / std::max(1e-9, seconds)}};
   if (stopped) {

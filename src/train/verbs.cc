@@ -1,4 +1,4 @@
-// The verbs of the plug-in: info, train, logits.
+// The verbs of the plug-in: info, train, plan, logits.
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
@@ -13,6 +13,7 @@
 #include "model/mixture_files.h"
 #include "recipe/fields.h"
 #include "train/cpu/kernels.h"
+#include "train/forecast.h"
 #include "train/model_source.h"
 #include "train/network.h"
 #include "train/plugin.h"
@@ -172,15 +173,15 @@ Result<Json> Info() {
 Result<Json> CallVerb(const std::string& verb, const Json& request, const EventSink& sink) {
   if (verb == "info") return Info();
   if (verb == "logits") return Logits(request);
-  if (verb == "train") {
+  if (verb == "train" || verb == "plan") {
     METIER_ASSIGN(const recipe::TrainConfig config, recipe::ParseTrainConfig(request));
-    return Train(config, sink);
+    return verb == "plan" ? Forecast(config, sink) : Train(config, sink);
   }
-  const std::vector<std::string> known = {"info", "train", "logits"};
+  const std::vector<std::string> known = {"info", "train", "plan", "logits"};
   const std::string nearest = NearestName(verb, known);
   return Error(ErrorCode::kInvalidArgument,
                fmt::format("the plug-in has no verb '{}'{}", verb,
-                           nearest.empty() ? ": expected info, train or logits"
+                           nearest.empty() ? ": expected info, train, plan or logits"
                                            : fmt::format(": did you mean '{}'?", nearest)));
 }
 

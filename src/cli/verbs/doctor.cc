@@ -3,13 +3,12 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/memory.h"
 #include "cli/verbs/verbs.h"
 #include "specialist/train_plugin.h"
 
@@ -55,22 +54,9 @@ Finding Processor() {
   return finding;
 }
 
-// One line of /proc/meminfo, which counts in kB; 0 where it is absent.
-double MeminfoBytes(const std::string& text, const std::string& name) {
-  const std::size_t at = text.find(name + ":");
-  if (at == std::string::npos) return 0;
-  return std::strtod(text.c_str() + at + name.size() + 1, nullptr) * 1024.0;
-}
-
 Finding Memory() {
-  std::string text;  // files of /proc have no size, so base/file.h sees them as empty
-  if (std::FILE* file = std::fopen("/proc/meminfo", "re")) {
-    char block[1 << 12];
-    text.assign(block, std::fread(block, 1, sizeof block, file));
-    std::fclose(file);
-  }
-  const double total = MeminfoBytes(text, "MemTotal") / kGiB;
-  const double free = MeminfoBytes(text, "MemAvailable") / kGiB;
+  const double total = static_cast<double>(TotalMemoryBytes()) / kGiB;
+  const double free = static_cast<double>(AvailableMemoryBytes()) / kGiB;
   Finding finding{"memory", State::kOk, fmt::format("{:.1f} GiB, {:.1f} GiB free", total, free),
                   ""};
   constexpr double kComfortable = 2.0;

@@ -1,8 +1,12 @@
 // metier train: one training run, in the plug-in.
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/progress.h"
 #include "cli/interrupt.h"
 #include "cli/verbs/verbs.h"
 #include "recipe/train_config.h"
@@ -20,6 +24,7 @@ struct TrainOptions {
   std::string device;
   std::optional<std::int64_t> seed;
   std::optional<std::int64_t> threads;
+  bool plan = false;
 
   template <class Visitor>
   void Visit(Visitor&& field) {
@@ -32,8 +37,45 @@ struct TrainOptions {
     field("threads", threads, "instead of the file's threads; 0: all cores")
         .AtLeast(0)
         .AtMost(1024);
+    field("plan", plan,
+          "start nothing: say how much memory and time the run will take, and fail where the "
+          "memory is not there");
   }
 };
+
+double GiB(const Json& bytes) { return bytes.get<double>() / (1 << 30); }
+
+void PrintPlan(const Json& plan, Console& console) {
+  if (console.json()) {
+    console.PrintJson(plan);
+    return;
+  }
+  const Json& memory = plan["memory"];
+  const Json& seconds = plan["seconds"];
+  const auto line = [&console](const char* name, const std::string& text) {
+    console.Print(fmt::format("{:<8}{}\n", name, text));
+  };
+  line("model",
+       fmt::format("{} parameters, {} of them learn", plan["parameters"].get<std::int64_t>(),
+                   plan["trainable_parameters"].get<std::int64_t>()));
+  std::string peak = fmt::format("{:.2f} GiB at most", GiB(memory["peak"]));
+  if (!memory["available"].is_null())
+    peak += fmt::format(" of {:.2f} that can be had", GiB(memory["available"]));
+  peak += fmt::format(": weights and moments {:.2f}, gradients {:.2f}, activations {:.2f}",
+                      GiB(memory["weights_and_moments"]), GiB(memory["gradients"]),
+                      GiB(memory["activations"]));
+  if (!memory["program"].is_null())
+    peak += fmt::format(", the program {:.2f}", GiB(memory["program"]));
+  line("memory", peak);
+  line("time",
+       fmt::format(
+           "{}: {} steps of {:.3g} s ({:.0f} tokens/s), evaluation {}, before the first step {}",
+           FormatDuration(seconds["total"].get<double>()), plan["steps"].get<std::int64_t>(),
+           seconds["step"].get<double>(),
+           plan["tokens"].get<double>() / std::max(1e-9, seconds["training"].get<double>()),
+           FormatDuration(seconds["evaluation"].get<double>()),
+           FormatDuration(seconds["before"].get<double>())));
+}
 
 // The file with the flags' changes, checked before the plug-in is loaded.
 Result<Json> ReadRequest(const TrainOptions& options) {
@@ -57,14 +99,18 @@ Result<Outcome> Train(const TrainOptions& options, Console& console) {
   METIER_ASSIGN(const auto plugin, specialist::TrainPlugin::Load());
   const InterruptGuard guard;
   Result<Json> reply = [&] {
-    specialist::TrainProgress progress("train");
-    return plugin.Call("train", request, [&progress](const Json& event) {
+    specialist::TrainProgress progress(options.plan ? "plan" : "train");
+    return plugin.Call(options.plan ? "plan" : "train", request, [&progress](const Json& event) {
       progress.OnEvent(event);
       return InterruptGuard::asked() ? specialist::TrainPlugin::Continue::kStop
                                      : specialist::TrainPlugin::Continue::kYes;
     });
   }();
   METIER_TRY(reply);
+  if (options.plan) {
+    PrintPlan(*reply, console);
+    return (*reply)["fits"] == false ? Outcome::kWorkFailed : Outcome::kSuccess;
+  }
   // Of several workers the first speaks for all.
   if (!reply->contains("worker") || (*reply)["worker"] == 0) console.PrintFacts(*reply);
   const bool stopped = reply->contains("stopped") && (*reply)["stopped"] == true;
@@ -75,6 +121,7 @@ Result<Outcome> Train(const TrainOptions& options, Console& console) {
 
 constinit const Verb kTrainVerb = MakeVerb<TrainOptions, Train>(
     "train", "one training run; Ctrl-C saves a checkpoint, the same command goes on from it",
-    "metier train sft.yaml\nmetier train sft.yaml --set learning_rate=1e-4 --set lora.rank=8");
+    "metier train sft.yaml\nmetier train sft.yaml --set learning_rate=1e-4 --set lora.rank=8\n"
+    "metier train sft.yaml --plan");
 
 }  // namespace metier::cli

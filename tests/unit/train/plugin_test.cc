@@ -67,19 +67,19 @@ TEST_F(Plugin, TellsWhatItIs) {
 TEST_F(Plugin, RefusesUnknownVerbsWithTheNearest) {
   EXPECT_EQ(Refusal("trian", "{}"),
             "invalid argument: the plug-in has no verb 'trian': did you mean 'train'?");
-  EXPECT_THAT(Refusal("", "{}"), HasSubstr("expected info, train or logits"));
+  EXPECT_THAT(Refusal("", "{}"), HasSubstr("expected info, train, plan or logits"));
 }
 
 TEST_F(Plugin, RefusesWhatIsNotAnObjectOfItsFields) {
   const std::string deep(100000, '[');
-  for (const char* verb : {"info", "train", "logits"}) {
+  for (const char* verb : {"info", "train", "plan", "logits"}) {
     for (const std::string& request :
          {std::string(), std::string("{"), std::string("{\"a\": 1,}"), std::string("{} {}"),
           std::string("\"\xff\""), std::string("nul"), deep}) {
       EXPECT_THAT(Refusal(verb, request), HasSubstr("JSON")) << verb << " " << request.substr(0, 9);
     }
   }
-  for (const char* verb : {"train", "logits"}) {
+  for (const char* verb : {"train", "plan", "logits"}) {
     for (const char* request : {"null", "[]", "7", "\"text\"", "{}", "{\"oops\": 1}",
                                 "{\"threads\": -1}", "{\"threads\": 1e99}", "{\"out\": {}}"}) {
       EXPECT_THAT(Refusal(verb, request), ::testing::StartsWith("data corrupt: "))
@@ -109,6 +109,11 @@ TEST_F(Plugin, ReportsEventsAndStopsWhenAsked) {
   const Json reply = Ask("train", request.c_str(), 0, &callbacks);
   EXPECT_EQ(reply.at("steps"), 3);
   EXPECT_TRUE(reply.at("stopped").get<bool>());
+  // The program's own tensors are counted by the allocator that the plug-in installs.
+  const Json plan = Ask("plan", request.c_str(), 0);
+  EXPECT_GT(plan.at("memory").at("peak").get<std::int64_t>(),
+            plan.at("memory").at("weights_and_moments").get<std::int64_t>());
+  EXPECT_EQ(plan.at("fits"), true);
   EXPECT_THAT(Refusal("train", DumpCompact(TinyRun(folder_, "train.safetensors/x"))),
               HasSubstr("Not a directory"));
 }
