@@ -1,4 +1,4 @@
-// The verbs of the plug-in: info, train, logits.
+// The verbs of the plug-in: info, train, logits, write_adapter.
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
@@ -17,6 +17,7 @@
 #include "train/network.h"
 #include "train/plugin.h"
 #include "train/torch.h"
+#include "train/write_adapter.h"
 
 namespace metier::train {
 namespace {
@@ -172,15 +173,16 @@ Result<Json> Info() {
 Result<Json> CallVerb(const std::string& verb, const Json& request, const EventSink& sink) {
   if (verb == "info") return Info();
   if (verb == "logits") return Logits(request);
+  if (verb == "write_adapter") return WriteAdapter(request);
   if (verb == "train") {
     METIER_ASSIGN(const recipe::TrainConfig config, recipe::ParseTrainConfig(request));
     return Train(config, sink);
   }
-  const std::vector<std::string> known = {"info", "train", "logits"};
+  const std::vector<std::string> known = {"info", "train", "logits", "write_adapter"};
   const std::string nearest = NearestName(verb, known);
   return Error(ErrorCode::kInvalidArgument,
                fmt::format("the plug-in has no verb '{}'{}", verb,
-                           nearest.empty() ? ": expected info, train or logits"
+                           nearest.empty() ? ": expected info, train, logits or write_adapter"
                                            : fmt::format(": did you mean '{}'?", nearest)));
 }
 

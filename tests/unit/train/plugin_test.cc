@@ -67,7 +67,7 @@ TEST_F(Plugin, TellsWhatItIs) {
 TEST_F(Plugin, RefusesUnknownVerbsWithTheNearest) {
   EXPECT_EQ(Refusal("trian", "{}"),
             "invalid argument: the plug-in has no verb 'trian': did you mean 'train'?");
-  EXPECT_THAT(Refusal("", "{}"), HasSubstr("expected info, train or logits"));
+  EXPECT_THAT(Refusal("", "{}"), HasSubstr("expected info, train, logits or write_adapter"));
 }
 
 TEST_F(Plugin, RefusesWhatIsNotAnObjectOfItsFields) {
