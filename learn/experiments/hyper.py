@@ -5,8 +5,6 @@ import json
 import random
 from statistics import mean
 
-from learn.lab import yaml_of
-
 CLAIMS = {
     "beats_base": "adapters written for descriptions of unseen tasks: loss below the base's on each of the four",
     "beats_mean": "the same against the mean of the adapters written for the tasks it learned from",
@@ -87,13 +85,12 @@ def run(lab, seed):
     words = lab.made("words", tokenizer)
     model = base(lab, seed, words)
     chance = random.Random(f"tasks {seed}")
-    name = "-".join
     seen = [task for task in tasks() if task not in UNSEEN]
     short_name = {task: f"{SHIFTS.index(task[0]) + 1}-{list(ORDERS).index(task[1])}" for task in tasks()}
     files = {task: lab.tokens(f"data/{short_name[task]}", [row(task, chance) for _ in range(60 if lab.short else 400)], model, 64)
              for task in tasks()}
     setting = {"model": model, "stage": "sft", "seed": seed, "max_seq_len": 64, "per_device_train_batch_size": 16,
-               "num_train_epochs": 1 if lab.short else 10, "lr_scheduler_type": "cosine", "warmup_ratio": 0.05, "bf16": False,
+               "num_train_epochs": 1 if lab.short else 5, "lr_scheduler_type": "cosine", "warmup_ratio": 0.05, "bf16": False,
                "logging_steps": 20}
 
     def network(folder, described):

@@ -107,7 +107,7 @@ class Hypernetwork {
   void Begin(std::uint64_t seed);
   std::vector<NamedTensor> Tensors() const;
 
-  model::HyperFiles config_;  // its base: none
+  model::HyperFiles config_;  // a new one has no base here
   LoraSet template_;
   std::vector<Kind> kinds_;
   std::vector<Trainable> trainables_;

@@ -208,7 +208,7 @@ TEST_F(HyperRuns, ReconstructSixteenAdapters) {
                      {"adapter", folder_ / name}});
   }
   config["hyper"]["tasks"] = tasks;
-  config["max_steps"] = 400;
+  config["max_steps"] = 1200;
   config["per_device_train_batch_size"] = 16;
   config["learning_rate"] = 3e-3;
   config["max_grad_norm"] = 0;
