@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "format/peft.h"
+#include "model/hyper_files.h"
 #include "model/mixture_files.h"
 #include "model/svf_files.h"
 
@@ -24,6 +25,13 @@ Result<AdapterFiles> OpenAdapter(const ModelSpec& spec, const std::string& folde
                  fmt::format("'{}': singular values change weights in full; put them into the "
                              "model with 'metier merge MODEL --adapter'",
                              folder));
+  }
+  if (IsHyper(folder)) {
+    return Error(ErrorCode::kUnsupported,
+                 fmt::format("'{}': a hypernetwork is no adapter, it writes them; say "
+                             "'metier adapter write {} --describe TEXT --out DIR' and use what "
+                             "that writes",
+                             folder, folder));
   }
   if (!IsMixture(folder)) {
     METIER_TRY(open(folder));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "recipe/fields.h"
@@ -48,6 +49,7 @@ Status CheckModel(const TrainConfig& config, const std::string& path) {
 }
 
 Status CheckData(const TrainConfig& config, const std::string& path) {
+  if (config.hyper) return Ok();  // its tasks have files
   const auto& mixture = config.train_mixture;
   if (config.train_file.empty() != mixture.has_value()) {
     return Contradiction(path, mixture
@@ -118,6 +120,79 @@ Status CheckSvf(const TrainConfig& config, const std::string& path) {
       return Contradiction(path + ".svf",
                            fmt::format("found with '{}', expected one of them", name));
     }
+  }
+  return Ok();
+}
+
+Status CheckHyperTask(const HyperTask& task, bool reconstructs, const std::string& at) {
+  const bool blank = std::ranges::any_of(task.descriptions, [](const std::string& text) {
+    return text.find_first_not_of(" \t\r\n") == text.npos;
+  });
+  if (task.descriptions.empty() || blank) {
+    return Contradiction(at + ".descriptions",
+                         fmt::format("found {}, expected at least one sentence that says what the "
+                                     "task is",
+                                     blank ? "a blank one" : "none"));
+  }
+  const std::size_t lists = task.description_ids.size();
+  if (lists != 0 && lists != task.descriptions.size()) {
+    return Contradiction(at + ".description_ids",
+                         fmt::format("found {} lists of ids for {} descriptions, expected one each",
+                                     lists, task.descriptions.size()));
+  }
+  for (const std::vector<std::int64_t>& ids : task.description_ids) {
+    if (ids.empty()) return Contradiction(at + ".description_ids", "found a list without an id");
+  }
+  const std::string& wanted = reconstructs ? task.adapter : task.file;
+  const std::string& other = reconstructs ? task.file : task.adapter;
+  if (!wanted.empty() && other.empty()) return Ok();
+  return Contradiction(
+      at, fmt::format("expected '{}' and no '{}' in mode {}", reconstructs ? "adapter" : "file",
+                      reconstructs ? "file" : "adapter", reconstructs ? "reconstruction" : "sft"));
+}
+
+Status CheckHyper(const TrainConfig& config, const std::string& path) {
+  if (!config.hyper) return Ok();
+  const HyperConfig& hyper = *config.hyper;
+  const std::string at = path + ".hyper";
+  const std::pair<bool, const char*> others[] = {
+      {config.lora.has_value(), "lora"},
+      {config.svf.has_value(), "svf"},
+      {config.router.has_value(), "router"},
+      {config.init.has_value(), "init"},
+      {config.rope_scaling.has_value(), "rope_scaling"},
+      {config.ewc.has_value(), "ewc"},
+      {config.distill.has_value(), "distill"},
+      {config.average_checkpoints > 0, "average_checkpoints"}};
+  for (const auto& [found, name] : others) {
+    if (found) return Contradiction(at, fmt::format("found with '{}', expected one of them", name));
+  }
+  if (!config.train_file.empty() || config.train_mixture) {
+    return Contradiction(at, fmt::format("found with '{}': each of hyper.tasks has a file of its "
+                                         "own; leave it out",
+                                         config.train_mixture ? "train_mixture" : "train_file"));
+  }
+  if (LearnsFromAnswers(config)) {
+    return Contradiction(at, fmt::format("found in stage {}, which compares answers; expected sft "
+                                         "or pretrain",
+                                         config.stage));
+  }
+  if (hyper.latent_size % 4 != 0) {
+    return Contradiction(at + ".latent_size",
+                         fmt::format("found {}, expected a multiple of 4: half of it is the "
+                                     "task's, a quarter the layer's and a quarter the module's",
+                                     hyper.latent_size));
+  }
+  if (hyper.tasks.empty())
+    return Contradiction(at + ".tasks",
+                         "found an empty list, expected tasks, each as {name: NAME, "
+                         "descriptions: [TEXT], file: PATH}");
+  std::set<std::string> names;
+  for (const HyperTask& task : hyper.tasks) {
+    if (!names.insert(task.name).second)
+      return Contradiction(at + ".tasks", fmt::format("found two of the name '{}'", task.name));
+    METIER_TRY(
+        CheckHyperTask(task, Reconstructs(config), fmt::format("{}.tasks '{}'", at, task.name)));
   }
   return Ok();
 }
@@ -252,6 +327,7 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
   METIER_TRY(CheckEvaluation(config, path));
   METIER_TRY(CheckRouter(config, path));
   METIER_TRY(CheckSvf(config, path));
+  METIER_TRY(CheckHyper(config, path));
   METIER_TRY(CheckAnswers(config, path));
   METIER_TRY(CheckAverages(config, path));
   METIER_TRY(CheckConsolidation(config, path));
@@ -276,8 +352,9 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
     return Contradiction(path + ".embedding_learning_rate",
                          "found with learning_rate: 0; its schedule is a share of that rate's");
   }
-  const bool frozen = config.svf || (config.lora && config.lora->modules_to_save.empty() &&
-                                     config.lora->trainable_token_indices.empty());
+  const bool frozen = config.svf || config.hyper ||
+                      (config.lora && config.lora->modules_to_save.empty() &&
+                       config.lora->trainable_token_indices.empty());
   if (config.embedding_learning_rate > 0 && frozen) {
     return Contradiction(path + ".embedding_learning_rate",
                          "found with an adapter that leaves embedding and head as they are; name "
@@ -295,10 +372,19 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
 }
 
 std::vector<std::string> TrainFiles(const TrainConfig& config) {
-  if (!config.train_mixture) return {config.train_file};
   std::vector<std::string> files;
+  if (config.hyper) {
+    for (const HyperTask& task : config.hyper->tasks)
+      if (!task.file.empty()) files.push_back(task.file);
+    return files;
+  }
+  if (!config.train_mixture) return {config.train_file};
   for (const DataSource& source : config.train_mixture->sources) files.push_back(source.file);
   return files;
+}
+
+bool Reconstructs(const TrainConfig& config) {
+  return config.hyper && config.hyper->mode == "reconstruction";
 }
 
 bool LearnsFromPairs(const TrainConfig& config) {

@@ -123,6 +123,71 @@ struct RouterConfig {
   }
 };
 
+// A task that a hypernetwork learns to write an adapter for.
+struct HyperTask {
+  std::string name;
+  std::vector<std::string> descriptions;
+  std::vector<std::vector<std::int64_t>> description_ids;
+  std::string file;
+  std::string adapter;
+
+  template <class Visitor>
+  void Visit(Visitor&& field) {
+    field("name", name, "what eval_files call it by").Required();
+    field("descriptions", descriptions,
+          "what the task is, in the words of one who asks for it; several ways to say it make "
+          "unseen ones understood");
+    field("description_ids", description_ids,
+          "the token ids of each description; 'metier train' finds them with the model's tokenizer")
+        .AtLeast(0)
+        .AtMost(2147483647);
+    field("file", file, "token file of its examples, in mode sft");
+    field("adapter", adapter, "PEFT directory that was trained for it, in mode reconstruction");
+  }
+};
+
+// A network that writes an adapter for a description (train/hypernetwork.h).
+struct HyperConfig {
+  std::vector<HyperTask> tasks;
+  std::string mode = "sft";
+  std::string hypernetwork;
+  std::int64_t rank = 8;
+  double alpha = 16;
+  std::vector<std::string> target_modules = {"all-linear"};
+  std::int64_t latent_size = 128;
+  std::int64_t blocks = 2;
+  double generated_l2 = 1e-3;
+  std::string distance = "l1";
+
+  template <class Visitor>
+  void Visit(Visitor&& field) {
+    field("tasks", tasks, "the tasks to learn from").Required();
+    field("mode", mode,
+          "sft: by the model's loss on each task's file under the adapter written for it; "
+          "reconstruction: by the distance to the task's own adapter")
+        .OneOf({"sft", "reconstruction"});
+    field("hypernetwork", hypernetwork,
+          "directory of an earlier run to continue from, with this same shape");
+    field("rank", rank, "of the adapters that it writes").AtLeast(1).AtMost(4096);
+    field("alpha", alpha, "these are scaled by alpha / rank").Above(0);
+    field("target_modules", target_modules,
+          "endings of module paths (q_proj, c_attn) that they change, or all-linear: every linear "
+          "but the head");
+    field("latent_size", latent_size, "numbers that stand for a task in a module; a multiple of 4")
+        .AtLeast(4)
+        .AtMost(65536);
+    field("blocks", blocks, "residual blocks between description and adapter")
+        .AtLeast(0)
+        .AtMost(64);
+    field("generated_l2", generated_l2, "sft: weight of the mean square of what it writes")
+        .AtLeast(0);
+    field("distance", distance,
+          "reconstruction: mean of the absolute (l1) or squared (l2) differences, each in standard "
+          "deviations of its kind of module over the tasks")
+        .OneOf({"l1", "l2"});
+  }
+};
+
 // A model with experts made of a dense one, whose feed-forward each of them begins as (Komatsuzaki
 // et al. 2023, arXiv 2212.05055).
 struct UpcycleConfig {
@@ -218,7 +283,8 @@ struct EvalSource {
     field("name", name, "what its eval_loss is called by").Required();
     field("file", file, "token file").Required();
     field("expert", expert, "the router's expert whose domain it is; empty: no one's");
-    field("task", task, "the task of its texts, for a model whose experts go by task");
+    field("task", task,
+          "the task of its texts: of a model whose experts go by task, or one of hyper.tasks");
   }
 };
 
@@ -294,6 +360,7 @@ struct TrainConfig {
   std::optional<LoraConfig> lora;
   std::optional<SvfConfig> svf;
   std::optional<RouterConfig> router;
+  std::optional<HyperConfig> hyper;
   std::optional<ConsolidationConfig> ewc;
   std::optional<DistillConfig> distill;
 
@@ -379,6 +446,9 @@ struct TrainConfig {
           "train what the weights' singular values are multiplied with, and nothing else; 'metier "
           "merge --adapter' puts the result into the model");
     field("router", router, "train a router over adapters that are there");
+    field(
+        "hyper", hyper,
+        "train a network that writes adapters for descriptions of tasks ('metier adapter write')");
     field("ewc", ewc, "elastic weight consolidation: forget less of earlier data");
     field("distill", distill, "learn from another model's distribution of the next token");
     field("max_seq_len", max_seq_len, "tokens of one example, and of one pack").AtLeast(2);
@@ -503,8 +573,11 @@ struct TrainConfig {
 // kDataCorrupt, with the key: a field is wrong, or two contradict.
 Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& path = "train");
 
-// The token files to learn from: train_file, or those of train_mixture.
+// The token files to learn from: train_file, or those of train_mixture, or of hyper's tasks.
 std::vector<std::string> TrainFiles(const TrainConfig& config);
+
+// Whether a hypernetwork learns from adapters, and not from texts.
+bool Reconstructs(const TrainConfig& config);
 
 // Whether the stage learns from judged answers, dpo and orpo from pairs of them; and whether it
 // compares them with a reference.

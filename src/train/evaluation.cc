@@ -46,6 +46,7 @@ std::optional<Json> Evaluate(RunModel& model, const RunData& data, const Objecti
   std::int64_t done = 0;
   for (const Reading& reading : data.evals()) {
     double loss = 0;
+    const RunModel::Written written(model, reading.domains.front(), /*key=*/0);
     const bool went_on = ForEachBatch(reading, config, [&](const std::vector<Pack>& batch) {
       const Batch tokens = data.MakeBatch(reading, batch, network.options().device);
       loss += objective.EvalLoss(network, tokens, tally).item<double>();

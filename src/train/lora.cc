@@ -378,6 +378,21 @@ Result<LoraSet> LoraSet::Mean(const model::ModelSpec& spec,
   return mean;
 }
 
+LoraSet LoraSet::With(const std::vector<Factors>& factors) const {
+  METIER_CHECK(
+      factors.size() == modules_.size() && !config_.dora && saved_.empty() && rows_.empty(),
+      "factors are those of a set of plain modules");
+  LoraSet set = *this;
+  for (std::size_t m = 0; m < factors.size(); ++m) {
+    METIER_CHECK(factors[m].a.sizes() == modules_[m].a.sizes() &&
+                     factors[m].b.sizes() == modules_[m].b.sizes(),
+                 "factors have their module's shape");
+    set.modules_[m].a = factors[m].a;
+    set.modules_[m].b = factors[m].b;
+  }
+  return set;
+}
+
 Status LoraSet::Save(const std::string& folder, const std::string& base_model) const {
   format::PeftConfig config = config_;
   config.base_model = base_model;

@@ -82,6 +82,14 @@ class LoraSet {
   static Result<LoraSet> Mean(const model::ModelSpec& spec,
                               const std::vector<std::string>& folders);
 
+  // These modules with other factors, in their order: real [rank, in] and [out, rank], of a graph
+  // or leaves of one. Requires modules alone: no DoRA, no whole weights or rows.
+  struct Factors {
+    at::Tensor a;
+    at::Tensor b;
+  };
+  LoraSet With(const std::vector<Factors>& factors) const;
+
   // Writes adapter_config.json and adapter_model.safetensors (F32).
   Status Save(const std::string& folder, const std::string& base_model) const;
 

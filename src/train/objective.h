@@ -29,12 +29,20 @@ struct RoutingCounts {
   std::int64_t all = 0;
 };
 
+// How far what a hypernetwork writes is from the adapters that it learns from: sums of squares of
+// the differences, and of the adapters' numbers.
+struct ReconstructionCounts {
+  double error = 0;
+  double size = 0;
+};
+
 // What is counted beside the loss, over many batches.
 struct Tally {
   at::Tensor expert_tokens;  // int64 [layers with experts, experts] that chose each; or undefined
   std::int64_t choices_over = 0;  // the experts' capacity, which passed them by
   RoutingCounts routing;
   RewardCounts rewards;
+  ReconstructionCounts reconstruction;
   double penalty = 0;  // of the weights that must not move (consolidation.h), at the last step
 };
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
@@ -47,6 +48,8 @@ class Run {
   Result<Json> Finish();
   Result<double> OneStep(const StepPlan& plan, double learning_rate, double& norm);
   Result<double> AddGradients(const StepPlan& plan);
+  double AddHyperGradients(const std::vector<Pack>& packs, const StepShare& share,
+                           std::uint64_t key);
   Status SumOverWorkers(double& loss, double& norm);
   Error NotFinite(double loss, double norm, double learning_rate) const;
   bool EvaluationIsDue() const;

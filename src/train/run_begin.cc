@@ -32,8 +32,13 @@ Status Run::Prepare() {
   model_.emplace(std::move(model));
   if (model_->teacher() != nullptr) objective_.SetTeacher(*model_->teacher());
   const model::ModelSpec& spec = model_->source().spec;
-  METIER_ASSIGN(RunData data, RunData::Open(config_, spec.vocab,
-                                            {model_->network().mixture().names(), spec.moe.tasks}));
+  Domains domains = {model_->network().mixture().names(), spec.moe.tasks};
+  if (config_.hyper) {
+    domains.tasks.clear();
+    domains.described = true;
+    for (const recipe::HyperTask& task : config_.hyper->tasks) domains.tasks.push_back(task.name);
+  }
+  METIER_ASSIGN(RunData data, RunData::Open(config_, spec.vocab, domains));
   data_.emplace(std::move(data));
   METIER_TRY(AgreeOn(workers_, {{"train_file's hash", data_->train_hashes()},
                                 {"eval_file's hash", data_->eval_hashes()}}));

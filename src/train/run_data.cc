@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "base/hash.h"
+#include "train/hyper_tasks.h"
+#include "train/model_source.h"
 #include "train/schedule.h"
 
 namespace metier::train {
@@ -38,17 +40,19 @@ Result<std::int64_t> NumberOf(const std::string& name, const std::vector<std::st
                                                         what, name, what, whose, remedy));
 }
 
-// Whose the texts of a source are: an expert's of the router's, or a task's of the model's.
+// Whose the texts of a source are: an expert's of the router's, or a task's of the model's or
+// run's.
 Result<std::int64_t> DomainOf(const std::string& file, const std::string& expert,
                               const std::string& task, const Domains& domains) {
-  if (!task.empty()) return NumberOf(task, domains.tasks, "task", "model's");
+  const char* whose = domains.described ? "run's" : "model's";
+  if (!task.empty()) return NumberOf(task, domains.tasks, "task", whose);
   if (domains.tasks.size() > 1) {
-    return Error(
-        ErrorCode::kInvalidArgument,
-        fmt::format("token file '{}' names no task, and the model's experts go by one: say "
-                    "`task` where train_mixture.sources or eval_files have the file, one "
-                    "of {}",
-                    file, fmt::join(domains.tasks, ", ")));
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("token file '{}' names no task, and the {} {} go by one: say "
+                             "`task` where train_mixture.sources or eval_files have the file, one "
+                             "of {}",
+                             file, whose, domains.described ? "adapters" : "experts",
+                             fmt::join(domains.tasks, ", ")));
   }
   if (!domains.tasks.empty() && domains.experts.empty()) return 0;
   if (expert.empty()) return -1;
@@ -58,6 +62,14 @@ Result<std::int64_t> DomainOf(const std::string& file, const std::string& expert
 std::vector<recipe::EvalSource> EvalSources(const recipe::TrainConfig& config) {
   if (config.eval_file.empty()) return config.eval_files;
   return {{.name = "", .file = config.eval_file, .expert = "", .task = ""}};
+}
+
+// How train file `s` is mixed in, and whose it is.
+recipe::DataSource SourceAt(const recipe::TrainConfig& config, std::size_t s) {
+  recipe::DataSource source;
+  if (config.train_mixture) return config.train_mixture->sources[s];
+  if (config.hyper) source.task = config.hyper->tasks[s].name;
+  return source;
 }
 
 Corpus::Use UseOf(const recipe::TrainConfig& config) {
@@ -89,8 +101,7 @@ Result<RunData> RunData::Open(const recipe::TrainConfig& config, std::int64_t vo
   METIER_ASSIGN(data.train_.corpus, Corpus::Open(files, vocab, UseOf(config)));
   METIER_ASSIGN(data.train_hashes_, HashFiles(files));
   for (std::size_t s = 0; s < files.size(); ++s) {
-    const recipe::DataSource source =
-        config.train_mixture ? config.train_mixture->sources[s] : recipe::DataSource{};
+    const recipe::DataSource source = SourceAt(config, s);
     METIER_ASSIGN(const std::int64_t domain,
                   DomainOf(files[s], source.expert, source.task, domains));
     data.train_.domains.push_back(domain);
@@ -115,6 +126,16 @@ Result<RunData> RunData::Open(const recipe::TrainConfig& config, std::int64_t vo
     data.old_.domains = {-1};
     METIER_ASSIGN(data.old_hash_, HashFiles({config.ewc->file}));
   }
+  if (recipe::Reconstructs(config)) {
+    data.items_ = CountDescriptions(*config.hyper);
+    data.train_hashes_ = Json::array();
+    for (const recipe::HyperTask& task : config.hyper->tasks) {
+      METIER_ASSIGN(std::string hash, HashModel(task.adapter));
+      data.train_hashes_.push_back(std::move(hash));
+    }
+    METIER_ASSIGN(data.total_steps_, TotalSteps(data.items_, config));
+    return data;
+  }
   METIER_ASSIGN(data.train_.counts, CountPacks(data.train_.corpus, PackingOf(config),
                                                static_cast<std::uint64_t>(config.seed), 0));
   METIER_ASSIGN(data.total_steps_, TotalSteps(data.train_.corpus, config));
@@ -122,6 +143,10 @@ Result<RunData> RunData::Open(const recipe::TrainConfig& config, std::int64_t vo
 }
 
 std::string RunData::Summary() const {
+  if (items_ > 0) {
+    return fmt::format("{} adapters with {} descriptions; {} steps", config_.hyper->tasks.size(),
+                       items_, total_steps_);
+  }
   const Corpus& corpus = train_.corpus;
   const PackingCounts& counts = train_.counts;
   std::string text = fmt::format(

@@ -28,10 +28,12 @@ struct Reading {
   std::int64_t Units(const recipe::TrainConfig& config) const;
 };
 
-// Names of what a source may belong to: experts of a router, or tasks of the model.
+// Names of what a source may belong to: experts of a router, or tasks, of the model or those that a
+// hypernetwork learns.
 struct Domains {
   std::vector<std::string> experts;
   std::vector<std::string> tasks;
+  bool described = false;  // the tasks are a hypernetwork's
 };
 
 class RunData {
@@ -39,7 +41,7 @@ class RunData {
   // Opens and checks all files, those of the evaluation too: what is wrong with them is said now,
   // not after the training. Keeps the configuration by reference. Errors: Corpus::Open, CountPacks;
   // kInvalidArgument: an expert or a task that is not there, a source without a task where the
-  // model has several.
+  // model has several or a hypernetwork learns them.
   static Result<RunData> Open(const recipe::TrainConfig& config, std::int64_t vocab,
                               const Domains& domains);
 
@@ -49,11 +51,13 @@ class RunData {
   const Reading& old() const { return old_; }
   std::vector<Reading>& evals() { return evals_; }
   const std::vector<Reading>& evals() const { return evals_; }
-  // SHA-256; of several files a list, in their order; null of none.
+  // SHA-256; of several files (of a reconstruction, adapters) a list, in their order; null of none.
   const Json& train_hashes() const { return train_hashes_; }
   const Json& eval_hashes() const { return eval_hashes_; }
   const Json& old_hash() const { return old_hash_; }
   std::int64_t total_steps() const { return total_steps_; }
+  // Of a reconstruction what its steps go through (HyperTasks::Distance), else 0: texts.
+  std::int64_t items() const { return items_; }
 
   // What the run is about to read, in a line for its user.
   std::string Summary() const;
@@ -75,6 +79,7 @@ class RunData {
   Json eval_hashes_;
   Json old_hash_;
   std::int64_t total_steps_ = 0;
+  std::int64_t items_ = 0;
 };
 
 }  // namespace metier::train

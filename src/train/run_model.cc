@@ -28,13 +28,23 @@ std::string DeviceOf(const std::string& device, const WorkerPlace& place) {
   return fmt::format("cuda:{}", place.local_rank % devices);
 }
 
+// 0: none is read.
+std::int64_t LongestDescription(const recipe::TrainConfig& config) {
+  std::int64_t longest = 0;
+  if (!config.hyper) return longest;
+  for (const recipe::HyperTask& task : config.hyper->tasks)
+    for (const std::vector<std::int64_t>& ids : task.description_ids)
+      longest = std::max(longest, static_cast<std::int64_t>(ids.size()));
+  return longest;
+}
+
 NetworkOptions OptionsOf(const recipe::TrainConfig& config, at::Device device) {
   NetworkOptions options;
   options.precision.act = config.bf16 ? at::kBFloat16 : at::kFloat;
   options.device = device;
-  options.training =
-      config.lora || config.svf || config.router ? Training::kFrozen : Training::kAll;
-  options.longest = config.max_seq_len;
+  options.training = config.lora || config.svf || config.router || config.hyper ? Training::kFrozen
+                                                                                : Training::kAll;
+  options.longest = std::max(config.max_seq_len, LongestDescription(config));
   options.noise = config.neftune_noise_alpha;
   options.smoothing = config.label_smoothing_factor;
   options.capacity = {config.expert_capacity_factor, config.expert_min_capacity,
@@ -84,7 +94,7 @@ Result<RunModel> RunModel::OpenOn(ModelSource source, std::string hash,
   METIER_TRY(model.BuildNetwork(checkpoint));
   // Nothing is read from it any more, and what it has mapped counts as this process's.
   model.source_.read = nullptr;
-  const std::vector<Trainable> trainables = model.network_->Trainables();
+  const std::vector<Trainable> trainables = model.Trainables();
   if (!workers.alone()) {
     METIER_TRY(model.AgreeOnSources());
     METIER_TRY(model.ShareFirstWeights());
@@ -98,6 +108,10 @@ Result<RunModel> RunModel::OpenOn(ModelSource source, std::string hash,
   model.optimizer_.emplace(trainables, config, model.buckets_.get());
   if (config.ema_decay > 0 && workers.first()) model.average_.emplace(trainables, config.ema_decay);
   return model;
+}
+
+std::vector<Trainable> RunModel::Trainables() const {
+  return hyper_ ? hyper_->hypernetwork().Trainables() : network_->Trainables();
 }
 
 Status RunModel::BuildNetwork(const std::optional<std::string>& checkpoint) {
@@ -120,6 +134,7 @@ Status RunModel::BuildNetwork(const std::optional<std::string>& checkpoint) {
   if (config_.lora) METIER_TRY(AddAdapter(checkpoint));
   if (config_.svf) METIER_TRY(AddSingularValues(checkpoint));
   if (config_.router) METIER_TRY(AddMixture(checkpoint));
+  if (config_.hyper) METIER_TRY(AddHypernetwork(checkpoint));
   return config_.distill ? AddTeacher() : Ok();
 }
 
@@ -148,7 +163,7 @@ Status RunModel::AgreeOnSources() const {
 
 Status RunModel::ShareFirstWeights() const {
   const torch::NoGradGuard no_grad;
-  for (const Trainable& trainable : network_->Trainables()) {
+  for (const Trainable& trainable : Trainables()) {
     const at::Tensor value = trainable.value.detach();
     METIER_TRY(workers_.Spread(value));
     if (trainable.act.defined()) trainable.act.copy_(value);
@@ -163,12 +178,13 @@ Status RunModel::CheckSpec() const {
                              "expected a decoder",
                              config_.model));
   }
-  if (config_.router && source_.spec.moe.tasks.size() > 1) {
+  const std::size_t most = config_.hyper ? 0 : 1;  // a hypernetwork's tasks are its own
+  if ((config_.router || config_.hyper) && source_.spec.moe.tasks.size() > most) {
     return Error(
         ErrorCode::kUnsupported,
-        fmt::format("router: the model's own experts go by task ({}), and a source has one "
+        fmt::format("{}: the model's own experts go by task ({}), and a source has one "
                     "owner; take a task's model out first: metier convert --task NAME",
-                    fmt::join(source_.spec.moe.tasks, ", ")));
+                    config_.router ? "router" : "hyper", fmt::join(source_.spec.moe.tasks, ", ")));
   }
   if (config_.expert_capacity_factor > 0 &&
       (source_.spec.moe.experts == 0 ||
@@ -224,6 +240,18 @@ Status RunModel::AddMixture(const std::optional<std::string>& checkpoint) {
                                       at::kFloat, device);
   METIER_ASSIGN(MixtureSet set, std::move(mixture));
   network_->SetMixture(std::move(set));
+  return Ok();
+}
+
+Status RunModel::AddHypernetwork(const std::optional<std::string>& checkpoint) {
+  if (!workers_.alone()) {
+    return Error(ErrorCode::kUnsupported,
+                 fmt::format("hyper: found {} workers, expected one: a batch's gradients come task "
+                             "by task, in one process",
+                             workers_.count()));
+  }
+  METIER_ASSIGN(HyperTasks tasks, HyperTasks::Open(config_, checkpoint, *network_, base_hash_));
+  hyper_.emplace(std::move(tasks));
   return Ok();
 }
 
@@ -295,6 +323,7 @@ Status RunModel::WriteWeights(const std::string& folder, tensor::DType dtype) co
   if (config_.lora) return network_->lora().Save(folder, config_.model);
   if (config_.svf) return network_->singular_values().Save(folder, config_.model);
   if (config_.router) return network_->mixture().Save(folder, config_.model);
+  if (hyper_) return hyper_->hypernetwork().Save(folder, config_.model, base_hash_, config_.bf16);
   return model::WriteHuggingFaceModel(
       folder, network_->spec(), dtype,
       [&](const std::string& name) { return network_->ReadParameter(name); });

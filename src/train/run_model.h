@@ -1,14 +1,16 @@
-// train/run_model.h - what a run trains: a network with its adapter and its optimiser, where they
-// come from and how they are written.
+// train/run_model.h - what a run trains: a network with its adapter, or what writes adapters for
+// it, and its optimiser, where they come from and how they are written.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "recipe/train_config.h"
 #include "train/gradient_buckets.h"
+#include "train/hyper_tasks.h"
 #include "train/model_source.h"
 #include "train/network.h"
 #include "train/optimizer.h"
@@ -35,6 +37,8 @@ class RunModel {
   const std::string& base_hash() const { return base_hash_; }  // "" of a random model
   const Network& network() const { return *network_; }
   Optimizer& optimizer() { return *optimizer_; }
+  // Where a hypernetwork learns, or nullptr.
+  const HyperTasks* hyper() const { return hyper_ ? &*hyper_ : nullptr; }
   // Of a distillation, or nullptr.
   const Network* teacher() const { return teacher_ ? &*teacher_ : nullptr; }
   const std::string& teacher_hash() const { return teacher_hash_; }
@@ -64,6 +68,25 @@ class RunModel {
     WeightAverage* average_;
   };
 
+  // While one lives, the network has the adapter that the hypernetwork writes for a task
+  // (HyperTasks::AdapterOf); without a hypernetwork nothing changes.
+  class Written {
+   public:
+    Written(RunModel& model, std::int64_t task, std::uint64_t key)
+        : network_(model.hyper_ ? &*model.network_ : nullptr) {
+      if (network_ != nullptr)
+        network_->SetLora(model.hyper_->AdapterOf(static_cast<std::size_t>(task), key));
+    }
+    ~Written() {
+      if (network_ != nullptr) network_->SetLora(LoraSet());
+    }
+    Written(const Written&) = delete;
+    Written& operator=(const Written&) = delete;
+
+   private:
+    Network* network_;
+  };
+
   // Weights in F32, the average and the state of the optimiser (after Optimizer::Collect).
   Status SaveCheckpoint(const std::string& folder);
   // Of a checkpoint, what is no weight. Of several workers all call it, and worker 0 reads.
@@ -81,10 +104,13 @@ class RunModel {
   Status ShareFirstWeights() const;
   Status CheckSpec() const;
   // Whether the weights of the model stay, and what is written is an adapter or a mixture.
-  bool Frozen() const { return config_.lora || config_.svf || config_.router; }
+  bool Frozen() const { return config_.lora || config_.svf || config_.router || config_.hyper; }
+  // What the optimiser moves.
+  std::vector<Trainable> Trainables() const;
   Status AddAdapter(const std::optional<std::string>& checkpoint);
   Status AddSingularValues(const std::optional<std::string>& checkpoint);
   Status AddMixture(const std::optional<std::string>& checkpoint);
+  Status AddHypernetwork(const std::optional<std::string>& checkpoint);
   Status AddTeacher();
   Status WriteWeights(const std::string& folder, tensor::DType dtype) const;
   Status WriteMean(const std::string& folder, tensor::DType dtype,
@@ -95,6 +121,7 @@ class RunModel {
   ModelSource source_;
   std::string base_hash_;
   std::optional<Network> network_;
+  std::optional<HyperTasks> hyper_;
   std::optional<Network> teacher_;
   std::string teacher_hash_;
   std::unique_ptr<GradientBuckets> buckets_;

@@ -60,7 +60,12 @@ PackingOptions PackingOf(const recipe::TrainConfig& config) {
 }
 
 StepReader::StepReader(const Corpus& corpus, const recipe::TrainConfig& config)
-    : corpus_(corpus),
+    : StepReader(0, config) {
+  corpus_ = &corpus;
+}
+
+StepReader::StepReader(std::int64_t items, const recipe::TrainConfig& config)
+    : items_(items),
       options_(PackingOf(config)),
       batch_size_(recipe::BatchSize(config)),
       accumulation_(config.gradient_accumulation_steps),
@@ -69,24 +74,39 @@ StepReader::StepReader(const Corpus& corpus, const recipe::TrainConfig& config)
 Status StepReader::StartEpoch() {
   ++epoch_;
   const auto epoch = static_cast<std::uint64_t>(epoch_);
-  METIER_ASSIGN(const PackingCounts counts, CountPacks(corpus_, options_, seed_, epoch));
-  packs_ = counts.packs;
   done_ = 0;
-  reader_ = std::make_unique<PackReader>(corpus_, options_, seed_, epoch);
+  packs_ = items_;
+  if (corpus_ == nullptr) {
+    order_.emplace(items_, seed_, epoch);
+    return Ok();
+  }
+  METIER_ASSIGN(const PackingCounts counts, CountPacks(*corpus_, options_, seed_, epoch));
+  packs_ = counts.packs;
+  reader_ = std::make_unique<PackReader>(*corpus_, options_, seed_, epoch);
   return Ok();
 }
 
+Pack StepReader::NextPack() {
+  if (corpus_ == nullptr) return {{order_->At(done_), 0, 1}};
+  return reader_->Next();
+}
+
+std::int64_t StepReader::PredictionsOf(const Piece& piece) const {
+  return corpus_ == nullptr ? 1 : Predictions(*corpus_, options_, piece);
+}
+
 Result<StepPlan> StepReader::Next() {
-  if (reader_ == nullptr || done_ == packs_) METIER_TRY(StartEpoch());
+  if (epoch_ < 0 || done_ == packs_) METIER_TRY(StartEpoch());
+  const std::int64_t group = corpus_ == nullptr ? 1 : corpus_->group();
   StepPlan plan;
   plan.epoch = epoch_;
   for (std::int64_t batch = 0; batch < accumulation_ && done_ < packs_; ++batch) {
     plan.batches.emplace_back();
     for (std::int64_t i = 0; i < batch_size_ && done_ < packs_; ++i, ++done_) {
-      plan.batches.back().push_back(reader_->Next());
-      for (const Piece& piece : plan.batches.back().back())
-        plan.predictions += Predictions(corpus_, options_, piece);
-      plan.groups += static_cast<std::int64_t>(plan.batches.back().back().size()) / corpus_.group();
+      plan.batches.back().push_back(NextPack());
+      const Pack& pack = plan.batches.back().back();
+      for (const Piece& piece : pack) plan.predictions += PredictionsOf(piece);
+      plan.groups += static_cast<std::int64_t>(pack.size()) / group;
     }
   }
   plan.epochs_done =
@@ -102,20 +122,37 @@ Status StepReader::Skip(std::int64_t steps) {
   return Ok();
 }
 
-Result<std::int64_t> TotalSteps(const Corpus& corpus, const recipe::TrainConfig& config) {
+namespace {
+
+// `packs(epoch)`: how many an epoch has.
+template <class Packs>
+Result<std::int64_t> StepsOf(const recipe::TrainConfig& config, Packs&& packs) {
   if (config.max_steps > 0) return config.max_steps;
   const std::int64_t packs_a_step = recipe::BatchSize(config) * config.gradient_accumulation_steps;
   std::int64_t total = 0;
   for (double left = config.num_train_epochs; left > 0; left -= 1) {
     const auto epoch = static_cast<std::uint64_t>(config.num_train_epochs - left + 0.5);
-    METIER_ASSIGN(
-        const PackingCounts counts,
-        CountPacks(corpus, PackingOf(config), static_cast<std::uint64_t>(config.seed), epoch));
-    const std::int64_t steps = (counts.packs + packs_a_step - 1) / packs_a_step;
+    METIER_ASSIGN(const std::int64_t count, packs(epoch));
+    const std::int64_t steps = (count + packs_a_step - 1) / packs_a_step;
     total +=
         left >= 1 ? steps : static_cast<std::int64_t>(std::ceil(left * static_cast<double>(steps)));
   }
   return total;
+}
+
+}  // namespace
+
+Result<std::int64_t> TotalSteps(const Corpus& corpus, const recipe::TrainConfig& config) {
+  return StepsOf(config, [&](std::uint64_t epoch) -> Result<std::int64_t> {
+    METIER_ASSIGN(
+        const PackingCounts counts,
+        CountPacks(corpus, PackingOf(config), static_cast<std::uint64_t>(config.seed), epoch));
+    return counts.packs;
+  });
+}
+
+Result<std::int64_t> TotalSteps(std::int64_t items, const recipe::TrainConfig& config) {
+  return StepsOf(config, [&](std::uint64_t) -> Result<std::int64_t> { return items; });
 }
 
 }  // namespace metier::train

@@ -3,10 +3,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "recipe/train_config.h"
+#include "train/example_order.h"
 #include "train/token_data.h"
 
 namespace metier::train {
@@ -34,6 +38,9 @@ struct StepPlan {
 class StepReader {
  public:
   StepReader(const Corpus& corpus, const recipe::TrainConfig& config);
+  // Of `items` that are no texts: each, in another order every epoch, is a pack of one piece with
+  // one prediction, and its number the piece's example.
+  StepReader(std::int64_t items, const recipe::TrainConfig& config);
 
   Result<StepPlan> Next();
 
@@ -42,8 +49,11 @@ class StepReader {
 
  private:
   Status StartEpoch();
+  Pack NextPack();
+  std::int64_t PredictionsOf(const Piece& piece) const;
 
-  const Corpus& corpus_;
+  const Corpus* corpus_ = nullptr;  // or items
+  std::int64_t items_ = 0;
   PackingOptions options_;
   std::int64_t batch_size_;
   std::int64_t accumulation_;
@@ -52,10 +62,12 @@ class StepReader {
   std::int64_t packs_ = 0;  // of this epoch
   std::int64_t done_ = 0;   // packs of it that were handed out
   std::unique_ptr<PackReader> reader_;
+  std::optional<Permutation> order_;  // of the items
 };
 
 // max_steps, or what num_train_epochs comes to: each epoch packs a little differently. Cost: one
 // pass over the files' lengths an epoch.
 Result<std::int64_t> TotalSteps(const Corpus& corpus, const recipe::TrainConfig& config);
+Result<std::int64_t> TotalSteps(std::int64_t items, const recipe::TrainConfig& config);
 
 }  // namespace metier::train

@@ -59,11 +59,15 @@ Result<double> Run::AddGradients(const StepPlan& plan) {
   double loss = 0;
   const auto workers = static_cast<std::size_t>(workers_.count());
   for (auto i = static_cast<std::size_t>(workers_.rank()); i < plan.batches.size(); i += workers) {
-    const Batch batch = data_->MakeBatch(data_->train(), plan.batches[i], Device());
     const auto draw =
         static_cast<std::uint64_t>(state_.step * config_.gradient_accumulation_steps) + i;
     const std::uint64_t key =
         Rng(static_cast<std::uint64_t>(config_.seed) ^ kDropoutSeed, draw).Next() | 1;
+    if (model_->hyper() != nullptr) {
+      loss += AddHyperGradients(plan.batches[i], share, key);
+      continue;
+    }
+    const Batch batch = data_->MakeBatch(data_->train(), plan.batches[i], Device());
     const at::Tensor part = objective_.Loss(model_->network(), batch, share, key, tally_);
     if (buckets != nullptr && i + workers >= plan.batches.size()) buckets->Arm();
     part.backward();
@@ -155,6 +159,10 @@ Status Run::LogStep(double learning_rate, double norm) {
   if (config_.expert_capacity_factor > 0) line["choices_over_capacity"] = tally_.choices_over;
   AddRewards(tally_.rewards, "", line);
   if (consolidation_) line["ewc_penalty"] = tally_.penalty;
+  if (tally_.reconstruction.size > 0) {
+    line["reconstruction_error"] =
+        std::sqrt(tally_.reconstruction.error / tally_.reconstruction.size);
+  }
   tally_ = {};
   return folder_->Log(line);
 }
@@ -240,7 +248,8 @@ Status Run::WriteCheckpoint() {
 }
 
 Status Run::Steps() {
-  StepReader reader(data_->train().corpus, config_);
+  StepReader reader = data_->items() > 0 ? StepReader(data_->items(), config_)
+                                         : StepReader(data_->train().corpus, config_);
   METIER_TRY(reader.Skip(state_.step));
   started_ = Clock::now();
   while (true) {
@@ -280,7 +289,9 @@ Json Run::Inputs() const {
 Json Run::Manifest() const {
   Json inputs = Inputs();
   inputs["eval_file"] = data_->eval_hashes();
-  Json manifest = {{"kind", config_.lora || config_.svf ? "adapter" : "model"},
+  const char* kind = config_.lora || config_.svf ? "adapter" : "model";
+  if (config_.hyper) kind = "hypernetwork";
+  Json manifest = {{"kind", kind},
                    {"program", "metier " METIER_VERSION},
                    {"libtorch", TORCH_VERSION},
                    {"instruction_set", cpu::Kernels(cpu::Real::kF32).name},

@@ -1,4 +1,4 @@
-// The verbs of the plug-in: info, train, plan, logits.
+// The verbs of the plug-in; include/metier/train_plugin.h says what each takes and gives.
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
@@ -18,6 +18,7 @@
 #include "train/network.h"
 #include "train/plugin.h"
 #include "train/torch.h"
+#include "train/write_adapter.h"
 
 namespace metier::train {
 namespace {
@@ -173,15 +174,16 @@ Result<Json> Info() {
 Result<Json> CallVerb(const std::string& verb, const Json& request, const EventSink& sink) {
   if (verb == "info") return Info();
   if (verb == "logits") return Logits(request);
+  if (verb == "write_adapter") return WriteAdapter(request);
   if (verb == "train" || verb == "plan") {
     METIER_ASSIGN(const recipe::TrainConfig config, recipe::ParseTrainConfig(request));
     return verb == "plan" ? Forecast(config, sink) : Train(config, sink);
   }
-  const std::vector<std::string> known = {"info", "train", "plan", "logits"};
+  const std::vector<std::string> known = {"info", "train", "plan", "logits", "write_adapter"};
   const std::string nearest = NearestName(verb, known);
   return Error(ErrorCode::kInvalidArgument,
                fmt::format("the plug-in has no verb '{}'{}", verb,
-                           nearest.empty() ? ": expected info, train, plan or logits"
+                           nearest.empty() ? fmt::format(": expected one of {}", fmt::join(known, ", "))
                                            : fmt::format(": did you mean '{}'?", nearest)));
 }
 

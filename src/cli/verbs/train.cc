@@ -10,6 +10,7 @@
 #include "cli/interrupt.h"
 #include "cli/verbs/verbs.h"
 #include "recipe/train_config.h"
+#include "specialist/descriptions.h"
 #include "specialist/recipe.h"
 #include "specialist/train_plugin.h"
 #include "specialist/train_progress.h"
@@ -89,8 +90,9 @@ Result<Json> ReadRequest(const TrainOptions& options) {
   if (!options.device.empty()) document["device"] = options.device;
   if (options.seed) document["seed"] = *options.seed;
   if (options.threads) document["threads"] = *options.threads;
-  METIER_ASSIGN(const recipe::TrainConfig config,
+  METIER_ASSIGN(recipe::TrainConfig config,
                 recipe::ParseTrainConfig(document, "'" + options.config + "'"));
+  METIER_TRY(specialist::FillDescriptions(config));
   return recipe::WriteFields(config);
 }
 

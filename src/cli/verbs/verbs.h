@@ -5,6 +5,7 @@
 
 namespace metier::cli {
 
+extern const Verb kAdapterWriteVerb;
 extern const Verb kBenchVerb;
 extern const Verb kChatVerb;
 extern const Verb kCompletionVerb;

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include "base/file.h"
+#include "recipe/fields.h"
 #include "recipe/train_config.h"
+#include "specialist/descriptions.h"
 #include "specialist/report.h"
 #include "specialist/stages/stages.h"
 #include "specialist/train_plugin.h"
@@ -33,12 +35,15 @@ Result<Json> Run(const StageContext& context) {
   request["resume_from_checkpoint"] = "auto";
   if (!request.contains("seed")) request["seed"] = context.seed;
   if (!request.contains("threads")) request["threads"] = context.threads;
+  METIER_ASSIGN(recipe::TrainConfig config, recipe::ParseTrainConfig(request, context.name));
+  METIER_TRY(FillDescriptions(config));
   METIER_ASSIGN(const TrainPlugin plugin, TrainPlugin::Load());
   TrainProgress progress(context.name);
-  METIER_ASSIGN(Json summary, plugin.Call("train", request, [&](const Json& event) {
-    progress.OnEvent(event);
-    return context.StopAsked() ? TrainPlugin::Continue::kStop : TrainPlugin::Continue::kYes;
-  }));
+  METIER_ASSIGN(
+      Json summary, plugin.Call("train", recipe::WriteFields(config), [&](const Json& event) {
+        progress.OnEvent(event);
+        return context.StopAsked() ? TrainPlugin::Continue::kStop : TrainPlugin::Continue::kYes;
+      }));
   if (summary.value("stopped", false))
     return Interrupted(fmt::format("saved at step {}", summary.value("steps", std::int64_t{0})));
   // Paths in the folder under way, which is about to get its final name.

@@ -67,7 +67,7 @@ TEST_F(Plugin, TellsWhatItIs) {
 TEST_F(Plugin, RefusesUnknownVerbsWithTheNearest) {
   EXPECT_EQ(Refusal("trian", "{}"),
             "invalid argument: the plug-in has no verb 'trian': did you mean 'train'?");
-  EXPECT_THAT(Refusal("", "{}"), HasSubstr("expected info, train, plan or logits"));
+  EXPECT_THAT(Refusal("", "{}"), HasSubstr("expected one of info, train, plan, logits, "));
 }
 
 TEST_F(Plugin, RefusesWhatIsNotAnObjectOfItsFields) {
