@@ -28,7 +28,8 @@ typedef int (*metier_train_abi_fn)(void);
  *   "info"    {}                                -> {"libtorch": "1.13.1", "cuda": false, "threads":
  * 2} "train"   a resolved train configuration    ->
  * {"steps":..,"final_loss":..,"output":..,"stopped":false,...} "logits"
- * {"model","adapter","tokens":[[..]],"device","dtype","out"} -> {"out": "x.safetensors"} Returns 0
+ * {"model","adapter","tokens":[[..]],"device","dtype","out"} -> {"out": "x.safetensors"} "edit"
+ * facts as tokens, src/train/edit_verb.h         -> {"efficacy":..,"facts":[..],..} Returns 0
  * and a reply, or 1 and {"error":{"code":"not found","message":".."}}. *reply is freed with
  * metier_train_free. Never throws, never exits. One call at a time. */
 typedef int (*metier_train_call_fn)(const char* verb, const char* request,

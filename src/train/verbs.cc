@@ -1,4 +1,4 @@
-// The verbs of the plug-in: info, train, logits.
+// The verbs of the plug-in: info, train, logits, and edit of edit_verb.h.
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
@@ -13,6 +13,7 @@
 #include "model/mixture_files.h"
 #include "recipe/fields.h"
 #include "train/cpu/kernels.h"
+#include "train/edit_verb.h"
 #include "train/model_source.h"
 #include "train/network.h"
 #include "train/plugin.h"
@@ -176,11 +177,12 @@ Result<Json> CallVerb(const std::string& verb, const Json& request, const EventS
     METIER_ASSIGN(const recipe::TrainConfig config, recipe::ParseTrainConfig(request));
     return Train(config, sink);
   }
-  const std::vector<std::string> known = {"info", "train", "logits"};
+  if (verb == "edit") return EditModel(request, sink);
+  const std::vector<std::string> known = {"info", "train", "logits", "edit"};
   const std::string nearest = NearestName(verb, known);
   return Error(ErrorCode::kInvalidArgument,
                fmt::format("the plug-in has no verb '{}'{}", verb,
-                           nearest.empty() ? ": expected info, train or logits"
+                           nearest.empty() ? ": expected info, train, logits or edit"
                                            : fmt::format(": did you mean '{}'?", nearest)));
 }
 
