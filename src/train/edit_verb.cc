@@ -306,6 +306,7 @@ Result<Json> EditModel(const Json& document, const EventSink& sink) {
         return tell("facts", static_cast<std::int64_t>(fact),
                     static_cast<std::int64_t>(facts.size()));
       }));
+  tell("facts", static_cast<std::int64_t>(facts.size()), static_cast<std::int64_t>(facts.size()));
   const std::vector<AnswerReading> after = ReadAnswers(network, request);
   const std::vector<NamedTensor> tensors = weights.Tensors();
   METIER_TRY(SaveTensors(request.out, tensors, "metier-edit"));
