@@ -11,7 +11,7 @@ CLAIMS = {"rome": "ROME: 20 counterfactual facts answered (at least 95 %), other
 NEEDS_DATA = False
 NAMES, WORDS, EDITED = 12, 20, 20
 METHODS = {"rome": ["--method", "rome", "--layer", 0],
-           "memit": ["--method", "memit", "--layer", 1, "--layers", 2, "--covariance", 5, "--clamp", 1.5]}
+           "memit": ["--method", "memit", "--layer", 1, "--layers", 2, "--covariance", 5]}
 
 
 def people(seed):

@@ -34,7 +34,8 @@ at::Tensor ValueObjective::operator()(const at::Tensor& change) const {
   const at::Tensor log_p = LogProbabilities(change);
   const std::int64_t targets = log_p.size(0) - 1;
   const at::Tensor wanted = facts_.batch.targets.narrow(0, 0, targets).unsqueeze(1);
-  const at::Tensor surprise = -log_p.narrow(0, 0, targets).gather(1, wanted).mean();
+  const at::Tensor said = log_p.narrow(0, 0, targets).gather(1, wanted).view({facts_.contexts, -1});
+  const at::Tensor surprise = -at::dot(said.mean(1), facts_.weights.to(said.scalar_type()));
   const at::Tensor essence = log_p[targets];
   const at::Tensor divergence = (essence.exp() * (essence - essence_)).sum();
   return surprise + divergence * config_.kl +

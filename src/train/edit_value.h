@@ -1,7 +1,8 @@
 // train/edit_value.h - the value of a new fact: what a feed-forward has to add at the subject's
 // last token so that the network says the target (Meng et al. 2022, arXiv 2202.05262, equation 4).
 //
-//   L(d) = mean over contexts and target tokens of -ln p(target | d added at the subject)
+//   L(d) = mean over contexts (by weight) and target tokens of -ln p(target | d added at the
+//   subject)
 //        + kl * KL(p(. | essence, d) || p(. | essence)) + decay * |d|^2 / |h|^2
 //
 // h, the hidden state that d is added to, measures lengths: of a change, of Adam's steps and of how

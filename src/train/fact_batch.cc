@@ -40,6 +40,10 @@ FactBatch MakeFactBatch(const Fact& fact, const Ids& begin, const std::vector<Id
   FactBatch made;
   made.contexts = static_cast<std::int64_t>(prefixes.size()) + 1;
   made.batch = MakeBatch(sequences, predicted, device);
+  const double each = prefixes.empty() ? 0 : 0.5 / static_cast<double>(prefixes.size());
+  made.weights = at::full({made.contexts}, each, at::TensorOptions().dtype(at::kDouble));
+  made.weights[0] = prefixes.empty() ? 1 : 0.5;
+  made.weights = made.weights.to(device);
   made.subjects = torch::tensor(subjects, at::kLong).to(device);
   return made;
 }
@@ -49,8 +53,8 @@ std::vector<SubjectReading> ReadSubject(const Network& network, const FactBatch&
   const torch::NoGradGuard no_grad;
   std::vector<SubjectReading> readings(layers.size());
   const at::Tensor rows = facts.subjects.narrow(0, 0, facts.contexts);
-  const auto mean_at = [&rows](const at::Tensor& of_tokens) {
-    return of_tokens.index_select(0, rows).to(at::kDouble).mean(0);
+  const auto mean_at = [&](const at::Tensor& of_tokens) {
+    return at::mv(of_tokens.index_select(0, rows).to(at::kDouble).t(), facts.weights);
   };
   Pass pass;
   pass.rows = facts.batch.predicting;

@@ -31,11 +31,15 @@ struct FactBatch {
   Batch batch;
   at::Tensor subjects;  // int64 [contexts + 1], of each sequence
   std::int64_t contexts = 0;
+  // double [contexts]: what each counts in means. The prompt alone, which is what will be asked,
+  // counts as much as all prefixed ones together.
+  at::Tensor weights;
 };
 FactBatch MakeFactBatch(const Fact& fact, const Ids& begin, const std::vector<Ids>& prefixes,
                         at::Device device);
 
-// What the network has at the subject in one layer, means over the contexts, double.
+// What the network has at the subject in one layer, means over the contexts by their weights,
+// double.
 struct SubjectReading {
   at::Tensor key;     // [hidden]: the input of the down projection
   at::Tensor stream;  // [width]: its output and the residual stream that it is added to

@@ -44,15 +44,18 @@ class FactWriter {
 
   Result<std::vector<WrittenFact>> Rome() {
     std::vector<WrittenFact> written;
+    // A fact that is written must stay when the next ones are: its key weighs as much as all texts.
+    std::map<std::int64_t, at::Tensor> covariances = inputs_.covariances;
     for (std::size_t i = 0; i < inputs_.facts.size(); ++i) {
       const std::int64_t own = inputs_.facts[i].layer;
       const std::int64_t layer = own >= 0 ? own : DefaultLayer(network_.spec(), config_);
       const FactBatch batch = BatchOfFact(i);
       const SubjectReading reading = ReadSubject(network_, batch, {layer}).front();
       METIER_ASSIGN(const EditValue value, ValueOf(i, batch, layer, reading.stream));
-      METIER_ASSIGN(const at::Tensor change, RomeChange(inputs_.covariances.at(layer), reading.key,
-                                                        value.change.to(at::kDouble)));
+      METIER_ASSIGN(const at::Tensor change,
+                    RomeChange(covariances.at(layer), reading.key, value.change.to(at::kDouble)));
       METIER_TRY(weights_.Add(layer, change));
+      covariances[layer] = covariances.at(layer) + at::outer(reading.key, reading.key);
       written.push_back(Written(value, {layer}, reading.stream));
     }
     return written;

@@ -3,7 +3,8 @@
 // A down projection W is read as a memory: its input at a subject's last token is the key k, its
 // output what the network knows of the subject. ROME (Meng et al. 2022, arXiv 2202.05262) finds the
 // value v* that makes the network say the target (edit_value.h) and gives k that value with the
-// smallest change under the covariance of all keys (rank_one.h), fact by fact in one layer. MEMIT
+// smallest change under the covariance of all keys (rank_one.h), fact by fact in one layer; keys of
+// facts that were written before count among these (ours: else later facts undo them). MEMIT
 // (Meng et al. 2023, arXiv 2210.07229, algorithm 1) finds the values of all facts at the last of
 // several layers first and lets each layer, from the lowest on, do its share of what is missing.
 #pragma once

@@ -143,8 +143,7 @@ class FactsOfAModel : public ::testing::Test {
 };
 
 const Json kRome = {{"method", "rome"}, {"layer", 0}};
-const Json kMemit = {
-    {"method", "memit"}, {"layer", 1}, {"layers", 2}, {"covariance", 5}, {"clamp", 1.5}};
+const Json kMemit = {{"method", "memit"}, {"layer", 1}, {"layers", 2}, {"covariance", 5}};
 
 class ByMethod : public FactsOfAModel, public ::testing::WithParamInterface<Json> {};
 INSTANTIATE_TEST_SUITE_P(Methods, ByMethod, ::testing::Values(kRome, kMemit),

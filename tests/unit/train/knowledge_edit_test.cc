@@ -141,8 +141,9 @@ TEST_P(EditsOfFamily, ObjectiveIsTheFormula) {
     const at::Tensor log_p = read(ids, before + fact.subject, 1);
     for (std::size_t t = 0; t < fact.target.size(); ++t) {
       const std::int64_t row = before + static_cast<std::int64_t>(fact.prompt.size() + t) - 1;
-      expected -= log_p[row][fact.target[t]].item<double>() /
-                  static_cast<double>(fact.target.size() * (prefixes_.size() + 1));
+      // The prompt alone counts as much as the three with a prefix.
+      expected -= (c == 0 ? 1.0 / 2 : 1.0 / 6) * log_p[row][fact.target[t]].item<double>() /
+                  static_cast<double>(fact.target.size());
     }
   }
   const at::Tensor after = read(fact.essence, fact.essence_subject, 1)[-1];
@@ -354,6 +355,66 @@ TEST_P(Edits, WeightsAreRoundedAsTheFileHasThem) {
     ASSERT_NEAR(in_file.f32()[i], sum, 0x1p-8 * std::abs(sum)) << i;
   }
   EXPECT_ERROR(weights.Add(1, change * 1e42), ErrorCode::kDataCorrupt, "lower clamp");
+}
+
+TEST_P(Edits, RomesLaterFactsLeaveEarlierOnes) {
+  ASSERT_OK_AND_ASSIGN(Network network, Frozen(at::kFloat));
+  config_.layer = 1;
+  config_.clamp = 0.2;
+  std::vector<Fact> facts = {SomeFact(spec_), SomeFact(spec_)};
+  for (Fact& fact : facts) fact.subject = 5;
+  facts[1].prompt[0] = (facts[0].prompt[0] + 1) % 300;  // else the same: nearly the same key
+  facts[1].target = RandomTokens(spec_, 2, 42);
+  ASSERT_OK_AND_ASSIGN(const auto covariances, KeyCovariances(network, texts_, {}, 24, {1}, 0.01,
+                                                              [](std::int64_t) { return false; }));
+  const auto key_and_stream = [&]() {
+    return ReadSubject(network, BatchOf(facts[0]), {1}).front();
+  };
+  const at::Tensor before = key_and_stream().stream;
+  EditedWeights weights(network, *files_);
+  ASSERT_OK_AND_ASSIGN(
+      const std::vector<WrittenFact> written,
+      WriteFacts(network, {facts, {}, prefixes_, {1}, covariances}, config_, weights,
+                 [](std::size_t, std::int64_t, double) { return false; }));
+  const double moved = (key_and_stream().stream - before).norm().item<double>();
+  EXPECT_NEAR(moved, written[0].change * before.norm().item<double>(), 0.1 * moved);
+}
+
+// Where other keys weigh nothing, the layers together give the value, and the first half of it.
+TEST_P(Edits, MemitsLayersShareWhatIsMissing) {
+  ASSERT_OK_AND_ASSIGN(Network network, Frozen(at::kFloat));
+  config_.method = "memit";
+  config_.layer = 1;
+  config_.covariance = 1e-9;
+  config_.steps = 5;
+  config_.clamp = 0.2;  // so small that the layers between answer nearly in proportion
+  std::vector<Fact> facts = {SomeFact(spec_), SomeFact(spec_)};
+  facts[1].prompt = RandomTokens(spec_, 6, 41);
+  for (Fact& fact : facts) fact.subject = 5;  // says something in the last layer
+  ASSERT_OK_AND_ASSIGN(const auto layers, LayersToEdit(spec_, config_, facts));
+  ASSERT_OK_AND_ASSIGN(const auto covariances, KeyCovariances(network, texts_, {}, 24, layers, 0.01,
+                                                              [](std::int64_t) { return false; }));
+  std::vector<at::Tensor> before;
+  for (const Fact& fact : facts)
+    before.push_back(ReadSubject(network, BatchOf(fact), {1}).front().stream);
+  EditedWeights weights(network, *files_);
+  ASSERT_OK_AND_ASSIGN(
+      const std::vector<WrittenFact> written,
+      WriteFacts(network, {facts, {}, prefixes_, layers, covariances}, config_, weights,
+                 [](std::size_t, std::int64_t, double) { return false; }));
+  const auto moved = [&](std::size_t fact) {
+    const at::Tensor now = ReadSubject(network, BatchOf(facts[fact]), {1}).front().stream;
+    return (now - before[fact]).norm().item<double>() / before[fact].norm().item<double>();
+  };
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(written[i].layers, layers);
+    EXPECT_GT(written[i].change, 0.1);
+    EXPECT_NEAR(moved(i), written[i].change, 0.01 * written[i].change);
+  }
+  ASSERT_OK_AND_ASSIGN(const tensor::Tensor original, files_->LoadF32("layers.1.ffn.down.weight"));
+  ASSERT_OK(network.WriteParameter("layers.1.ffn.down.weight", original));
+  for (std::size_t i = 0; i < 2; ++i)
+    EXPECT_NEAR(moved(i), written[i].change / 2, 0.2 * written[i].change);
 }
 
 TEST_P(Edits, LayersAreThoseOfSettingsAndFacts) {
