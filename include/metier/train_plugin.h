@@ -35,6 +35,11 @@ typedef int (*metier_train_abi_fn)(void);
  *
  * "logits" {"model","adapter","tokens":[[..]],"device","dtype","out"} -> {"out": "x.safetensors"}
  *
+ * "write_adapter", a hypernetwork's folder and a description -> a PEFT directory
+ * (src/train/hyper_verb.h)
+ *
+ * "edit", facts as tokens (src/train/edit_verb.h) -> {"efficacy":..,"facts":[..],..}
+ *
  * Returns 0 and a reply, or 1 and {"error":{"code":"not found","message":".."}}. *reply is freed
  * with metier_train_free. Never throws, never exits. One call at a time. */
 typedef int (*metier_train_call_fn)(const char* verb, const char* request,

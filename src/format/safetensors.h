@@ -33,6 +33,10 @@ class SafetensorsFile : public tensor::TensorSource {
   const tensor::TensorView* Find(const std::string& name) const override;
   std::vector<std::string> Names() const override;
   const StringMap& metadata() const { return metadata_; }
+  // Where a tensor's bytes begin in the file. Requires a tensor of Find.
+  std::uint64_t OffsetOf(const tensor::TensorView& tensor) const {
+    return static_cast<std::uint64_t>(tensor.bytes.data() - file_.bytes().data());
+  }
 
  private:
   explicit SafetensorsFile(MappedFile file) : file_(std::move(file)) {}

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "format/decode.h"
 #include "format/gguf.h"
 #include "format/gptq.h"
 #include "format/safetensors.h"
@@ -404,6 +405,35 @@ Result<tensor::Tensor> ModelFiles::LoadF32(const std::string& name) const {
       sorted.f32()[row + order[j]] = values.f32()[row + j];
   }
   return sorted;
+}
+
+Result<FileTensor> ModelFiles::Encode(const std::string& name, const tensor::Tensor& values) const {
+  const auto refused = [&](const std::string& why) {
+    return Error(ErrorCode::kUnsupported,
+                 fmt::format("'{}': parameter '{}' {}; expected a Hugging Face directory in F32, "
+                             "F16 or BF16 (`metier convert` makes one)",
+                             path(), name, why));
+  };
+  if (kind() == Kind::kGguf) return refused("stands in a GGUF file");
+  if (!packed_layout().empty()) return refused("is packed for the engine");
+  const Placement& at = state_->At(name);
+  if (at.gptq != nullptr || tensor::IsQuantised(at.view.dtype))
+    return refused(fmt::format("is of type {}", tensor::InfoOf(StoredType(name)).name));
+  METIER_CHECK(values.dtype() == tensor::DType::kF32 && values.shape() == at.shape,
+               "values of the parameter's shape in F32");
+  if (tensor::ElementCount(at.view.shape) != tensor::ElementCount(at.shape))
+    return refused("shares its tensor with others");
+  FileTensor stored;
+  // Names of the file may begin otherwise than the rule's.
+  for (const std::string& candidate : state_->source->Names()) {
+    if (state_->source->Find(candidate)->bytes.data() == at.view.bytes.data())
+      stored.name = candidate;
+  }
+  tensor::Tensor theirs(tensor::DType::kF32, at.view.shape);
+  Store(at.rule, at.head_dim, values, theirs);
+  stored.values = tensor::Tensor(at.view.dtype, at.view.shape);
+  METIER_TRY(format::EncodeFromF32(at.view.dtype, theirs.f32(), stored.values.bytes()));
+  return stored;
 }
 
 std::vector<std::string> ModelFiles::Unused() const { return state_->unused; }

@@ -20,6 +20,12 @@
 
 namespace metier::model {
 
+// A tensor of a file, under the name that it has there.
+struct FileTensor {
+  std::string name;
+  tensor::Tensor values;
+};
+
 // An opened model: spec, and parameters by our names. Files stay mapped while it lives. Immutable,
 // any thread.
 class ModelFiles {
@@ -62,6 +68,11 @@ class ModelFiles {
 
   // Decoded to F32. kUnsupported: panels.
   Result<tensor::Tensor> LoadF32(const std::string& name) const;
+
+  // The tensor of a directory's files that holds a parameter, with these values in its place: F32
+  // of the parameter's shape, rounded to the stored type. kUnsupported: a GGUF file or a packed
+  // one, a quantised type, a tensor that holds more than this parameter.
+  Result<FileTensor> Encode(const std::string& name, const tensor::Tensor& values) const;
 
   // Names of tensors in the file that no parameter uses.
   std::vector<std::string> Unused() const;

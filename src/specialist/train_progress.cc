@@ -16,8 +16,9 @@ void TrainProgress::OnEvent(const Json& event) {
   };
   if (!event.is_object()) return;
   if (text("event") == "log") LogInfo(label_ + ": " + text("text"));
-  // What is computed before the first step.
-  if (text("event") == "references" || text("event") == "consolidation") {
+  // What is computed before the first step, and what an edit consists of.
+  if (text("event") == "references" || text("event") == "consolidation" ||
+      text("event") == "keys" || text("event") == "facts") {
     const auto total = static_cast<std::uint64_t>(number("total"));
     if (!beginning_ || beginning_of_ != text("event"))
       beginning_.emplace(label_ + " " + text("event"), total);

@@ -222,12 +222,15 @@ at::Tensor Network::Compute(const Batch& batch, State& state) const {
   at::Tensor delta;  // of the last sub-layer, added where the next norm reads the sum
   for (std::int64_t i = 0; i < spec_.layers; ++i) {
     const Layer& layer = layers_[static_cast<std::size_t>(i)];
-    const at::Tensor wanted = i + 1 == spec_.layers && !NeedsAllRows(i) ? rows : at::Tensor();
+    const bool last = i + 1 == spec_.layers;
+    const at::Tensor wanted = last && !NeedsAllRows(i, state.pass) ? rows : at::Tensor();
+    state.layer = i;
     if (spec_.norm_place == NormPlace::kAfter) {
       const at::Tensor attention = SelfAttention(layer, i, x, batch.layout, wanted, state);
       x = AddNorm(RowsOf(x, wanted), attention, layer.attn_norm.weight, layer.attn_norm.bias,
                   spec_.norm, precision.real)
               .y;
+      state.residual = x;
       const at::Tensor forward = FeedForward(layer, x, x, wanted, state);
       x = AddNorm(x, forward, layer.ffn_norm.weight, layer.ffn_norm.bias, spec_.norm,
                   precision.real)
@@ -240,11 +243,12 @@ at::Tensor Network::Compute(const Batch& batch, State& state) const {
     const at::Tensor sum = RowsOf(before.sum, wanted);
     const Normed middle = AddNorm(sum, attention, layer.ffn_norm.weight, layer.ffn_norm.bias,
                                   spec_.norm, precision.act);
+    state.residual = middle.sum;
     const bool block = spec_.moe.router_input == RouterInput::kBlockInput;
     delta = FeedForward(layer, middle.y, block ? sum : middle.y, wanted, state);
     x = middle.sum;
   }
-  if (NeedsAllRows(spec_.layers - 1)) {
+  if (NeedsAllRows(spec_.layers - 1, state.pass)) {
     x = RowsOf(x, rows);
     if (delta.defined()) delta = RowsOf(delta, rows);
   }
@@ -256,8 +260,8 @@ at::Tensor Network::Compute(const Batch& batch, State& state) const {
   return delta.defined() ? x + delta.to(precision.real) : x;
 }
 
-at::Tensor Network::Logits(const Batch& batch) const {
-  const at::Tensor hidden = Hidden(batch);
+at::Tensor Network::Logits(const Batch& batch, const Pass& pass) const {
+  const at::Tensor hidden = Hidden(batch, pass);
   const at::Tensor logits = Linear(hidden, head_, {}, {}, {}, options_.precision);
   return PutOwnLogits(logits, hidden, head_rows_).to(options_.precision.real);
 }

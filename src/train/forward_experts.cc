@@ -156,7 +156,10 @@ at::Tensor Network::Experts(const Layer& layer, const at::Tensor& h, const at::T
 
 at::Tensor Network::Dense(const Layer& layer, const at::Tensor& h, State& state) const {
   const at::Tensor up = Project(layer.up, h, state);
-  return Project(layer.down, Gate(up, spec_.activation, spec_.gated), state);
+  const at::Tensor inner = Gate(up, spec_.activation, spec_.gated);
+  const at::Tensor out = Project(layer.down, inner, state);
+  if (!state.pass.down) return out;
+  return state.pass.down({state.layer, inner, out, state.residual});
 }
 
 at::Tensor Network::FeedForward(const Layer& layer, const at::Tensor& h,

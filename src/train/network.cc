@@ -13,6 +13,24 @@ namespace metier::train {
 using model::NormKind;
 using model::PositionKind;
 
+namespace {
+
+Status CopyInto(const at::Tensor& view, const std::string& name, const tensor::Tensor& values) {
+  if (values.dtype() != tensor::DType::kF32 || values.shape() != view.sizes().vec()) {
+    return Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("parameter '{}': found {} {}, expected F32 {}", name,
+                    tensor::InfoOf(values.dtype()).name, tensor::FormatShape(values.shape()),
+                    tensor::FormatShape(view.sizes().vec())));
+  }
+  // LibTorch wants what it only reads as something it could write.
+  auto* data = const_cast<float*>(values.f32().data());
+  view.copy_(at::from_blob(data, view.sizes(), at::kFloat));
+  return Ok();
+}
+
+}  // namespace
+
 std::uint64_t DrawKey(std::uint64_t key, std::size_t index) { return Rng(key, index).Next(); }
 
 at::Tensor Network::AddStored(const std::string& name, at::IntArrayRef shape, bool decays) {
@@ -213,18 +231,20 @@ Status Network::ReadAll(const model::ParameterReader& read) {
                    fmt::format("training: parameter '{}' of the model has no place in the network",
                                parameter.name));
     }
-    const at::Tensor& view = slice->second.view;
-    if (values.dtype() != tensor::DType::kF32 || values.shape() != view.sizes().vec()) {
-      return Error(
-          ErrorCode::kInvalidArgument,
-          fmt::format("parameter '{}': found {} {}, expected F32 {}", parameter.name,
-                      tensor::InfoOf(values.dtype()).name, tensor::FormatShape(values.shape()),
-                      tensor::FormatShape(view.sizes().vec())));
-    }
-    // LibTorch wants what it only reads as something it could write.
-    auto* data = const_cast<float*>(values.f32().data());
-    view.copy_(at::from_blob(data, view.sizes(), at::kFloat));
+    METIER_TRY(CopyInto(slice->second.view, parameter.name, values));
   }
+  return Ok();
+}
+
+Status Network::WriteParameter(const std::string& name, const tensor::Tensor& values) {
+  const torch::NoGradGuard no_grad;
+  const auto slice = slices_.find(name);
+  if (slice == slices_.end())
+    return Error(ErrorCode::kNotFound, fmt::format("the network has no parameter '{}'", name));
+  METIER_TRY(CopyInto(slice->second.view, name, values));
+  const Stored& stored = stored_.at(slice->second.stored);
+  const bool copied = stored.value.defined() && stored.act.defined();
+  if (copied && !stored.act.is_same(stored.value)) stored.act.copy_(stored.value);
   return Ok();
 }
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -51,6 +52,16 @@ struct NetworkOptions {
   CapacityOptions capacity = {};  // of the model's experts
 };
 
+// A dense feed-forward's down projection, as a pass computes it.
+struct DownSite {
+  std::int64_t layer = 0;
+  const at::Tensor& input;     // act [tokens, hidden]
+  const at::Tensor& output;    // act [tokens, width]
+  const at::Tensor& residual;  // real [tokens, width]: what the output is going to be added to
+};
+// What goes on in the place of its output: act [tokens, width].
+using DownHook = std::function<at::Tensor(const DownSite& site)>;
+
 // What one forward pass computes, beside its batch.
 struct Pass {
   std::uint64_t key = 0;  // of dropout and noise; 0 draws nothing (evaluation)
@@ -61,6 +72,8 @@ struct Pass {
   std::vector<at::Tensor> gates = {};
   // What routers said, in the order of computation; null: not asked for.
   std::vector<RouterNote>* notes = nullptr;
+  // Called once a layer, where set; `rows` are then taken behind the last layer only.
+  DownHook down = {};
 };
 
 // What a batch's key draws: the mask of each of the adapters' modules by its number, and beside
@@ -105,8 +118,8 @@ class Network {
   // each sequence: real [sequences, in], no gradients.
   std::vector<at::Tensor> RouterInputs(const Batch& batch) const;
 
-  // [tokens, vocab], real. Requires spec().head.
-  at::Tensor Logits(const Batch& batch) const;
+  // [tokens, vocab], or [rows, vocab] where the pass asks for rows; real. Requires spec().head.
+  at::Tensor Logits(const Batch& batch, const Pass& pass = {}) const;
 
   // Sum of the cross-entropies of the batch's predictions, times `weight`: real scalar. Without a
   // key their targets are not smoothed. The rows of the pass are the batch's.
@@ -124,6 +137,10 @@ class Network {
 
   // A parameter by our name, F32, for writing models. kNotFound: frozen in bf16 or no such name.
   Result<tensor::Tensor> ReadParameter(const std::string& name) const;
+
+  // Gives a parameter other values, F32 of its shape. kNotFound: no such name. kInvalidArgument:
+  // another type or shape.
+  Status WriteParameter(const std::string& name, const tensor::Tensor& values);
 
  private:
   struct Linears {  // several of our linears as one product
@@ -187,6 +204,8 @@ class Network {
     };
     std::vector<Gates> gates;  // of the mixture's routers
     bool restricted = false;   // only the pass's rows are computed from here on
+    std::int64_t layer = 0;
+    at::Tensor residual = {};  // what the feed-forward's output is going to be added to
     // RouterInputs: [sequences, tokens], the weight of each token in its sequence's mean.
     at::Tensor mean = {};
     std::vector<at::Tensor>* inputs = nullptr;
@@ -210,8 +229,9 @@ class Network {
                            const Layout& layout, const at::Tensor& rows, State& state) const;
   at::Tensor NormHeads(const Layer& layer, const at::Tensor& qkv) const;
   // Whether the layer must see all rows, whatever is asked for.
-  bool NeedsAllRows(std::int64_t index) const {
-    return spec_.experts_of(index) > 0 && spec_.moe.chooser == model::ExpertChooser::kExpert;
+  bool NeedsAllRows(std::int64_t index, const Pass& pass) const {
+    return pass.down ||
+           (spec_.experts_of(index) > 0 && spec_.moe.chooser == model::ExpertChooser::kExpert);
   }
   at::Tensor FeedForward(const Layer& layer, const at::Tensor& h, const at::Tensor& router_input,
                          const at::Tensor& rows, State& state) const;

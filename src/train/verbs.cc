@@ -1,6 +1,7 @@
 // The verbs of the plug-in; include/metier/train_plugin.h says what each takes and gives.
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstring>
@@ -13,6 +14,7 @@
 #include "model/mixture_files.h"
 #include "recipe/fields.h"
 #include "train/cpu/kernels.h"
+#include "train/edit_verb.h"
 #include "train/forecast.h"
 #include "train/model_source.h"
 #include "train/network.h"
@@ -179,7 +181,8 @@ Result<Json> CallVerb(const std::string& verb, const Json& request, const EventS
     METIER_ASSIGN(const recipe::TrainConfig config, recipe::ParseTrainConfig(request));
     return verb == "plan" ? Forecast(config, sink) : Train(config, sink);
   }
-  const std::vector<std::string> known = {"info", "train", "plan", "logits", "write_adapter"};
+  if (verb == "edit") return EditModel(request, sink);
+  const std::vector<std::string> known = {"info", "train", "plan", "logits", "write_adapter", "edit"};
   const std::string nearest = NearestName(verb, known);
   return Error(ErrorCode::kInvalidArgument,
                fmt::format("the plug-in has no verb '{}'{}", verb,

@@ -14,6 +14,7 @@ extern const Verb kDataBuildVerb;
 extern const Verb kDataCheckVerb;
 extern const Verb kDataStatsVerb;
 extern const Verb kDoctorVerb;
+extern const Verb kEditVerb;
 extern const Verb kEvalVerb;
 extern const Verb kEvalDiffVerb;
 extern const Verb kGenerateVerb;

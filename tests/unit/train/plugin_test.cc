@@ -72,14 +72,14 @@ TEST_F(Plugin, RefusesUnknownVerbsWithTheNearest) {
 
 TEST_F(Plugin, RefusesWhatIsNotAnObjectOfItsFields) {
   const std::string deep(100000, '[');
-  for (const char* verb : {"info", "train", "plan", "logits"}) {
+  for (const char* verb : {"info", "train", "plan", "logits", "edit"}) {
     for (const std::string& request :
          {std::string(), std::string("{"), std::string("{\"a\": 1,}"), std::string("{} {}"),
           std::string("\"\xff\""), std::string("nul"), deep}) {
       EXPECT_THAT(Refusal(verb, request), HasSubstr("JSON")) << verb << " " << request.substr(0, 9);
     }
   }
-  for (const char* verb : {"train", "plan", "logits"}) {
+  for (const char* verb : {"train", "plan", "logits", "edit"}) {
     for (const char* request : {"null", "[]", "7", "\"text\"", "{}", "{\"oops\": 1}",
                                 "{\"threads\": -1}", "{\"threads\": 1e99}", "{\"out\": {}}"}) {
       EXPECT_THAT(Refusal(verb, request), ::testing::StartsWith("data corrupt: "))
