@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "format/peft.h"
+#include "format/prefix_tuning.h"
 #include "model/mixture_files.h"
 #include "model/svf_files.h"
 
@@ -23,6 +24,13 @@ Result<AdapterFiles> OpenAdapter(const ModelSpec& spec, const std::string& folde
     return Error(ErrorCode::kUnsupported,
                  fmt::format("'{}': singular values change weights in full; put them into the "
                              "model with 'metier merge MODEL --adapter'",
+                             folder));
+  }
+  if (format::IsPrefixTuning(folder, limits)) {
+    return Error(ErrorCode::kUnsupported,
+                 fmt::format("'{}': a prefix (PREFIX_TUNING) is trained and written here, and not "
+                             "served; serve it with PEFT and Transformers, or train a 'lora' "
+                             "instead",
                              folder));
   }
   if (!IsMixture(folder)) {

@@ -20,7 +20,8 @@ struct AdapterFiles {
   std::optional<AdapterMixture> mixture;  // of these
 };
 
-// Errors: OpenPeftAdapter, ToAdapter, OpenMixture. kUnsupported: singular values (svf_files.h).
+// Errors: OpenPeftAdapter, ToAdapter, OpenMixture. kUnsupported: singular values (svf_files.h), a
+// prefix (format/prefix_tuning.h).
 Result<AdapterFiles> OpenAdapter(const ModelSpec& spec, const std::string& folder,
                                  const Limits& limits = {});
 
