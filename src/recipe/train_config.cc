@@ -122,6 +122,62 @@ Status CheckSvf(const TrainConfig& config, const std::string& path) {
   return Ok();
 }
 
+Status CheckPrefix(const TrainConfig& config, const std::string& path) {
+  if (!config.prefix) return Ok();
+  const std::pair<bool, const char*> others[] = {
+      {config.lora.has_value(), "lora"},
+      {config.svf.has_value(), "svf"},
+      {config.router.has_value(), "router"},
+      {config.init.has_value(), "init"},
+      {config.rope_scaling.has_value(), "rope_scaling"},
+      {config.average_checkpoints > 0, "average_checkpoints"}};
+  for (const auto& [found, name] : others) {
+    if (found) {
+      return Contradiction(path + ".prefix",
+                           fmt::format("found with '{}', expected one of them", name));
+    }
+  }
+  if (!HasReference(config) || !config.prefix->adapter.empty()) return Ok();
+  return Contradiction(path + ".prefix",
+                       fmt::format("found in stage {} without 'adapter': a prefix begins at "
+                                   "random, which is no reference; train one in stage sft and "
+                                   "continue it",
+                                   config.stage));
+}
+
+Status CheckQuantisation(const TrainConfig& config, const std::string& path) {
+  const std::int64_t bits = config.quantization_bit;
+  const std::string& type = config.quantization_type;
+  if (bits == 0) {
+    if (type == "auto" && !config.quantization_head) return Ok();
+    return Contradiction(
+        path + (type == "auto" ? ".quantization_head" : ".quantization_type"),
+        "found without quantization_bit; say `quantization_bit: 4` or 8, or leave it out");
+  }
+  const std::string at = path + ".quantization_bit";
+  if (bits != 4 && bits != 8)
+    return Contradiction(at, fmt::format("found {}, expected 4 or 8, or 0 for none", bits));
+  if (type != "auto" && (type == "Q8_0") != (bits == 8)) {
+    return Contradiction(
+        path + ".quantization_type",
+        fmt::format("found {} with quantization_bit: {}, expected {}", type, bits,
+                    bits == 8 ? "Q8_0 or auto" : "Q4_0, Q4_1, Q4_K, IQ4_NL, IQ4_XS or auto"));
+  }
+  if (config.svf)
+    return Contradiction(at,
+                         "found with 'svf', which takes the weights apart; use lora, or leave "
+                         "it out");
+  if (!config.lora && !config.prefix && !config.router) {
+    return Contradiction(at,
+                         "found without 'lora', 'prefix' or 'router': a weight that learns cannot "
+                         "stay in blocks");
+  }
+  if (config.device == "cpu") return Ok();
+  return Contradiction(at, fmt::format("found with device: {}, where blocks are not decoded; say "
+                                       "`device: cpu`, or leave it out",
+                                       config.device));
+}
+
 // Sources say whose domain they are to a router that is there, and only to one.
 Status CheckRouter(const TrainConfig& config, const std::string& path) {
   bool named = false;
@@ -211,8 +267,11 @@ Status CheckAverages(const TrainConfig& config, const std::string& path) {
 Status CheckConsolidation(const TrainConfig& config, const std::string& path) {
   if (!config.ewc) return Ok();
   const std::string at = path + ".ewc";
-  if (config.lora || config.svf || config.router) {
-    const char* other = config.lora ? "lora" : config.svf ? "svf" : "router";
+  if (config.lora || config.svf || config.prefix || config.router) {
+    const char* other = config.lora     ? "lora"
+                        : config.svf    ? "svf"
+                        : config.prefix ? "prefix"
+                                        : "router";
     return Contradiction(at, fmt::format("found with '{}', which leaves the model as it is; train "
                                          "the whole model, or leave it out",
                                          other));
@@ -252,6 +311,8 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
   METIER_TRY(CheckEvaluation(config, path));
   METIER_TRY(CheckRouter(config, path));
   METIER_TRY(CheckSvf(config, path));
+  METIER_TRY(CheckPrefix(config, path));
+  METIER_TRY(CheckQuantisation(config, path));
   METIER_TRY(CheckAnswers(config, path));
   METIER_TRY(CheckAverages(config, path));
   METIER_TRY(CheckConsolidation(config, path));
@@ -276,8 +337,9 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
     return Contradiction(path + ".embedding_learning_rate",
                          "found with learning_rate: 0; its schedule is a share of that rate's");
   }
-  const bool frozen = config.svf || (config.lora && config.lora->modules_to_save.empty() &&
-                                     config.lora->trainable_token_indices.empty());
+  const bool frozen = config.svf || config.prefix ||
+                      (config.lora && config.lora->modules_to_save.empty() &&
+                       config.lora->trainable_token_indices.empty());
   if (config.embedding_learning_rate > 0 && frozen) {
     return Contradiction(path + ".embedding_learning_rate",
                          "found with an adapter that leaves embedding and head as they are; name "

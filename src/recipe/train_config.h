@@ -77,6 +77,24 @@ struct SvfConfig {
   }
 };
 
+// Keys and values that every layer sees before the text (prefix tuning, Li and Liang 2021,
+// arXiv 2101.00190; the names of PEFT).
+struct PrefixConfig {
+  std::int64_t num_virtual_tokens = 16;
+  double init_std = 1;
+  std::string adapter;
+
+  template <class Visitor>
+  void Visit(Visitor&& field) {
+    field("num_virtual_tokens", num_virtual_tokens,
+          "positions of the prefix; a sequence's own come behind them")
+        .AtLeast(1)
+        .AtMost(65536);
+    field("init_std", init_std, "standard deviation of what they begin as").Above(0);
+    field("adapter", adapter, "a PEFT directory to continue from, with this same configuration");
+  }
+};
+
 // An adapter among those that a router chooses from.
 struct RoutedExpert {
   std::string name;
@@ -293,9 +311,13 @@ struct TrainConfig {
   std::string output_dir;
   std::optional<LoraConfig> lora;
   std::optional<SvfConfig> svf;
+  std::optional<PrefixConfig> prefix;
   std::optional<RouterConfig> router;
   std::optional<ConsolidationConfig> ewc;
   std::optional<DistillConfig> distill;
+  std::int64_t quantization_bit = 0;
+  std::string quantization_type = "auto";
+  bool quantization_head = false;
 
   std::int64_t max_seq_len = 1024;
   bool packing = true;
@@ -378,9 +400,24 @@ struct TrainConfig {
     field("svf", svf,
           "train what the weights' singular values are multiplied with, and nothing else; 'metier "
           "merge --adapter' puts the result into the model");
+    field("prefix", prefix,
+          "train keys and values that every layer sees before the text, and nothing else");
     field("router", router, "train a router over adapters that are there");
     field("ewc", ewc, "elastic weight consolidation: forget less of earlier data");
     field("distill", distill, "learn from another model's distribution of the next token");
+    field("quantization_bit", quantization_bit,
+          "with lora, prefix or router: the frozen model's linears stay in memory in blocks of so "
+          "many "
+          "bits a weight, 4 or 8 (QLoRA); 0: as products need them")
+        .AtLeast(0)
+        .AtMost(8);
+    field("quantization_type", quantization_type,
+          "type of these blocks, of 4 bits Q4_0, Q4_1, Q4_K, IQ4_NL or IQ4_XS, of 8 Q8_0; auto: "
+          "linears that the file has in blocks stay as they are, others become Q4_0 or Q8_0")
+        .OneOf({"auto", "Q4_0", "Q4_1", "Q4_K", "IQ4_NL", "IQ4_XS", "Q8_0"});
+    field("quantization_head", quantization_head,
+          "the head, too, where it is not the embedding; with auto it stays in blocks that the "
+          "file has it in anyway");
     field("max_seq_len", max_seq_len, "tokens of one example, and of one pack").AtLeast(2);
     field("packing", packing,
           "fill packs of max_seq_len with whole examples that never see each other");

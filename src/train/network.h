@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -19,9 +20,11 @@
 #include "train/lora.h"
 #include "train/mixture.h"
 #include "train/ops.h"
+#include "train/prefix.h"
 #include "train/router.h"
 #include "train/singular_values.h"
 #include "train/torch.h"
+#include "train/weight.h"
 
 namespace metier::train {
 
@@ -51,6 +54,12 @@ struct NetworkOptions {
   CapacityOptions capacity = {};  // of the model's experts
 };
 
+// Frozen weights that stay in blocks of a quantised type. Only linears may.
+struct BlockSource {
+  std::function<bool(const std::string& name)> holds;  // null: none stay so
+  model::ParameterReader read;                         // of what it holds: in blocks, [out, in]
+};
+
 // What one forward pass computes, beside its batch.
 struct Pass {
   std::uint64_t key = 0;  // of dropout and noise; 0 draws nothing (evaluation)
@@ -71,9 +80,10 @@ inline constexpr std::size_t kDropDraw = std::size_t{1} << 40;  // + the layer
 
 class Network {
  public:
-  // Reads every parameter of the spec once.
+  // Reads every parameter of the spec once, of `blocks` where that holds it. Requires
+  // Training::kFrozen where it holds any. kUnsupported: blocks on another device than a CPU.
   static Result<Network> Create(const model::ModelSpec& spec, const NetworkOptions& options,
-                                const model::ParameterReader& read);
+                                const model::ParameterReader& read, const BlockSource& blocks = {});
 
   const model::ModelSpec& spec() const { return spec_; }
   const NetworkOptions& options() const { return options_; }
@@ -96,6 +106,19 @@ class Network {
   // Instead of an adapter: what the weights' singular values are multiplied with.
   void SetSingularValues(SvfSet svf) { svf_ = std::move(svf); }
   const SvfSet& singular_values() const { return svf_; }
+
+  // Beside an adapter or instead of one: keys and values before each sequence, whose positions are
+  // then behind them.
+  void SetPrefix(PrefixSet prefix);
+  const PrefixSet& prefix() const { return prefix_; }
+
+  // Bytes of the network's own parameters, adapters not counted: of those in blocks, and of all
+  // others.
+  struct Footprint {
+    std::int64_t blocks = 0;
+    std::int64_t plain = 0;
+  };
+  Footprint WeightBytes() const;
 
   // Last hidden states after the final norm, [tokens, width] in act (encoders: real). Requires
   // sequences of at most longest() tokens, and the gates of a mixture by sequence.
@@ -122,7 +145,8 @@ class Network {
   // The network's own parameters, or those of its adapter or mixture.
   std::vector<Trainable> Trainables() const;
 
-  // A parameter by our name, F32, for writing models. kNotFound: frozen in bf16 or no such name.
+  // A parameter by our name, F32, for writing models; decoded where it is in blocks. kNotFound: no
+  // such name.
   Result<tensor::Tensor> ReadParameter(const std::string& name) const;
 
  private:
@@ -160,7 +184,8 @@ class Network {
   };
   struct Slice {  // where one of our parameters lies
     std::string stored;
-    at::Tensor view;
+    at::Tensor view;  // or, in blocks:
+    WeightRows rows = {};
   };
 
   Network(const model::ModelSpec& spec, const NetworkOptions& options)
@@ -171,10 +196,21 @@ class Network {
   void BuildExperts(std::int64_t index, Layer& layer);
   at::Tensor AddStored(const std::string& name, at::IntArrayRef shape, bool decays);
   Weight AddWeight(const std::string& name, at::IntArrayRef shape);
+  bool InBlocks(const std::string& parameter) const {
+    return blocks_.holds != nullptr && blocks_.holds(parameter);
+  }
+  // A weight in blocks: the rows of these parameters, one behind the other.
+  Weight AddBlocks(const std::string& name, const std::vector<LinearPart>& parameters,
+                   std::int64_t in);
+  Weight AddExpertWeight(const std::string& name, const std::vector<LinearPart>& parts,
+                         at::IntArrayRef shape);
+  // The rows of a linear's weight.
+  WeightRows RowsOfLinear(const std::string& linear) const;
   Linears AddLinears(const std::string& name, const std::vector<LinearPart>& parts, std::int64_t in,
                      bool bias);
   Norms AddNorms(const std::string& name, std::int64_t width);
   Status ReadAll(const model::ParameterReader& read);
+  Status ReadBlocks(const std::string& name, const WeightRows& rows) const;
   void Finish();
   void BuildTables();
 
@@ -209,6 +245,9 @@ class Network {
   at::Tensor SelfAttention(const Layer& layer, std::int64_t index, const at::Tensor& h,
                            const Layout& layout, const at::Tensor& rows, State& state) const;
   at::Tensor NormHeads(const Layer& layer, const at::Tensor& qkv) const;
+  // Attention behind the prefix.
+  at::Tensor AttendWithPrefix(std::int64_t index, const at::Tensor& qkv,
+                              const AttentionShape& shape, const Layout& layout) const;
   // Whether the layer must see all rows, whatever is asked for.
   bool NeedsAllRows(std::int64_t index) const {
     return spec_.experts_of(index) > 0 && spec_.moe.chooser == model::ExpertChooser::kExpert;
@@ -235,6 +274,9 @@ class Network {
   LoraSet lora_;
   MixtureSet mixture_;
   SvfSet svf_;
+  PrefixSet prefix_;
+  BlockSource blocks_;                             // while it is read
+  std::vector<PackedPointer> packed_;              // all weights in blocks
   std::vector<Weight> saved_;                      // of lora_.saved()
   std::map<std::string, at::Tensor> row_squares_;  // of linears with DoRA, by name
   std::vector<std::string> order_;                 // stored tensors, in the order of computation

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "train/agreement.h"
+#include "train/quantised_source.h"
 #include "train/run_folder.h"
 
 namespace metier::train {
@@ -31,8 +32,8 @@ NetworkOptions OptionsOf(const recipe::TrainConfig& config, at::Device device) {
   NetworkOptions options;
   options.precision.act = config.bf16 ? at::kBFloat16 : at::kFloat;
   options.device = device;
-  options.training =
-      config.lora || config.svf || config.router ? Training::kFrozen : Training::kAll;
+  const bool frozen = config.lora || config.svf || config.prefix || config.router;
+  options.training = frozen ? Training::kFrozen : Training::kAll;
   options.longest = config.max_seq_len;
   options.noise = config.neftune_noise_alpha;
   options.smoothing = config.label_smoothing_factor;
@@ -91,6 +92,7 @@ Result<RunModel> RunModel::Open(const recipe::TrainConfig& config,
 Status RunModel::BuildNetwork(const std::optional<std::string>& checkpoint) {
   METIER_ASSIGN(const at::Device device, ParseDevice(DeviceOf(config_.device, workers_.place())));
   // A checkpoint of full training holds the weights themselves; others, the adapter or mixture.
+  METIER_ASSIGN(const BlockSource blocks, QuantiseSource(config_, source_));
   ModelSource from = source_;
   if (checkpoint && !Frozen()) {
     METIER_ASSIGN(from, OpenModelAt(*checkpoint));
@@ -104,9 +106,10 @@ Status RunModel::BuildNetwork(const std::optional<std::string>& checkpoint) {
   }
   const NetworkOptions options = OptionsOf(config_, device);
   SetProducts(options.precision);
-  METIER_ASSIGN(network_, Network::Create(from.spec, options, from.read));
+  METIER_ASSIGN(network_, Network::Create(from.spec, options, from.read, blocks));
   if (config_.lora) METIER_TRY(AddAdapter(checkpoint));
   if (config_.svf) METIER_TRY(AddSingularValues(checkpoint));
+  if (config_.prefix) METIER_TRY(AddPrefix(checkpoint));
   if (config_.router) METIER_TRY(AddMixture(checkpoint));
   return config_.distill ? AddTeacher() : Ok();
 }
@@ -115,6 +118,8 @@ Status RunModel::BuildNetwork(const std::optional<std::string>& checkpoint) {
 Status RunModel::AgreeOnSources() const {
   std::vector<std::string> folders;
   if (config_.lora && !config_.lora->adapter.empty()) folders.push_back(config_.lora->adapter);
+  if (config_.prefix && !config_.prefix->adapter.empty())
+    folders.push_back(config_.prefix->adapter);
   if (config_.router) {
     for (const recipe::RoutedExpert& expert : config_.router->experts)
       folders.push_back(expert.adapter);
@@ -200,6 +205,26 @@ Status RunModel::AddSingularValues(const std::optional<std::string>& checkpoint)
   return Ok();
 }
 
+Status RunModel::AddPrefix(const std::optional<std::string>& checkpoint) {
+  const recipe::PrefixConfig& asked = *config_.prefix;
+  const at::Device device = network_->options().device;
+  if (config_.max_seq_len + asked.num_virtual_tokens > source_.spec.max_positions) {
+    return Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("max_seq_len: found {} behind a prefix of {}, the model was made for "
+                    "{} positions; lower one of them",
+                    config_.max_seq_len, asked.num_virtual_tokens, source_.spec.max_positions));
+  }
+  const std::string& from = checkpoint ? *checkpoint : asked.adapter;
+  METIER_ASSIGN(
+      PrefixSet set,
+      from.empty() ? PrefixSet::Create(source_.spec, asked,
+                                       static_cast<std::uint64_t>(config_.seed), at::kFloat, device)
+                   : PrefixSet::Continue(source_.spec, asked, from, at::kFloat, device));
+  network_->SetPrefix(std::move(set));
+  return Ok();
+}
+
 Status RunModel::AddMixture(const std::optional<std::string>& checkpoint) {
   const recipe::RouterConfig& asked = *config_.router;
   const at::Device device = network_->options().device;
@@ -282,6 +307,7 @@ Status RunModel::LoadOptimizer(const std::string& checkpoint) {
 Status RunModel::WriteWeights(const std::string& folder, tensor::DType dtype) const {
   if (config_.lora) return network_->lora().Save(folder, config_.model);
   if (config_.svf) return network_->singular_values().Save(folder, config_.model);
+  if (config_.prefix) return network_->prefix().Save(folder, config_.model);
   if (config_.router) return network_->mixture().Save(folder, config_.model);
   return model::WriteHuggingFaceModel(
       folder, network_->spec(), dtype,

@@ -77,9 +77,10 @@ class RunModel {
   Status ShareFirstWeights() const;
   Status CheckSpec() const;
   // Whether the weights of the model stay, and what is written is an adapter or a mixture.
-  bool Frozen() const { return config_.lora || config_.svf || config_.router; }
+  bool Frozen() const { return config_.lora || config_.svf || config_.prefix || config_.router; }
   Status AddAdapter(const std::optional<std::string>& checkpoint);
   Status AddSingularValues(const std::optional<std::string>& checkpoint);
+  Status AddPrefix(const std::optional<std::string>& checkpoint);
   Status AddMixture(const std::optional<std::string>& checkpoint);
   Status AddTeacher();
   Status WriteWeights(const std::string& folder, tensor::DType dtype) const;

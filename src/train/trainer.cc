@@ -279,7 +279,7 @@ Json Run::Inputs() const {
 Json Run::Manifest() const {
   Json inputs = Inputs();
   inputs["eval_file"] = data_->eval_hashes();
-  Json manifest = {{"kind", config_.lora || config_.svf ? "adapter" : "model"},
+  Json manifest = {{"kind", config_.lora || config_.svf || config_.prefix ? "adapter" : "model"},
                    {"program", "metier " METIER_VERSION},
                    {"libtorch", TORCH_VERSION},
                    {"instruction_set", cpu::Kernels(cpu::Real::kF32).name},

@@ -9,6 +9,7 @@
 
 #include "base/nearest.h"
 #include "base/thread_pool.h"
+#include "format/prefix_tuning.h"
 #include "format/safetensors.h"
 #include "model/mixture_files.h"
 #include "recipe/fields.h"
@@ -34,7 +35,8 @@ struct LogitsRequest {
   template <class Visitor>
   void Visit(Visitor&& field) {
     field("model", model, "Hugging Face directory or GGUF file").Required();
-    field("adapter", adapter, "PEFT directory, a mixture's, or one of singular values");
+    field("adapter", adapter,
+          "PEFT directory (LoRA or prefix), a mixture's, or one of singular values");
     field("tokens", tokens, "ids of each sequence").Required();
     field("types", types, "token types of each sequence (encoders)");
     field("device", device, "cpu, cuda or cuda:N");
@@ -89,13 +91,18 @@ Batch BatchOf(const LogitsRequest& request, at::Device device) {
   return batch;
 }
 
-// An adapter, singular values, or a mixture by token.
+// An adapter, singular values, a prefix, or a mixture by token.
 Status PutOn(const std::string& folder, const ModelSource& source, Network& network) {
   const at::Device device = network.options().device;
   if (model::IsSvf(folder)) {
     METIER_ASSIGN(SvfSet set, SvfSet::Load(network.spec(), folder, network.options().precision,
                                            device, source.read));
     network.SetSingularValues(std::move(set));
+    return Ok();
+  }
+  if (format::IsPrefixTuning(folder)) {
+    METIER_ASSIGN(PrefixSet prefix, PrefixSet::Load(network.spec(), folder, at::kFloat, device));
+    network.SetPrefix(std::move(prefix));
     return Ok();
   }
   if (!model::IsMixture(folder)) {
