@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "format/peft.h"
+#include "format/prefix_tuning.h"
 #include "model/hyper_files.h"
 #include "model/mixture_files.h"
 #include "model/svf_files.h"
@@ -32,6 +33,13 @@ Result<AdapterFiles> OpenAdapter(const ModelSpec& spec, const std::string& folde
                              "'metier adapter write {} --describe TEXT --out DIR' and use what "
                              "that writes",
                              folder, folder));
+  }
+  if (format::IsPrefixTuning(folder, limits)) {
+    return Error(ErrorCode::kUnsupported,
+                 fmt::format("'{}': a prefix (PREFIX_TUNING) is trained and written here, and not "
+                             "served; serve it with PEFT and Transformers, or train a 'lora' "
+                             "instead",
+                             folder));
   }
   if (!IsMixture(folder)) {
     METIER_TRY(open(folder));

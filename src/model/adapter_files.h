@@ -21,7 +21,7 @@ struct AdapterFiles {
 };
 
 // Errors: OpenPeftAdapter, ToAdapter, OpenMixture. kUnsupported: singular values (svf_files.h), a
-// hypernetwork (hyper_files.h).
+// hypernetwork (hyper_files.h), a prefix (format/prefix_tuning.h).
 Result<AdapterFiles> OpenAdapter(const ModelSpec& spec, const std::string& folder,
                                  const Limits& limits = {});
 

@@ -157,6 +157,7 @@ Status CheckHyper(const TrainConfig& config, const std::string& path) {
   const std::string at = path + ".hyper";
   const std::pair<bool, const char*> others[] = {
       {config.lora.has_value(), "lora"},
+      {config.prefix.has_value(), "prefix"},
       {config.svf.has_value(), "svf"},
       {config.router.has_value(), "router"},
       {config.init.has_value(), "init"},
@@ -195,6 +196,62 @@ Status CheckHyper(const TrainConfig& config, const std::string& path) {
         CheckHyperTask(task, Reconstructs(config), fmt::format("{}.tasks '{}'", at, task.name)));
   }
   return Ok();
+}
+
+Status CheckPrefix(const TrainConfig& config, const std::string& path) {
+  if (!config.prefix) return Ok();
+  const std::pair<bool, const char*> others[] = {
+      {config.lora.has_value(), "lora"},
+      {config.svf.has_value(), "svf"},
+      {config.router.has_value(), "router"},
+      {config.init.has_value(), "init"},
+      {config.rope_scaling.has_value(), "rope_scaling"},
+      {config.average_checkpoints > 0, "average_checkpoints"}};
+  for (const auto& [found, name] : others) {
+    if (found) {
+      return Contradiction(path + ".prefix",
+                           fmt::format("found with '{}', expected one of them", name));
+    }
+  }
+  if (!HasReference(config) || !config.prefix->adapter.empty()) return Ok();
+  return Contradiction(path + ".prefix",
+                       fmt::format("found in stage {} without 'adapter': a prefix begins at "
+                                   "random, which is no reference; train one in stage sft and "
+                                   "continue it",
+                                   config.stage));
+}
+
+Status CheckQuantisation(const TrainConfig& config, const std::string& path) {
+  const std::int64_t bits = config.quantization_bit;
+  const std::string& type = config.quantization_type;
+  if (bits == 0) {
+    if (type == "auto" && !config.quantization_head) return Ok();
+    return Contradiction(
+        path + (type == "auto" ? ".quantization_head" : ".quantization_type"),
+        "found without quantization_bit; say `quantization_bit: 4` or 8, or leave it out");
+  }
+  const std::string at = path + ".quantization_bit";
+  if (bits != 4 && bits != 8)
+    return Contradiction(at, fmt::format("found {}, expected 4 or 8, or 0 for none", bits));
+  if (type != "auto" && (type == "Q8_0") != (bits == 8)) {
+    return Contradiction(
+        path + ".quantization_type",
+        fmt::format("found {} with quantization_bit: {}, expected {}", type, bits,
+                    bits == 8 ? "Q8_0 or auto" : "Q4_0, Q4_1, Q4_K, IQ4_NL, IQ4_XS or auto"));
+  }
+  if (config.svf)
+    return Contradiction(at,
+                         "found with 'svf', which takes the weights apart; use lora, or leave "
+                         "it out");
+  if (!config.lora && !config.prefix && !config.router) {
+    return Contradiction(at,
+                         "found without 'lora', 'prefix' or 'router': a weight that learns cannot "
+                         "stay in blocks");
+  }
+  if (config.device == "cpu") return Ok();
+  return Contradiction(at, fmt::format("found with device: {}, where blocks are not decoded; say "
+                                       "`device: cpu`, or leave it out",
+                                       config.device));
 }
 
 // Sources say whose domain they are to a router that is there, and only to one.
@@ -286,8 +343,11 @@ Status CheckAverages(const TrainConfig& config, const std::string& path) {
 Status CheckConsolidation(const TrainConfig& config, const std::string& path) {
   if (!config.ewc) return Ok();
   const std::string at = path + ".ewc";
-  if (config.lora || config.svf || config.router) {
-    const char* other = config.lora ? "lora" : config.svf ? "svf" : "router";
+  if (config.lora || config.svf || config.prefix || config.router) {
+    const char* other = config.lora     ? "lora"
+                        : config.svf    ? "svf"
+                        : config.prefix ? "prefix"
+                                        : "router";
     return Contradiction(at, fmt::format("found with '{}', which leaves the model as it is; train "
                                          "the whole model, or leave it out",
                                          other));
@@ -327,7 +387,9 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
   METIER_TRY(CheckEvaluation(config, path));
   METIER_TRY(CheckRouter(config, path));
   METIER_TRY(CheckSvf(config, path));
+  METIER_TRY(CheckPrefix(config, path));
   METIER_TRY(CheckHyper(config, path));
+  METIER_TRY(CheckQuantisation(config, path));
   METIER_TRY(CheckAnswers(config, path));
   METIER_TRY(CheckAverages(config, path));
   METIER_TRY(CheckConsolidation(config, path));
@@ -352,7 +414,7 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
     return Contradiction(path + ".embedding_learning_rate",
                          "found with learning_rate: 0; its schedule is a share of that rate's");
   }
-  const bool frozen = config.svf || config.hyper ||
+  const bool frozen = config.svf || config.prefix || config.hyper ||
                       (config.lora && config.lora->modules_to_save.empty() &&
                        config.lora->trainable_token_indices.empty());
   if (config.embedding_learning_rate > 0 && frozen) {
@@ -389,6 +451,10 @@ bool Reconstructs(const TrainConfig& config) {
 
 bool LearnsFromPairs(const TrainConfig& config) {
   return config.stage == "dpo" || config.stage == "orpo";
+}
+
+bool LeavesModel(const TrainConfig& config) {
+  return config.lora || config.svf || config.prefix || config.router || config.hyper;
 }
 
 bool HasReference(const TrainConfig& config) {

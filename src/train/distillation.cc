@@ -43,21 +43,21 @@ at::Tensor DistilledRows(at::Tensor& logits, const at::Tensor& teacher_logits,
 }
 
 // Rows whose logits, of both models and in several copies, are at hand at once.
-std::int64_t RowsAtOnce(const at::Tensor& head) {
+std::int64_t RowsAtOnce(const Weight& head) {
   constexpr std::int64_t kCopies = 8;
-  const std::int64_t row = head.size(0) * static_cast<std::int64_t>(sizeof(float)) * kCopies;
+  const std::int64_t row = head.rows() * static_cast<std::int64_t>(sizeof(float)) * kCopies;
   return std::max<std::int64_t>(1, kHeadBytes / row);
 }
 
 struct DistilledFunction : public Function<DistilledFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor& master,
-                            const at::Tensor& head, const at::Tensor& teacher_hidden,
-                            const at::Tensor& teacher_head, const at::Tensor& targets,
+                            const Weight& head, const at::Tensor& teacher_hidden,
+                            const Weight& teacher_head, const at::Tensor& targets,
                             const at::Tensor& weights,
                             const std::shared_ptr<const DistillTerms>& terms) {
-    const at::Tensor in = x.to(head.scalar_type());
-    const at::Tensor taught = teacher_hidden.to(teacher_head.scalar_type());
-    const at::ScalarType real = RealOf(head.scalar_type());
+    const at::Tensor in = x.to(head.type());
+    const at::Tensor taught = teacher_hidden.to(teacher_head.type());
+    const at::ScalarType real = RealOf(head.type());
     const bool train_head = TensorOr(master).defined() && master->requires_grad();
     const at::Tensor dx = at::empty_like(in);
     at::Tensor dhead;
@@ -66,13 +66,13 @@ struct DistilledFunction : public Function<DistilledFunction> {
     for (std::int64_t begin = 0; begin < in.size(0); begin += chunk) {
       const std::int64_t count = std::min(chunk, in.size(0) - begin);
       const at::Tensor part = in.narrow(0, begin, count);
-      at::Tensor logits = at::mm(part, head.t());
+      at::Tensor logits = Multiply(part, head);
       total +=
-          DistilledRows(logits, at::mm(taught.narrow(0, begin, count), teacher_head.t()),
+          DistilledRows(logits, Multiply(taught.narrow(0, begin, count), teacher_head),
                         targets.narrow(0, begin, count), weights.narrow(0, begin, count), *terms)
               .sum();
       at::Tensor out = dx.narrow(0, begin, count);
-      at::mm_out(out, logits, head);
+      MultiplyBack(logits, head, out);
       if (!train_head) continue;
       const at::Tensor more = at::mm(logits.t(), part).to(real);
       dhead = dhead.defined() ? dhead.add_(more) : more;
@@ -95,9 +95,8 @@ struct DistilledFunction : public Function<DistilledFunction> {
 at::Tensor DistilledHeadLoss(const at::Tensor& hidden, const Weight& head,
                              const TeacherRows& teacher, const at::Tensor& targets,
                              const at::Tensor& weights, const DistillTerms& terms) {
-  return DistilledFunction::apply(hidden, Maybe(head.master), head.act, teacher.hidden,
-                                  teacher.head, targets, weights,
-                                  std::make_shared<const DistillTerms>(terms));
+  return DistilledFunction::apply(hidden, Maybe(head.master), head, teacher.hidden, teacher.head,
+                                  targets, weights, std::make_shared<const DistillTerms>(terms));
 }
 
 }  // namespace metier::train

@@ -23,7 +23,7 @@ struct DistillTerms {
 // The rows of the teacher: its last hidden states and its head. No gradients reach them.
 struct TeacherRows {
   at::Tensor hidden;  // act [rows, its width]
-  at::Tensor head;    // act [vocab, its width]
+  Weight head;        // [vocab, its width]
 };
 
 // Sum over rows of weight * the terms, a real scalar; shapes as of HeadLoss, whose loss and

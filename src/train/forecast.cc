@@ -238,9 +238,9 @@ struct LeastNeed {
 // Of what every configuration has: an adapter's own numbers are few beside it.
 LeastNeed LeastOf(const recipe::TrainConfig& config, const model::ModelSpec& spec) {
   const std::int64_t numbers = model::ParameterCount(spec);
-  const bool frozen = config.lora || config.svf || config.router;
   const std::int64_t copies = config.bf16 ? 2 : 0;
-  if (frozen) return {numbers * (config.bf16 ? 2 : 4), 0};
+  if (config.quantization_bit > 0) return {numbers * config.quantization_bit / 8, 0};
+  if (recipe::LeavesModel(config)) return {numbers * (config.bf16 ? 2 : 4), 0};
   return {numbers * (4 + copies), numbers * 12};
 }
 
@@ -269,13 +269,13 @@ Status CheckFits(const recipe::TrainConfig& config, const model::ModelSpec& spec
 Result<Json> Forecast(const recipe::TrainConfig& config, const EventSink& sink) {
   METIER_ASSIGN(const WorkerPlace place,
                 ReadWorkerPlace([](const char* name) { return std::getenv(name); }));
-  if (place.count > 1 || config.router) {
+  if (place.count > 1 || config.router || config.hyper) {
     return Error(
         ErrorCode::kUnsupported,
-        fmt::format("plan: found {}, expected one process that trains weights, an adapter or "
-                    "singular values; "
-                    "what it needs is near that of one adapter of the experts' ranks together",
-                    config.router ? "a router" : "several workers"));
+        fmt::format("plan: found {}, expected one process that trains weights or one adapter",
+                    config.router  ? "a router"
+                    : config.hyper ? "a hypernetwork"
+                                   : "several workers"));
   }
   at::set_num_threads(config.threads > 0 ? static_cast<int>(config.threads)
                                          : ThreadPool::DefaultThreads());

@@ -24,7 +24,7 @@ namespace metier::train {
 //
 // program, available and fits are null on other devices than the CPU, and peak is of tensors alone.
 // Nothing is written. Errors: RunModel::Open, RunData::Open; kUnsupported: a run of several
-// processes, a router.
+// processes, a router, a hypernetwork.
 Result<Json> Forecast(const recipe::TrainConfig& config, const EventSink& sink);
 
 // Whether what a run cannot do without is there: weights, and of what learns gradients and moments.

@@ -68,7 +68,8 @@ at::Tensor Network::Embed(const Batch& batch, std::uint64_t key) const {
   }
   if (spec_.embed_scale != 1) x = x * spec_.embed_scale;
   if (positions_.defined()) {
-    const at::Tensor rows = PositionsOf(batch.layout, options_.device) + spec_.position_offset;
+    const at::Tensor rows =
+        PositionsOf(batch.layout, options_.device) + spec_.position_offset + prefix_.tokens();
     x = x + at::embedding(positions_, rows);
   }
   if (types_.defined()) {
@@ -85,8 +86,8 @@ at::Tensor Network::ScalesOf(const std::vector<LinearPart>& parts) const {
   for (const LinearPart& part : parts) {
     at::Tensor of_part;
     if (lora_.Find(part.linear) != nullptr) {
-      of_part = DoraScales(lora_, part.linear, slices_.at(part.linear + ".weight").view.detach(),
-                           row_squares_.at(part.linear));
+      of_part =
+          DoraScales(lora_, part.linear, RowsOfLinear(part.linear), row_squares_.at(part.linear));
     } else {
       of_part = at::ones(
           {part.rows}, at::TensorOptions().dtype(options_.precision.real).device(options_.device));
@@ -188,7 +189,8 @@ at::Tensor Network::SelfAttention(const Layer& layer, std::int64_t index, const 
     shape.sine = sine_;
   }
   shape.slopes = slopes_;
-  const at::Tensor heads = Attention(qkv, shape, layout);
+  const at::Tensor heads =
+      prefix_.empty() ? Attention(qkv, shape, layout) : AttendWithPrefix(index, qkv, shape, layout);
   state.restricted = rows.defined();
   return Project(layer.o, RowsOf(heads, rows), state);
 }
@@ -290,7 +292,7 @@ at::Tensor Network::DistilledLoss(const Batch& batch, double weight, const Netwo
   TeacherRows taught;
   {
     const torch::NoGradGuard no_grad;
-    taught = {teacher.Hidden(batch, {.rows = batch.predicting}), teacher.head_.act};
+    taught = {teacher.Hidden(batch, {.rows = batch.predicting}), teacher.head_};
   }
   pass.rows = batch.predicting;
   return DistilledHeadLoss(Hidden(batch, pass), head_, taught, batch.targets,

@@ -238,7 +238,7 @@ Status LoraSet::CreateMagnitudes(const model::ParameterReader& base) {
   for (const LoraModule& lora : modules_) {
     for (const auto& linear : lora.module.parts) {
       METIER_ASSIGN(const tensor::Tensor weight, base(linear.linear + ".weight"));
-      const at::Tensor lengths = RowSquares(TensorOf(weight)).sqrt().to(lora.magnitude.options());
+      const at::Tensor lengths = RowSquares({TensorOf(weight)}).sqrt().to(lora.magnitude.options());
       const at::Tensor rows = RowIndex(*Find(linear.linear), lora.module.out);
       if (rows.defined()) {
         lora.magnitude.index_copy_(0, rows.to(lengths.device()), lengths);
@@ -492,21 +492,21 @@ constexpr std::int64_t kRowsAtOnce = 1024;
 
 // f of some rows at a time, one behind the other.
 template <class F>
-at::Tensor ByRows(const at::Tensor& w, F&& f) {
+at::Tensor ByRows(const WeightRows& w, F&& f) {
   std::vector<at::Tensor> parts;
-  for (std::int64_t row = 0; row < w.size(0); row += kRowsAtOnce)
-    parts.push_back(f(w.narrow(0, row, std::min(kRowsAtOnce, w.size(0) - row))));
+  for (std::int64_t row = 0; row < w.size(); row += kRowsAtOnce)
+    parts.push_back(f(w.Some(row, std::min(kRowsAtOnce, w.size() - row))));
   return at::cat(parts);
 }
 
 }  // namespace
 
-at::Tensor RowSquares(const at::Tensor& w) {
+at::Tensor RowSquares(const WeightRows& w) {
   return ByRows(w, [](const at::Tensor& rows) { return rows.to(at::kDouble).square().sum(1); });
 }
 
 // |w + s b a|^2 = |w|^2 + 2 s b (a w) + s^2 b (a a^T) b^T, the last two of rank many terms a row.
-at::Tensor DoraScales(const LoraSet& lora, const std::string& linear, const at::Tensor& w,
+at::Tensor DoraScales(const LoraSet& lora, const std::string& linear, const WeightRows& w,
                       const at::Tensor& squares) {
   const LoraPart* part = lora.Find(linear);
   if (part == nullptr) return at::Tensor();

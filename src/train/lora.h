@@ -21,6 +21,7 @@
 #include "recipe/train_config.h"
 #include "train/ops.h"
 #include "train/torch.h"
+#include "train/weight.h"
 
 namespace metier::train {
 
@@ -148,12 +149,12 @@ struct LinearPart {
 FusedLora FuseLora(const LoraSet& lora, const std::vector<LinearPart>& parts);
 
 // Sums of squares of the rows of w [rows, in], in double [rows].
-at::Tensor RowSquares(const at::Tensor& w);
+at::Tensor RowSquares(const WeightRows& w);
 
 // m / |W + delta W| of the rows of one of our linears, differentiable in m alone; real [rows], or
 // undefined where the linear has no adapter. w: [rows, in]; squares: RowSquares(w). Costs a product
 // of w with A, not with B.
-at::Tensor DoraScales(const LoraSet& lora, const std::string& linear, const at::Tensor& w,
+at::Tensor DoraScales(const LoraSet& lora, const std::string& linear, const WeightRows& w,
                       const at::Tensor& squares);
 
 }  // namespace metier::train

@@ -23,17 +23,30 @@ bool Trains(const at::Tensor& tensor) { return tensor.defined() && tensor.requir
 // Column sums in the real type.
 at::Tensor SumRows(const at::Tensor& dy) { return dy.sum(0, false, RealOf(dy.scalar_type())); }
 
+// A frozen weight in blocks for the backward pass; autograd keeps tensors and capsules.
+void KeepBlocks(AutogradContext* ctx, const Weight& weight) {
+  if (weight.packed) ctx->saved_data["blocks"] = c10::IValue::make_capsule(weight.packed);
+}
+
+// The weight of a forward pass that kept `act` and, where it is in blocks, those.
+Weight KeptWeight(AutogradContext* ctx, const at::Tensor& act) {
+  Weight weight{at::Tensor(), act};
+  const auto blocks = ctx->saved_data.find("blocks");
+  if (blocks != ctx->saved_data.end())
+    weight.packed = c10::static_intrusive_pointer_cast<PackedWeight>(blocks->second.toCapsule());
+  return weight;
+}
+
 struct LinearFunction : public Function<LinearFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor& master,
-                            const at::Tensor& weight, const MaybeTensor& given_bias,
+                            const Weight& weight, const MaybeTensor& given_bias,
                             const MaybeTensor& given_a, const MaybeTensor& given_b) {
     const at::Tensor bias = TensorOr(given_bias);
     const at::Tensor a = TensorOr(given_a);
     const at::Tensor b = TensorOr(given_b);
-    const at::ScalarType act = weight.scalar_type();
+    const at::ScalarType act = weight.type();
     const at::Tensor in = x.to(act);
-    const at::Tensor y =
-        bias.defined() ? at::addmm(bias.to(act), in, weight.t()) : at::mm(in, weight.t());
+    const at::Tensor y = Multiply(in, weight, bias.defined() ? bias.to(act) : bias);
     at::Tensor a_act;
     at::Tensor b_act;
     at::Tensor inner;
@@ -44,9 +57,11 @@ struct LinearFunction : public Function<LinearFunction> {
       y.addmm_(inner, b_act.t());
     }
     const bool keep_in = Trains(TensorOr(master)) || Trains(a);
-    ctx->save_for_backward({keep_in ? in : at::Tensor(), weight, a_act, b_act, inner});
+    ctx->save_for_backward({keep_in ? in : at::Tensor(), weight.act, a_act, b_act, inner});
+    KeepBlocks(ctx, weight);
     ctx->saved_data["x"] = x.requires_grad();
     ctx->saved_data["x_type"] = static_cast<std::int64_t>(x.scalar_type());
+    ctx->saved_data["in"] = x.size(1);
     ctx->saved_data["weight"] = Trains(TensorOr(master));
     ctx->saved_data["bias"] = Trains(bias);
     return y;
@@ -55,9 +70,9 @@ struct LinearFunction : public Function<LinearFunction> {
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     const variable_list saved = ctx->get_saved_variables();
     const at::Tensor& in = saved[0];
-    const at::Tensor& weight = saved[1];
-    const at::Tensor dy = grads[0].to(weight.scalar_type());
-    const at::ScalarType real = RealOf(weight.scalar_type());
+    const Weight weight = KeptWeight(ctx, saved[1]);
+    const at::Tensor dy = grads[0].to(weight.type());
+    const at::ScalarType real = RealOf(weight.type());
     variable_list out(6);
     at::Tensor dinner;
     if (saved[2].defined()) {
@@ -66,7 +81,8 @@ struct LinearFunction : public Function<LinearFunction> {
       out[5] = at::mm(dy.t(), saved[4]).to(real);
     }
     if (ctx->saved_data["x"].toBool()) {
-      const at::Tensor dx = at::mm(dy, weight);
+      at::Tensor dx = at::empty({dy.size(0), ctx->saved_data["in"].toInt()}, dy.options());
+      MultiplyBack(dy, weight, dx);
       if (dinner.defined()) dx.addmm_(dinner, saved[2]);
       out[0] = dx.to(static_cast<at::ScalarType>(ctx->saved_data["x_type"].toInt()));
     }
@@ -78,16 +94,25 @@ struct LinearFunction : public Function<LinearFunction> {
 
 struct GroupedFunction : public Function<GroupedFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor& master,
-                            const at::Tensor& weight, const std::vector<std::int64_t>& starts) {
-    const at::Tensor in = x.to(weight.scalar_type());
-    const at::Tensor y = at::empty({in.size(0), weight.size(1)}, in.options());
+                            const Weight& weight, const std::vector<std::int64_t>& starts) {
+    const at::Tensor in = x.to(weight.type());
+    const auto experts = static_cast<std::int64_t>(starts.size()) - 1;
+    const std::int64_t each = weight.packed ? weight.rows() / experts : weight.act.size(1);
+    const at::Tensor y = at::empty({in.size(0), each}, in.options());
     for (std::size_t e = 0; e + 1 < starts.size(); ++e) {
       const std::int64_t rows = starts[e + 1] - starts[e];
       if (rows == 0) continue;
       at::Tensor out = y.narrow(0, starts[e], rows);
-      at::mm_out(out, in.narrow(0, starts[e], rows), weight[static_cast<std::int64_t>(e)].t());
+      const at::Tensor part = in.narrow(0, starts[e], rows);
+      const auto expert = static_cast<std::int64_t>(e);
+      if (weight.packed) {
+        weight.packed->Multiply(part, expert * each, at::Tensor(), out);
+      } else {
+        at::mm_out(out, part, weight.act[expert].t());
+      }
     }
-    ctx->save_for_backward({in, weight});
+    ctx->save_for_backward({in, weight.act});
+    KeepBlocks(ctx, weight);
     ctx->saved_data["starts"] = starts;
     ctx->saved_data["weight"] = Trains(TensorOr(master));
     ctx->saved_data["x_type"] = static_cast<std::int64_t>(x.scalar_type());
@@ -97,21 +122,25 @@ struct GroupedFunction : public Function<GroupedFunction> {
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     const variable_list saved = ctx->get_saved_variables();
     const at::Tensor& in = saved[0];
-    const at::Tensor& weight = saved[1];
+    const Weight weight = KeptWeight(ctx, saved[1]);
     const std::vector<std::int64_t> starts = ctx->saved_data["starts"].toIntVector();
-    const at::ScalarType real = RealOf(weight.scalar_type());
-    const at::Tensor dy = grads[0].to(weight.scalar_type()).contiguous();
+    const at::ScalarType real = RealOf(weight.type());
+    const at::Tensor dy = grads[0].to(weight.type()).contiguous();
     const at::Tensor dx = at::empty_like(in);
     at::Tensor dweight;
     if (ctx->saved_data["weight"].toBool())
-      dweight = at::zeros(weight.sizes(), weight.options().dtype(real));
+      dweight = at::zeros(weight.act.sizes(), weight.act.options().dtype(real));
     for (std::size_t e = 0; e + 1 < starts.size(); ++e) {
       const std::int64_t rows = starts[e + 1] - starts[e];
       if (rows == 0) continue;
       const auto expert = static_cast<std::int64_t>(e);
       const at::Tensor part = dy.narrow(0, starts[e], rows);
       at::Tensor out = dx.narrow(0, starts[e], rows);
-      at::mm_out(out, part, weight[expert]);
+      if (weight.packed) {
+        weight.packed->MultiplyBack(part, expert * dy.size(1), out);
+      } else {
+        at::mm_out(out, part, weight.act[expert]);
+      }
       if (dweight.defined()) dweight[expert].copy_(at::mm(part.t(), in.narrow(0, starts[e], rows)));
     }
     return {dx.to(static_cast<at::ScalarType>(ctx->saved_data["x_type"].toInt())), dweight,
@@ -267,17 +296,18 @@ struct OwnHead {
 };
 
 // Rows whose logits are at hand at once.
-std::int64_t HeadRows(const at::Tensor& weight) {
-  const std::int64_t row_bytes = weight.size(0) * static_cast<std::int64_t>(weight.element_size());
+std::int64_t HeadRows(const Weight& weight) {
+  const std::int64_t row_bytes =
+      weight.rows() * static_cast<std::int64_t>(c10::elementSize(weight.type()));
   return std::max<std::int64_t>(1, kHeadBytes / row_bytes);
 }
 
 struct HeadFunction : public Function<HeadFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor& master,
-                            const at::Tensor& weight, const MaybeTensor& own_index,
+                            const Weight& weight, const MaybeTensor& own_index,
                             const MaybeTensor& own_values, const at::Tensor& targets,
                             const at::Tensor& weights, double smoothing, bool gradient) {
-    const at::ScalarType act = weight.scalar_type();
+    const at::ScalarType act = weight.type();
     const at::Tensor in = x.to(act);
     const OwnHead own(own_index, own_values, act);
     const bool train_own = gradient && Trains(TensorOr(own_values));
@@ -292,7 +322,7 @@ struct HeadFunction : public Function<HeadFunction> {
     for (std::int64_t begin = 0; begin < rows; begin += chunk) {
       const std::int64_t count = std::min(chunk, rows - begin);
       const at::Tensor part = in.narrow(0, begin, count);
-      at::Tensor logits = at::mm(part, weight.t());
+      at::Tensor logits = Multiply(part, weight);
       own.PutLogits(logits, part);
       total +=
           CrossEntropyRows(logits, targets.narrow(0, begin, count), weights.narrow(0, begin, count),
@@ -301,7 +331,7 @@ struct HeadFunction : public Function<HeadFunction> {
       const at::Tensor of_own = own.TakeGradient(logits);
       if (train_x) {
         at::Tensor out = dx.narrow(0, begin, count);
-        at::mm_out(out, logits, weight);
+        MultiplyBack(logits, weight, out);
         if (of_own.defined()) out.addmm_(of_own, own.values);
       }
       if (train_own) {
@@ -336,12 +366,12 @@ struct HeadFunction : public Function<HeadFunction> {
 // on that share: where the head is frozen, that is had in the forward pass.
 struct HeadLogProbFunction : public Function<HeadLogProbFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor& master,
-                            const at::Tensor& weight, const MaybeTensor& own_index,
+                            const Weight& weight, const MaybeTensor& own_index,
                             const MaybeTensor& own_values, const at::Tensor& targets,
                             bool gradient) {
-    const at::Tensor in = x.to(weight.scalar_type());
-    const OwnHead own(own_index, own_values, weight.scalar_type());
-    const at::ScalarType real = RealOf(weight.scalar_type());
+    const at::Tensor in = x.to(weight.type());
+    const OwnHead own(own_index, own_values, weight.type());
+    const at::ScalarType real = RealOf(weight.type());
     const at::Tensor ones = at::ones({in.size(0)}, in.options().dtype(real));
     const bool train_weight = gradient && Trains(TensorOr(master));
     const bool train_own = gradient && Trains(TensorOr(own_values));
@@ -351,18 +381,19 @@ struct HeadLogProbFunction : public Function<HeadLogProbFunction> {
     std::vector<at::Tensor> parts;
     for (std::int64_t begin = 0; begin < in.size(0); begin += HeadRows(weight)) {
       const std::int64_t count = std::min(HeadRows(weight), in.size(0) - begin);
-      at::Tensor logits = at::mm(in.narrow(0, begin, count), weight.t());
+      at::Tensor logits = Multiply(in.narrow(0, begin, count), weight);
       own.PutLogits(logits, in.narrow(0, begin, count));
       parts.push_back(-CrossEntropyRows(logits, targets.narrow(0, begin, count),
                                         ones.narrow(0, 0, count), 0, train_x));
       if (!train_x) continue;
       const at::Tensor of_own = own.TakeGradient(logits);
       at::Tensor out = unit.narrow(0, begin, count);
-      at::mm_out(out, logits, weight);
+      MultiplyBack(logits, weight, out);
       if (of_own.defined()) out.addmm_(of_own, own.values);
     }
     ctx->save_for_backward(
-        {unit, again ? in : at::Tensor(), weight, targets, own.index, own.values});
+        {unit, again ? in : at::Tensor(), weight.act, targets, own.index, own.values});
+    KeepBlocks(ctx, weight);
     ctx->saved_data["weight"] = train_weight;
     ctx->saved_data["own"] = train_own;
     ctx->saved_data["x"] = gradient && x.requires_grad();
@@ -381,26 +412,27 @@ struct HeadLogProbFunction : public Function<HeadLogProbFunction> {
       return out;
     }
     const at::Tensor& in = saved[1];
-    const at::Tensor& weight = saved[2];
+    const Weight weight = KeptWeight(ctx, saved[2]);
     if (!in.defined()) return out;
     const bool train_x = ctx->saved_data["x"].toBool();
     const at::Tensor dx = train_x ? at::empty_like(in) : at::Tensor();
-    const OwnHead own(Maybe(saved[4]), Maybe(saved[5]), weight.scalar_type());
+    const OwnHead own(Maybe(saved[4]), Maybe(saved[5]), weight.type());
     at::Tensor dweight;
     at::Tensor down;
-    if (ctx->saved_data["weight"].toBool()) dweight = at::zeros(weight.sizes(), shares.options());
+    if (ctx->saved_data["weight"].toBool())
+      dweight = at::zeros(weight.act.sizes(), shares.options());
     if (ctx->saved_data["own"].toBool()) down = at::zeros(own.values.sizes(), shares.options());
     for (std::int64_t begin = 0; begin < in.size(0); begin += HeadRows(weight)) {
       const std::int64_t count = std::min(HeadRows(weight), in.size(0) - begin);
       const at::Tensor part = in.narrow(0, begin, count);
-      at::Tensor logits = at::mm(part, weight.t());
+      at::Tensor logits = Multiply(part, weight);
       own.PutLogits(logits, part);
       CrossEntropyRows(logits, saved[3].narrow(0, begin, count),
                        shares.narrow(0, begin, count).contiguous(), 0, true);
       const at::Tensor of_own = own.TakeGradient(logits);
       if (train_x) {
         at::Tensor rows = dx.narrow(0, begin, count);
-        at::mm_out(rows, logits, weight);
+        MultiplyBack(logits, weight, rows);
         if (of_own.defined()) rows.addmm_(of_own, own.values);
       }
       if (dweight.defined()) dweight.add_(at::mm(logits.t(), part));
@@ -417,13 +449,12 @@ struct HeadLogProbFunction : public Function<HeadLogProbFunction> {
 
 at::Tensor Linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
                   const at::Tensor& a, const at::Tensor& b, const Precision&) {
-  return LinearFunction::apply(x, Maybe(weight.master), weight.act, Maybe(bias), Maybe(a),
-                               Maybe(b));
+  return LinearFunction::apply(x, Maybe(weight.master), weight, Maybe(bias), Maybe(a), Maybe(b));
 }
 
 at::Tensor GroupedLinear(const at::Tensor& x, const Weight& weight,
                          const std::vector<std::int64_t>& starts, const Precision&) {
-  return GroupedFunction::apply(x, Maybe(weight.master), weight.act, starts);
+  return GroupedFunction::apply(x, Maybe(weight.master), weight, starts);
 }
 
 at::Tensor Attention(const at::Tensor& qkv, const AttentionShape& shape, const Layout& layout) {
@@ -440,16 +471,15 @@ at::Tensor PutOwnLogits(const at::Tensor& x, const at::Tensor& hidden, const Own
 
 at::Tensor HeadLogProbs(const at::Tensor& hidden, const Weight& head, const at::Tensor& targets,
                         const OwnRows& own) {
-  return HeadLogProbFunction::apply(hidden, Maybe(head.master), head.act, Maybe(own.index),
+  return HeadLogProbFunction::apply(hidden, Maybe(head.master), head, Maybe(own.index),
                                     Maybe(own.values), targets, at::GradMode::is_enabled());
 }
 
 at::Tensor HeadLoss(const at::Tensor& hidden, const Weight& head, const at::Tensor& targets,
                     const at::Tensor& weights, const Precision&, double smoothing,
                     const OwnRows& own) {
-  return HeadFunction::apply(hidden, Maybe(head.master), head.act, Maybe(own.index),
-                             Maybe(own.values), targets, weights, smoothing,
-                             at::GradMode::is_enabled());
+  return HeadFunction::apply(hidden, Maybe(head.master), head, Maybe(own.index), Maybe(own.values),
+                             targets, weights, smoothing, at::GradMode::is_enabled());
 }
 
 }  // namespace metier::train

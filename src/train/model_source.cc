@@ -127,6 +127,7 @@ Result<ModelSource> OpenModelAt(const std::string& path) {
   source.path = path;
   source.stored = files->StoredType("embed.tokens");
   source.read = [files](const std::string& name) { return files->LoadF32(name); };
+  source.files = files;
   return source;
 }
 

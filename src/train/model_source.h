@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "base/result.h"
@@ -14,9 +15,10 @@ namespace metier::train {
 
 struct ModelSource {
   model::ModelSpec spec;
-  model::ParameterReader read;                 // keeps what it reads from mapped
-  std::string path;                            // empty: random weights only
-  tensor::DType stored = tensor::DType::kF32;  // of the token embedding
+  model::ParameterReader read;                          // keeps what it reads from mapped
+  std::string path;                                     // empty: random weights only
+  tensor::DType stored = tensor::DType::kF32;           // of the token embedding
+  std::shared_ptr<const model::ModelFiles> files = {};  // null: a model from scratch
 };
 
 // `model`; or `init`, with random weights of the run's seed or those of a dense model, whose path

@@ -6,7 +6,9 @@
 #include <cstring>
 #include <utility>
 
+#include "base/check.h"
 #include "base/rng.h"
+#include "format/decode.h"
 
 namespace metier::train {
 
@@ -59,6 +61,24 @@ Weight Network::AddWeight(const std::string& name, at::IntArrayRef shape) {
   return weight;
 }
 
+Weight Network::AddBlocks(const std::string& name, const std::vector<LinearPart>& parameters,
+                          std::int64_t in) {
+  Weight weight;
+  weight.packed = c10::make_intrusive<PackedWeight>(in, options_.precision.act);
+  for (const LinearPart& part : parameters) {
+    const std::int64_t first = weight.packed->AddRows(part.rows);
+    slices_[part.linear + ".weight"] = {
+        name, at::Tensor(), {at::Tensor(), weight.packed, first, part.rows}};
+  }
+  packed_.push_back(weight.packed);
+  return weight;
+}
+
+WeightRows Network::RowsOfLinear(const std::string& linear) const {
+  const Slice& slice = slices_.at(linear + ".weight");
+  return slice.rows.packed ? slice.rows : WeightRows{slice.view.detach()};
+}
+
 Network::Linears Network::AddLinears(const std::string& name, const std::vector<LinearPart>& parts,
                                      std::int64_t in, bool bias) {
   Linears linears;
@@ -66,13 +86,16 @@ Network::Linears Network::AddLinears(const std::string& name, const std::vector<
   linears.parts = parts;
   std::int64_t rows = 0;
   for (const LinearPart& part : parts) rows += part.rows;
-  linears.weight = AddWeight(name + ".weight", {rows, in});
+  const bool blocks = InBlocks(parts.front().linear + ".weight");
+  linears.weight =
+      blocks ? AddBlocks(name + ".weight", parts, in) : AddWeight(name + ".weight", {rows, in});
   if (bias) linears.bias = AddStored(name + ".bias", {rows}, false);
   const at::Tensor& whole =
       linears.weight.master.defined() ? linears.weight.master : linears.weight.act;
   std::int64_t first = 0;
   for (const LinearPart& part : parts) {
-    slices_[part.linear + ".weight"] = {name + ".weight", whole.narrow(0, first, part.rows)};
+    if (!blocks)
+      slices_[part.linear + ".weight"] = {name + ".weight", whole.narrow(0, first, part.rows)};
     if (bias)
       slices_[part.linear + ".bias"] = {name + ".bias", linears.bias.narrow(0, first, part.rows)};
     first += part.rows;
@@ -101,29 +124,39 @@ void Network::BuildExperts(std::int64_t index, Layer& layer) {
   slices_[prefix + "router.weight"] = {prefix + "router.weight", layer.router};
   if (spec_.moe.residual)
     layer.mix = AddLinears(prefix + "mix", {{prefix + "mix", 2}}, spec_.width, true);
-  layer.experts_up = AddWeight(prefix + "experts.up.weight", {experts, up_rows, spec_.width});
-  layer.experts_down = AddWeight(prefix + "experts.down.weight", {experts, spec_.width, hidden});
-  const auto whole = [](const Weight& weight) {
-    return weight.master.defined() ? weight.master : weight.act;
-  };
+  std::vector<LinearPart> ups;
+  std::vector<LinearPart> downs;
   for (std::int64_t e = 0; e < experts; ++e) {
     const std::string expert = fmt::format("{}experts.{}.", prefix, e);
-    const at::Tensor up = whole(layer.experts_up)[e];
     Linears up_names;
-    if (spec_.gated) {
-      up_names.parts.push_back({expert + "gate", hidden});
-      slices_[expert + "gate.weight"] = {prefix + "experts.up.weight", up.narrow(0, 0, hidden)};
-    }
+    if (spec_.gated) up_names.parts.push_back({expert + "gate", hidden});
     up_names.parts.push_back({expert + "up", hidden});
-    slices_[expert + "up.weight"] = {prefix + "experts.up.weight",
-                                     up.narrow(0, up_rows - hidden, hidden)};
     Linears down_names;
     down_names.parts.push_back({expert + "down", spec_.width});
-    slices_[expert + "down.weight"] = {prefix + "experts.down.weight",
-                                       whole(layer.experts_down)[e]};
+    ups.insert(ups.end(), up_names.parts.begin(), up_names.parts.end());
+    downs.insert(downs.end(), down_names.parts.begin(), down_names.parts.end());
     layer.expert_up.push_back(std::move(up_names));
     layer.expert_down.push_back(std::move(down_names));
   }
+  layer.experts_up =
+      AddExpertWeight(prefix + "experts.up.weight", ups, {experts, up_rows, spec_.width});
+  layer.experts_down =
+      AddExpertWeight(prefix + "experts.down.weight", downs, {experts, spec_.width, hidden});
+}
+
+// `parts`: all experts' linears, in order.
+Weight Network::AddExpertWeight(const std::string& name, const std::vector<LinearPart>& parts,
+                                at::IntArrayRef shape) {
+  if (InBlocks(parts.front().linear + ".weight")) return AddBlocks(name, parts, shape[2]);
+  const Weight weight = AddWeight(name, shape);
+  const at::Tensor whole = weight.master.defined() ? weight.master : weight.act;
+  const at::Tensor rows = whole.view({shape[0] * shape[1], shape[2]});
+  std::int64_t first = 0;
+  for (const LinearPart& part : parts) {
+    slices_[part.linear + ".weight"] = {name, rows.narrow(0, first, part.rows)};
+    first += part.rows;
+  }
+  return weight;
 }
 
 void Network::BuildLayer(std::int64_t index) {
@@ -184,10 +217,13 @@ void Network::Build() {
   if (spec_.final_norm) final_norm_ = AddNorms("final_norm", spec_.width);
   if (!spec_.head) return;
   own_head_ = own_tokens_;
-  if (!spec_.tied_head) {
-    own_head_ = AddWeight("head.weight", {spec_.vocab, spec_.width});
-    slices_["head.weight"] = {"head.weight", whole(own_head_)};
+  if (spec_.tied_head) return;
+  if (InBlocks("head.weight")) {
+    own_head_ = AddBlocks("head.weight", {{"head", spec_.vocab}}, spec_.width);
+    return;
   }
+  own_head_ = AddWeight("head.weight", {spec_.vocab, spec_.width});
+  slices_["head.weight"] = {"head.weight", whole(own_head_)};
 }
 
 void Network::SetLora(LoraSet lora) {
@@ -207,7 +243,7 @@ void Network::SetLora(LoraSet lora) {
   for (const LoraModule& module : lora_.modules()) {
     if (!lora_.dora()) break;
     for (const auto& part : module.module.parts)
-      row_squares_[part.linear] = RowSquares(slices_.at(part.linear + ".weight").view.detach());
+      row_squares_[part.linear] = RowSquares(RowsOfLinear(part.linear));
   }
   token_rows_ = OwnRows();
   head_rows_ = OwnRows();
@@ -221,16 +257,27 @@ void Network::SetLora(LoraSet lora) {
                             at::arange(token_rows_.index.size(0), token_rows_.index.options()));
 }
 
+Status Network::ReadBlocks(const std::string& name, const WeightRows& rows) const {
+  METIER_ASSIGN(const tensor::Tensor blocks, blocks_.read(name));
+  const Status filled = rows.packed->Fill(rows.first, blocks);
+  if (filled.ok()) return Ok();
+  return Error(filled.error()).With(fmt::format("parameter '{}'", name));
+}
+
 Status Network::ReadAll(const model::ParameterReader& read) {
   const torch::NoGradGuard no_grad;
   for (const model::Parameter& parameter : model::Parameters(spec_)) {
-    METIER_ASSIGN(const tensor::Tensor values, read(parameter.name));
     const auto slice = slices_.find(parameter.name);
     if (slice == slices_.end()) {
       return Error(ErrorCode::kUnsupported,
                    fmt::format("training: parameter '{}' of the model has no place in the network",
                                parameter.name));
     }
+    if (slice->second.rows.packed) {
+      METIER_TRY(ReadBlocks(parameter.name, slice->second.rows));
+      continue;
+    }
+    METIER_ASSIGN(const tensor::Tensor values, read(parameter.name));
     METIER_TRY(CopyInto(slice->second.view, parameter.name, values));
   }
   return Ok();
@@ -248,13 +295,14 @@ Status Network::WriteParameter(const std::string& name, const tensor::Tensor& va
   return Ok();
 }
 
-// Angles of every position that can come; computed in double.
+// Angles of every position that can come; computed in double. A prefix's keys stay as they are.
 void Network::BuildTables() {
   const auto options = at::TensorOptions().dtype(at::kDouble);
   if (spec_.position == PositionKind::kRope) {
     const std::vector<float> speeds = model::RopeFrequencies(spec_);
     const at::Tensor speed = torch::tensor(speeds, at::kFloat).to(at::kDouble);
-    const at::Tensor angle = at::outer(at::arange(longest(), options), speed);
+    const at::Tensor angle = at::outer(at::arange(prefix_.tokens() + longest(), options), speed);
+    angle.narrow(0, 0, prefix_.tokens()).zero_();
     cosine_ = angle.cos().to(options_.precision.real).to(options_.device).contiguous();
     sine_ = angle.sin().to(options_.precision.real).to(options_.device).contiguous();
   }
@@ -278,15 +326,42 @@ void Network::Finish() {
 }
 
 Result<Network> Network::Create(const model::ModelSpec& spec, const NetworkOptions& options,
-                                const model::ParameterReader& read) {
+                                const model::ParameterReader& read, const BlockSource& blocks) {
   METIER_TRY(model::Validate(spec));
   Network network(spec, options);
+  network.blocks_ = blocks;
+  METIER_CHECK(blocks.holds == nullptr || options.training == Training::kFrozen,
+               "what is trained is no block");
+  if (blocks.holds != nullptr && !options.device.is_cpu()) {
+    return Error(ErrorCode::kUnsupported,
+                 fmt::format("weights in blocks are decoded on the CPU, found device {}; say "
+                             "`device: cpu`, or `quantization_bit: 0`",
+                             options.device.str()));
+  }
   network.Build();
   METIER_TRY(network.ReadAll(read));
   network.BuildTables();
   network.Finish();
+  network.blocks_ = {};
   network.SetLora({});
   return network;
+}
+
+void Network::SetPrefix(PrefixSet prefix) {
+  prefix_ = std::move(prefix);
+  BuildTables();
+}
+
+Network::Footprint Network::WeightBytes() const {
+  Footprint sum;
+  for (const PackedPointer& packed : packed_) sum.blocks += packed->bytes();
+  for (const auto& named : stored_) {
+    const Stored& stored = named.second;
+    if (stored.value.defined()) sum.plain += static_cast<std::int64_t>(stored.value.nbytes());
+    if (stored.act.defined() && !stored.act.is_same(stored.value))
+      sum.plain += static_cast<std::int64_t>(stored.act.nbytes());
+  }
+  return sum;
 }
 
 std::vector<Trainable> Network::Trainables() const {
@@ -311,6 +386,7 @@ std::vector<Trainable> Network::Trainables() const {
   }
   for (const auto& [linear, values] : svf_.linears())
     trainables.push_back({linear + ".z", values.z, at::Tensor(), false});
+  if (!prefix_.empty()) trainables.push_back({"prompt_embeddings", prefix_.values()});
   for (std::size_t e = 0; e < mixture_.experts().size(); ++e) {
     if (mixture_.learns() != MixtureSet::Learns::kAll) break;
     for (const LoraModule& lora : mixture_.experts()[e].modules()) {
@@ -340,6 +416,8 @@ Result<tensor::Tensor> Network::ReadParameter(const std::string& name) const {
   const auto slice = slices_.find(name);
   if (slice == slices_.end())
     return Error(ErrorCode::kNotFound, fmt::format("the network has no parameter '{}'", name));
+  const WeightRows& rows = slice->second.rows;
+  if (rows.packed) return format::DecodeTensor(rows.packed->Blocks(rows.first).view());
   const at::Tensor values = slice->second.view.detach().to(at::kCPU, at::kFloat).contiguous();
   tensor::Tensor out(tensor::DType::kF32, values.sizes().vec());
   std::memcpy(out.bytes().data(), values.data_ptr(), out.bytes().size());

@@ -20,9 +20,11 @@
 #include "train/lora.h"
 #include "train/mixture.h"
 #include "train/ops.h"
+#include "train/prefix.h"
 #include "train/router.h"
 #include "train/singular_values.h"
 #include "train/torch.h"
+#include "train/weight.h"
 
 namespace metier::train {
 
@@ -62,6 +64,12 @@ struct DownSite {
 // What goes on in the place of its output: act [tokens, width].
 using DownHook = std::function<at::Tensor(const DownSite& site)>;
 
+// Frozen weights that stay in blocks of a quantised type. Only linears may.
+struct BlockSource {
+  std::function<bool(const std::string& name)> holds;  // null: none stay so
+  model::ParameterReader read;                         // of what it holds: in blocks, [out, in]
+};
+
 // What one forward pass computes, beside its batch.
 struct Pass {
   std::uint64_t key = 0;  // of dropout and noise; 0 draws nothing (evaluation)
@@ -84,9 +92,10 @@ inline constexpr std::size_t kDropDraw = std::size_t{1} << 40;  // + the layer
 
 class Network {
  public:
-  // Reads every parameter of the spec once.
+  // Reads every parameter of the spec once, of `blocks` where that holds it. Requires
+  // Training::kFrozen where it holds any. kUnsupported: blocks on another device than a CPU.
   static Result<Network> Create(const model::ModelSpec& spec, const NetworkOptions& options,
-                                const model::ParameterReader& read);
+                                const model::ParameterReader& read, const BlockSource& blocks = {});
 
   const model::ModelSpec& spec() const { return spec_; }
   const NetworkOptions& options() const { return options_; }
@@ -109,6 +118,19 @@ class Network {
   // Instead of an adapter: what the weights' singular values are multiplied with.
   void SetSingularValues(SvfSet svf) { svf_ = std::move(svf); }
   const SvfSet& singular_values() const { return svf_; }
+
+  // Beside an adapter or instead of one: keys and values before each sequence, whose positions are
+  // then behind them.
+  void SetPrefix(PrefixSet prefix);
+  const PrefixSet& prefix() const { return prefix_; }
+
+  // Bytes of the network's own parameters, adapters not counted: of those in blocks, and of all
+  // others.
+  struct Footprint {
+    std::int64_t blocks = 0;
+    std::int64_t plain = 0;
+  };
+  Footprint WeightBytes() const;
 
   // Last hidden states after the final norm, [tokens, width] in act (encoders: real). Requires
   // sequences of at most longest() tokens, and the gates of a mixture by sequence.
@@ -135,7 +157,8 @@ class Network {
   // The network's own parameters, or those of its adapter or mixture.
   std::vector<Trainable> Trainables() const;
 
-  // A parameter by our name, F32, for writing models. kNotFound: frozen in bf16 or no such name.
+  // A parameter by our name, F32, for writing models; decoded where it is in blocks. kNotFound: no
+  // such name.
   Result<tensor::Tensor> ReadParameter(const std::string& name) const;
 
   // Gives a parameter other values, F32 of its shape. kNotFound: no such name. kInvalidArgument:
@@ -177,7 +200,8 @@ class Network {
   };
   struct Slice {  // where one of our parameters lies
     std::string stored;
-    at::Tensor view;
+    at::Tensor view;  // or, in blocks:
+    WeightRows rows = {};
   };
 
   Network(const model::ModelSpec& spec, const NetworkOptions& options)
@@ -188,10 +212,21 @@ class Network {
   void BuildExperts(std::int64_t index, Layer& layer);
   at::Tensor AddStored(const std::string& name, at::IntArrayRef shape, bool decays);
   Weight AddWeight(const std::string& name, at::IntArrayRef shape);
+  bool InBlocks(const std::string& parameter) const {
+    return blocks_.holds != nullptr && blocks_.holds(parameter);
+  }
+  // A weight in blocks: the rows of these parameters, one behind the other.
+  Weight AddBlocks(const std::string& name, const std::vector<LinearPart>& parameters,
+                   std::int64_t in);
+  Weight AddExpertWeight(const std::string& name, const std::vector<LinearPart>& parts,
+                         at::IntArrayRef shape);
+  // The rows of a linear's weight.
+  WeightRows RowsOfLinear(const std::string& linear) const;
   Linears AddLinears(const std::string& name, const std::vector<LinearPart>& parts, std::int64_t in,
                      bool bias);
   Norms AddNorms(const std::string& name, std::int64_t width);
   Status ReadAll(const model::ParameterReader& read);
+  Status ReadBlocks(const std::string& name, const WeightRows& rows) const;
   void Finish();
   void BuildTables();
 
@@ -228,6 +263,9 @@ class Network {
   at::Tensor SelfAttention(const Layer& layer, std::int64_t index, const at::Tensor& h,
                            const Layout& layout, const at::Tensor& rows, State& state) const;
   at::Tensor NormHeads(const Layer& layer, const at::Tensor& qkv) const;
+  // Attention behind the prefix.
+  at::Tensor AttendWithPrefix(std::int64_t index, const at::Tensor& qkv,
+                              const AttentionShape& shape, const Layout& layout) const;
   // Whether the layer must see all rows, whatever is asked for.
   bool NeedsAllRows(std::int64_t index, const Pass& pass) const {
     return pass.down ||
@@ -255,6 +293,9 @@ class Network {
   LoraSet lora_;
   MixtureSet mixture_;
   SvfSet svf_;
+  PrefixSet prefix_;
+  BlockSource blocks_;                             // while it is read
+  std::vector<PackedPointer> packed_;              // all weights in blocks
   std::vector<Weight> saved_;                      // of lora_.saved()
   std::map<std::string, at::Tensor> row_squares_;  // of linears with DoRA, by name
   std::vector<std::string> order_;                 // stored tensors, in the order of computation

@@ -17,6 +17,7 @@
 
 #include "model/model_spec.h"
 #include "train/torch.h"
+#include "train/weight.h"
 
 namespace metier::train {
 
@@ -62,13 +63,6 @@ struct Layout {
   std::int64_t sequences() const { return static_cast<std::int64_t>(starts.size()) - 1; }
   std::int64_t tokens() const { return starts.back(); }
   std::int64_t longest() const;
-};
-
-// A frozen or trained weight: `master` is the parameter (real; undefined when frozen in act), `act`
-// its copy for products, which the optimiser renews.
-struct Weight {
-  at::Tensor master;
-  at::Tensor act;
 };
 
 // Rows to use instead of those of a frozen table or head.

@@ -165,6 +165,7 @@ Result<ProbeFigures> RunProbe(const recipe::TrainConfig& config, const model::Mo
   recipe::TrainConfig asked = config;
   if (asked.lora) asked.lora->adapter.clear();
   if (asked.svf) asked.svf->adapter.clear();
+  if (asked.prefix) asked.prefix->adapter.clear();
   if (spec.moe.experts == 0) asked.expert_capacity_factor = 0;
   METIER_ASSIGN(const at::Device device, ParseDevice(config.device));
   TensorMemory::Ours().Release();

@@ -11,6 +11,11 @@
 #include "train/run.h"
 
 namespace metier::train {
+namespace {
+
+double Mebibytes(std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
+
+}  // namespace
 
 Status Run::Prepare() {
   Json own = {{"program", "metier " METIER_VERSION}, {"config", recipe::WriteFields(config_)}};
@@ -44,6 +49,11 @@ Status Run::Prepare() {
                                 {"eval_file's hash", data_->eval_hashes()}}));
   METIER_TRY(CheckAverages());
   std::string summary = data_->Summary();
+  const Network::Footprint weights = model_->network().WeightBytes();
+  if (weights.blocks > 0) {
+    summary += fmt::format("; weights of {:.1f} MiB in blocks and {:.1f} MiB beside them",
+                           Mebibytes(weights.blocks), Mebibytes(weights.plain));
+  }
   if (!workers_.alone()) summary += fmt::format("; {} workers", workers_.count());
   Emit({{"event", "log"}, {"text", summary}});
   return Ok();

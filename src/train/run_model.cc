@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "train/agreement.h"
 #include "train/forecast.h"
+#include "train/quantised_source.h"
 #include "train/run_folder.h"
 
 namespace metier::train {
@@ -42,8 +43,7 @@ NetworkOptions OptionsOf(const recipe::TrainConfig& config, at::Device device) {
   NetworkOptions options;
   options.precision.act = config.bf16 ? at::kBFloat16 : at::kFloat;
   options.device = device;
-  options.training = config.lora || config.svf || config.router || config.hyper ? Training::kFrozen
-                                                                                : Training::kAll;
+  options.training = recipe::LeavesModel(config) ? Training::kFrozen : Training::kAll;
   options.longest = std::max(config.max_seq_len, LongestDescription(config));
   options.noise = config.neftune_noise_alpha;
   options.smoothing = config.label_smoothing_factor;
@@ -94,6 +94,7 @@ Result<RunModel> RunModel::OpenOn(ModelSource source, std::string hash,
   METIER_TRY(model.BuildNetwork(checkpoint));
   // Nothing is read from it any more, and what it has mapped counts as this process's.
   model.source_.read = nullptr;
+  model.source_.files = nullptr;
   const std::vector<Trainable> trainables = model.Trainables();
   if (!workers.alone()) {
     METIER_TRY(model.AgreeOnSources());
@@ -117,8 +118,9 @@ std::vector<Trainable> RunModel::Trainables() const {
 Status RunModel::BuildNetwork(const std::optional<std::string>& checkpoint) {
   METIER_ASSIGN(const at::Device device, ParseDevice(DeviceOf(config_.device, workers_.place())));
   // A checkpoint of full training holds the weights themselves; others, the adapter or mixture.
+  METIER_ASSIGN(const BlockSource blocks, QuantiseSource(config_, source_));
   ModelSource from = source_;
-  if (checkpoint && !Frozen()) {
+  if (checkpoint && !recipe::LeavesModel(config_)) {
     METIER_ASSIGN(from, OpenModelAt(*checkpoint));
     // Everything checked against the model below holds for these weights only then.
     if (from.spec != source_.spec) {
@@ -130,9 +132,10 @@ Status RunModel::BuildNetwork(const std::optional<std::string>& checkpoint) {
   }
   const NetworkOptions options = OptionsOf(config_, device);
   SetProducts(options.precision);
-  METIER_ASSIGN(network_, Network::Create(from.spec, options, from.read));
+  METIER_ASSIGN(network_, Network::Create(from.spec, options, from.read, blocks));
   if (config_.lora) METIER_TRY(AddAdapter(checkpoint));
   if (config_.svf) METIER_TRY(AddSingularValues(checkpoint));
+  if (config_.prefix) METIER_TRY(AddPrefix(checkpoint));
   if (config_.router) METIER_TRY(AddMixture(checkpoint));
   if (config_.hyper) METIER_TRY(AddHypernetwork(checkpoint));
   return config_.distill ? AddTeacher() : Ok();
@@ -142,6 +145,8 @@ Status RunModel::BuildNetwork(const std::optional<std::string>& checkpoint) {
 Status RunModel::AgreeOnSources() const {
   std::vector<std::string> folders;
   if (config_.lora && !config_.lora->adapter.empty()) folders.push_back(config_.lora->adapter);
+  if (config_.prefix && !config_.prefix->adapter.empty())
+    folders.push_back(config_.prefix->adapter);
   if (config_.router) {
     for (const recipe::RoutedExpert& expert : config_.router->experts)
       folders.push_back(expert.adapter);
@@ -225,6 +230,26 @@ Status RunModel::AddSingularValues(const std::optional<std::string>& checkpoint)
                                 : SvfSet::Continue(source_.spec, asked, from, options.precision,
                                                    options.device, source_.read));
   network_->SetSingularValues(std::move(set));
+  return Ok();
+}
+
+Status RunModel::AddPrefix(const std::optional<std::string>& checkpoint) {
+  const recipe::PrefixConfig& asked = *config_.prefix;
+  const at::Device device = network_->options().device;
+  if (config_.max_seq_len + asked.num_virtual_tokens > source_.spec.max_positions) {
+    return Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("max_seq_len: found {} behind a prefix of {}, the model was made for "
+                    "{} positions; lower one of them",
+                    config_.max_seq_len, asked.num_virtual_tokens, source_.spec.max_positions));
+  }
+  const std::string& from = checkpoint ? *checkpoint : asked.adapter;
+  METIER_ASSIGN(
+      PrefixSet set,
+      from.empty() ? PrefixSet::Create(source_.spec, asked,
+                                       static_cast<std::uint64_t>(config_.seed), at::kFloat, device)
+                   : PrefixSet::Continue(source_.spec, asked, from, at::kFloat, device));
+  network_->SetPrefix(std::move(set));
   return Ok();
 }
 
@@ -322,6 +347,7 @@ Status RunModel::LoadOptimizer(const std::string& checkpoint) {
 Status RunModel::WriteWeights(const std::string& folder, tensor::DType dtype) const {
   if (config_.lora) return network_->lora().Save(folder, config_.model);
   if (config_.svf) return network_->singular_values().Save(folder, config_.model);
+  if (config_.prefix) return network_->prefix().Save(folder, config_.model);
   if (config_.router) return network_->mixture().Save(folder, config_.model);
   if (hyper_) return hyper_->hypernetwork().Save(folder, config_.model, base_hash_, config_.bf16);
   return model::WriteHuggingFaceModel(

@@ -103,12 +103,11 @@ class RunModel {
   Status AgreeOnSources() const;
   Status ShareFirstWeights() const;
   Status CheckSpec() const;
-  // Whether the weights of the model stay, and what is written is an adapter or a mixture.
-  bool Frozen() const { return config_.lora || config_.svf || config_.router || config_.hyper; }
   // What the optimiser moves.
   std::vector<Trainable> Trainables() const;
   Status AddAdapter(const std::optional<std::string>& checkpoint);
   Status AddSingularValues(const std::optional<std::string>& checkpoint);
+  Status AddPrefix(const std::optional<std::string>& checkpoint);
   Status AddMixture(const std::optional<std::string>& checkpoint);
   Status AddHypernetwork(const std::optional<std::string>& checkpoint);
   Status AddTeacher();

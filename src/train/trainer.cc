@@ -289,8 +289,9 @@ Json Run::Inputs() const {
 Json Run::Manifest() const {
   Json inputs = Inputs();
   inputs["eval_file"] = data_->eval_hashes();
-  const char* kind = config_.lora || config_.svf ? "adapter" : "model";
+  const char* kind = recipe::LeavesModel(config_) ? "adapter" : "model";
   if (config_.hyper) kind = "hypernetwork";
+  if (config_.router) kind = "mixture";
   Json manifest = {{"kind", kind},
                    {"program", "metier " METIER_VERSION},
                    {"libtorch", TORCH_VERSION},

@@ -10,6 +10,7 @@
 
 #include "base/nearest.h"
 #include "base/thread_pool.h"
+#include "format/prefix_tuning.h"
 #include "format/safetensors.h"
 #include "model/mixture_files.h"
 #include "recipe/fields.h"
@@ -38,7 +39,8 @@ struct LogitsRequest {
   template <class Visitor>
   void Visit(Visitor&& field) {
     field("model", model, "Hugging Face directory or GGUF file").Required();
-    field("adapter", adapter, "PEFT directory, a mixture's, or one of singular values");
+    field("adapter", adapter,
+          "PEFT directory (LoRA or prefix), a mixture's, or one of singular values");
     field("tokens", tokens, "ids of each sequence").Required();
     field("types", types, "token types of each sequence (encoders)");
     field("device", device, "cpu, cuda or cuda:N");
@@ -93,13 +95,18 @@ Batch BatchOf(const LogitsRequest& request, at::Device device) {
   return batch;
 }
 
-// An adapter, singular values, or a mixture by token.
+// An adapter, singular values, a prefix, or a mixture by token.
 Status PutOn(const std::string& folder, const ModelSource& source, Network& network) {
   const at::Device device = network.options().device;
   if (model::IsSvf(folder)) {
     METIER_ASSIGN(SvfSet set, SvfSet::Load(network.spec(), folder, network.options().precision,
                                            device, source.read));
     network.SetSingularValues(std::move(set));
+    return Ok();
+  }
+  if (format::IsPrefixTuning(folder)) {
+    METIER_ASSIGN(PrefixSet prefix, PrefixSet::Load(network.spec(), folder, at::kFloat, device));
+    network.SetPrefix(std::move(prefix));
     return Ok();
   }
   if (!model::IsMixture(folder)) {
@@ -182,12 +189,14 @@ Result<Json> CallVerb(const std::string& verb, const Json& request, const EventS
     return verb == "plan" ? Forecast(config, sink) : Train(config, sink);
   }
   if (verb == "edit") return EditModel(request, sink);
-  const std::vector<std::string> known = {"info", "train", "plan", "logits", "write_adapter", "edit"};
+  const std::vector<std::string> known = {"info",   "train",         "plan",
+                                          "logits", "write_adapter", "edit"};
   const std::string nearest = NearestName(verb, known);
-  return Error(ErrorCode::kInvalidArgument,
-               fmt::format("the plug-in has no verb '{}'{}", verb,
-                           nearest.empty() ? fmt::format(": expected one of {}", fmt::join(known, ", "))
-                                           : fmt::format(": did you mean '{}'?", nearest)));
+  return Error(
+      ErrorCode::kInvalidArgument,
+      fmt::format("the plug-in has no verb '{}'{}", verb,
+                  nearest.empty() ? fmt::format(": expected one of {}", fmt::join(known, ", "))
+                                  : fmt::format(": did you mean '{}'?", nearest)));
 }
 
 }  // namespace metier::train

@@ -114,6 +114,31 @@ TEST(TrainConfig, RefusesContradictions) {
        "stage pretrain"},
       {"model: m\ntrain_mixture: {order: random, sources: [{file: a}]}\noutput_dir: o\n",
        "priority"},
+      {"model: m\ntrain_file: t\noutput_dir: o\nlora: {}\nquantization_bit: 5\n",
+       "expected 4 or 8, or 0"},
+      {"model: m\ntrain_file: t\noutput_dir: o\nlora: {}\nquantization_type: Q4_0\n",
+       "quantization_type: found without quantization_bit"},
+      {"model: m\ntrain_file: t\noutput_dir: o\nlora: {}\nquantization_head: true\n",
+       "quantization_head: found without quantization_bit"},
+      {"model: m\ntrain_file: t\noutput_dir: o\nlora: {}\nquantization_bit: 4\n"
+       "quantization_type: Q8_0\n",
+       "found Q8_0 with quantization_bit: 4"},
+      {"model: m\ntrain_file: t\noutput_dir: o\nlora: {}\nquantization_bit: 8\n"
+       "quantization_type: Q4_K\n",
+       "found Q4_K with quantization_bit: 8"},
+      {"model: m\ntrain_file: t\noutput_dir: o\nquantization_bit: 4\n",
+       "a weight that learns cannot"},
+      {"model: m\ntrain_file: t\noutput_dir: o\nsvf: {}\nquantization_bit: 4\n",
+       "takes the weights apart"},
+      {"model: m\ntrain_file: t\noutput_dir: o\nlora: {}\nquantization_bit: 4\ndevice: cuda\n",
+       "found with device: cuda"},
+      {"model: m\ntrain_file: t\noutput_dir: o\nprefix: {num_virtual_tokens: 0}\n",
+       "num_virtual_tokens"},
+      {"model: m\ntrain_file: t\noutput_dir: o\nprefix: {}\nlora: {}\n", "found with 'lora'"},
+      {"model: m\ntrain_file: t\noutput_dir: o\nprefix: {}\nstage: dpo\n",
+       "a prefix begins at random"},
+      {"model: m\ntrain_file: t\noutput_dir: o\nprefix: {}\newc: {file: e}\n",
+       "found with 'prefix'"},
   };
   for (const auto& wrong : cases)
     EXPECT_ERROR(Parse(wrong.yaml), ErrorCode::kDataCorrupt, wrong.message);

@@ -26,7 +26,7 @@ struct Rows {
   explicit Rows(std::int64_t rows, std::int64_t vocab)
       : hidden(Values({rows, 8}, 1).requires_grad_()),
         head_weight(Values({vocab, 8}, 2).requires_grad_()),
-        teacher{Values({rows, 5}, 3), Values({vocab, 5}, 4) * 2},
+        teacher{Values({rows, 5}, 3), {at::Tensor(), Values({vocab, 5}, 4) * 2}},
         targets(at::arange(rows, at::TensorOptions().dtype(at::kLong).device(TestDevice()))
                     .mul(7)
                     .remainder(vocab)),
@@ -49,7 +49,7 @@ double ByFormula(const Rows& rows, const DistillTerms& terms) {
   const torch::NoGradGuard no_grad;
   const at::Tensor logits = at::mm(rows.hidden, rows.head_weight.t());
   const at::Tensor taught =
-      at::softmax(at::mm(rows.teacher.hidden, rows.teacher.head.t()) / terms.temperature, -1);
+      at::softmax(at::mm(rows.teacher.hidden, rows.teacher.head.act.t()) / terms.temperature, -1);
   const at::Tensor flat = at::softmax(logits / terms.temperature, -1);
   const at::Tensor p = at::softmax(logits, -1);
   double total = 0;

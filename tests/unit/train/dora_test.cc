@@ -223,7 +223,7 @@ TEST_P(DoraOfEveryFamily, IsSavedLoadedAndMerged) {
 TEST(Dora, ARowOfZerosStaysOne) {
   const at::Tensor w = at::zeros({2, 4});
   w[1].fill_(0.5);
-  const at::Tensor squares = RowSquares(w);
+  const at::Tensor squares = RowSquares({w});
   EXPECT_EQ(squares[0].item<double>(), 0);
   EXPECT_EQ(squares[1].item<double>(), 1);
   const model::ModelSpec spec = (*model::FindFamily("llama"))->tiny();
