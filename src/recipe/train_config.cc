@@ -107,21 +107,23 @@ Status CheckLora(const LoraConfig& lora, const std::string& path) {
   return Ok();
 }
 
-Status CheckSvf(const TrainConfig& config, const std::string& path) {
-  if (!config.svf) return Ok();
-  const std::pair<bool, const char*> others[] = {
-      {config.lora.has_value(), "lora"},
-      {config.router.has_value(), "router"},
-      {config.init.has_value(), "init"},
-      {config.rope_scaling.has_value(), "rope_scaling"},
-      {config.average_checkpoints > 0, "average_checkpoints"}};
+// What a block of the configuration does not go together with, and whether that is there.
+using Companions = std::initializer_list<std::pair<bool, const char*>>;
+
+Status CheckAlone(const std::string& at, Companions others) {
   for (const auto& [found, name] : others) {
-    if (found) {
-      return Contradiction(path + ".svf",
-                           fmt::format("found with '{}', expected one of them", name));
-    }
+    if (found) return Contradiction(at, fmt::format("found with '{}', expected one of them", name));
   }
   return Ok();
+}
+
+Status CheckSvf(const TrainConfig& config, const std::string& path) {
+  if (!config.svf) return Ok();
+  return CheckAlone(path + ".svf", {{config.lora.has_value(), "lora"},
+                                    {config.router.has_value(), "router"},
+                                    {config.init.has_value(), "init"},
+                                    {config.rope_scaling.has_value(), "rope_scaling"},
+                                    {config.average_checkpoints > 0, "average_checkpoints"}});
 }
 
 Status CheckHyperTask(const HyperTask& task, bool reconstructs, const std::string& at) {
@@ -155,19 +157,15 @@ Status CheckHyper(const TrainConfig& config, const std::string& path) {
   if (!config.hyper) return Ok();
   const HyperConfig& hyper = *config.hyper;
   const std::string at = path + ".hyper";
-  const std::pair<bool, const char*> others[] = {
-      {config.lora.has_value(), "lora"},
-      {config.prefix.has_value(), "prefix"},
-      {config.svf.has_value(), "svf"},
-      {config.router.has_value(), "router"},
-      {config.init.has_value(), "init"},
-      {config.rope_scaling.has_value(), "rope_scaling"},
-      {config.ewc.has_value(), "ewc"},
-      {config.distill.has_value(), "distill"},
-      {config.average_checkpoints > 0, "average_checkpoints"}};
-  for (const auto& [found, name] : others) {
-    if (found) return Contradiction(at, fmt::format("found with '{}', expected one of them", name));
-  }
+  METIER_TRY(CheckAlone(at, {{config.lora.has_value(), "lora"},
+                             {config.prefix.has_value(), "prefix"},
+                             {config.svf.has_value(), "svf"},
+                             {config.router.has_value(), "router"},
+                             {config.init.has_value(), "init"},
+                             {config.rope_scaling.has_value(), "rope_scaling"},
+                             {config.ewc.has_value(), "ewc"},
+                             {config.distill.has_value(), "distill"},
+                             {config.average_checkpoints > 0, "average_checkpoints"}}));
   if (!config.train_file.empty() || config.train_mixture) {
     return Contradiction(at, fmt::format("found with '{}': each of hyper.tasks has a file of its "
                                          "own; leave it out",
@@ -200,19 +198,13 @@ Status CheckHyper(const TrainConfig& config, const std::string& path) {
 
 Status CheckPrefix(const TrainConfig& config, const std::string& path) {
   if (!config.prefix) return Ok();
-  const std::pair<bool, const char*> others[] = {
-      {config.lora.has_value(), "lora"},
-      {config.svf.has_value(), "svf"},
-      {config.router.has_value(), "router"},
-      {config.init.has_value(), "init"},
-      {config.rope_scaling.has_value(), "rope_scaling"},
-      {config.average_checkpoints > 0, "average_checkpoints"}};
-  for (const auto& [found, name] : others) {
-    if (found) {
-      return Contradiction(path + ".prefix",
-                           fmt::format("found with '{}', expected one of them", name));
-    }
-  }
+  METIER_TRY(
+      CheckAlone(path + ".prefix", {{config.lora.has_value(), "lora"},
+                                    {config.svf.has_value(), "svf"},
+                                    {config.router.has_value(), "router"},
+                                    {config.init.has_value(), "init"},
+                                    {config.rope_scaling.has_value(), "rope_scaling"},
+                                    {config.average_checkpoints > 0, "average_checkpoints"}}));
   if (!HasReference(config) || !config.prefix->adapter.empty()) return Ok();
   return Contradiction(path + ".prefix",
                        fmt::format("found in stage {} without 'adapter': a prefix begins at "

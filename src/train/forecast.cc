@@ -230,40 +230,30 @@ void FillReferences(const recipe::TrainConfig& config, RunData& data) {
   if (config.stage == "kto") reading.mismatched = reading.references;
 }
 
-struct LeastNeed {
-  std::int64_t weights = 0;
-  std::int64_t learning = 0;  // gradients and moments
-};
-
-// Of what every configuration has: an adapter's own numbers are few beside it.
-LeastNeed LeastOf(const recipe::TrainConfig& config, const model::ModelSpec& spec) {
+// Bytes of what every configuration has: an adapter's own numbers are few beside it.
+std::int64_t LeastBytes(const recipe::TrainConfig& config, const model::ModelSpec& spec) {
   const std::int64_t numbers = model::ParameterCount(spec);
-  const std::int64_t copies = config.bf16 ? 2 : 0;
-  if (config.quantization_bit > 0) return {numbers * config.quantization_bit / 8, 0};
-  if (recipe::LeavesModel(config)) return {numbers * (config.bf16 ? 2 : 4), 0};
-  return {numbers * (4 + copies), numbers * 12};
-}
-
-constexpr double kGiB = 1 << 30;
-
-Error DoesNotFit(const std::string& what, std::int64_t bytes, std::uint64_t there) {
-  return {ErrorCode::kResourceExhausted,
-          fmt::format("the run needs {:.1f} GiB of memory{}, and {:.1f} GiB can be had; train an "
-                      "adapter (lora), lower "
-                      "per_device_train_batch_size and raise gradient_accumulation_steps, or take "
-                      "a smaller model",
-                      static_cast<double>(bytes) / kGiB, what, static_cast<double>(there) / kGiB)};
+  if (config.quantization_bit > 0) return numbers * config.quantization_bit / 8;
+  if (recipe::LeavesModel(config)) return numbers * (config.bf16 ? 2 : 4);
+  constexpr std::int64_t kLearning = 12;  // a gradient and two moments
+  return numbers * ((config.bf16 ? 6 : 4) + kLearning);
 }
 
 }  // namespace
 
 Status CheckFits(const recipe::TrainConfig& config, const model::ModelSpec& spec) {
   if (config.device != "cpu") return Ok();
-  const std::uint64_t there = AvailableMemoryBytes();
-  const LeastNeed least = LeastOf(config, spec);
-  const std::int64_t bytes = least.weights + least.learning;
-  if (there == 0 || static_cast<std::uint64_t>(bytes) <= there) return Ok();
-  return DoesNotFit(" for weights, gradients and moments alone", bytes, there);
+  const auto there = static_cast<double>(AvailableMemoryBytes());
+  const auto least = static_cast<double>(LeastBytes(config, spec));
+  if (there == 0 || least <= there) return Ok();
+  const bool frozen = recipe::LeavesModel(config);
+  constexpr double kGiB = 1 << 30;
+  return Error(
+      ErrorCode::kResourceExhausted,
+      fmt::format("the run's {} alone take {:.1f} GiB of memory, {:.1f} GiB can be had; {}",
+                  frozen ? "weights" : "weights, gradients and moments", least / kGiB, there / kGiB,
+                  frozen ? "say `quantization_bit: 4`, or take a smaller model"
+                         : "train an adapter (lora), or take a smaller model"));
 }
 
 Result<Json> Forecast(const recipe::TrainConfig& config, const EventSink& sink) {
@@ -299,14 +289,17 @@ Result<Json> Forecast(const recipe::TrainConfig& config, const EventSink& sink) 
       std::max<std::int64_t>(0, whole.allocated - whole.peak) + whole.waiting;
   const std::int64_t peak = tensors + reserve + static_cast<std::int64_t>(program);
   const std::int64_t standing = whole.standing + consolidation;
+  // What the program itself has is no longer among what can be had.
+  const std::uint64_t available = AvailableMemoryBytes();
   const bool cpu = device.is_cpu();
+  const bool known = cpu && available > 0;
   Json memory = {{"weights_and_moments", standing},
                  {"gradients", whole.gradients},
                  {"activations", std::max<std::int64_t>(0, tensors - standing - whole.gradients)},
                  {"reserve", reserve},
                  {"program", cpu ? Json(program) : Json(nullptr)},
                  {"peak", cpu ? peak : tensors},
-                 {"available", cpu ? Json(AvailableMemoryBytes()) : Json(nullptr)}};
+                 {"available", known ? Json(available + program) : Json(nullptr)}};
   return Json{{"parameters", model::ParameterCount(source.spec)},
               {"trainable_parameters", whole.trained},
               {"steps", data.total_steps()},
@@ -318,8 +311,8 @@ Result<Json> Forecast(const recipe::TrainConfig& config, const EventSink& sink) 
                 {"evaluation", beside.evaluation},
                 {"before", beside.before},
                 {"total", steps * step + beside.evaluation + beside.before}}},
-              {"fits", cpu ? Json(static_cast<std::uint64_t>(peak) <= AvailableMemoryBytes())
-                           : Json(nullptr)}};
+              {"fits", known ? Json(static_cast<std::uint64_t>(peak) <= available + program)
+                             : Json(nullptr)}};
 }
 
 }  // namespace metier::train

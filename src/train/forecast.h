@@ -22,7 +22,8 @@ namespace metier::train {
 //   seconds   step, training, evaluation, before (the first step), total
 //   fits
 //
-// program, available and fits are null on other devices than the CPU, and peak is of tensors alone.
+// program, available and fits are null on other devices than the CPU, and peak is of tensors alone;
+// available and fits also where the system does not say what memory there is.
 // Nothing is written. Errors: RunModel::Open, RunData::Open; kUnsupported: a run of several
 // processes, a router, a hypernetwork.
 Result<Json> Forecast(const recipe::TrainConfig& config, const EventSink& sink);

@@ -161,7 +161,8 @@ TEST_F(ForecastTest, RefusesWhatTheMachineHasNoMemoryFor) {
   const auto config = recipe::ParseTrainConfig(run);
   ASSERT_OK(config);
   const Result<Json> plan = Forecast(*config, {});
-  EXPECT_ERROR(plan, ErrorCode::kResourceExhausted, "for weights, gradients and moments alone");
+  EXPECT_ERROR(plan, ErrorCode::kResourceExhausted,
+               "the run's weights, gradients and moments alone take");
   EXPECT_ERROR(Train(*config, {}), ErrorCode::kResourceExhausted, "GiB can be had");
 }
 
