@@ -9,9 +9,8 @@ std::span<const Verb* const> Verbs() {
       &kRunVerb,     &kTrainVerb,    &kDataCheckVerb,    &kDataBuildVerb,   &kDataStatsVerb,
       &kEvalVerb,    &kEvalDiffVerb, &kChatVerb,         &kGenerateVerb,    &kInspectVerb,
       &kConvertVerb, &kMergeVerb,    &kMergeExtractVerb, &kMergeEvolveVerb, &kAdapterWriteVerb,
-      &kEditVerb,
-      &kPackVerb,    &kTokenizeVerb, &kLogitsVerb,       &kParityVerb,      &kBenchVerb,
-      &kDoctorVerb,  &kSchemaVerb,   &kCompletionVerb,
+      &kEditVerb,    &kPackVerb,     &kTokenizeVerb,     &kLogitsVerb,      &kParityVerb,
+      &kBenchVerb,   &kDoctorVerb,   &kSchemaVerb,       &kCompletionVerb,
   };
   return kVerbs;
 }

@@ -128,7 +128,7 @@ Status CheckSvf(const TrainConfig& config, const std::string& path) {
 
 Status CheckHyperTask(const HyperTask& task, bool reconstructs, const std::string& at) {
   const bool blank = std::ranges::any_of(task.descriptions, [](const std::string& text) {
-    return text.find_first_not_of(" \t\r\n") == text.npos;
+    return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
   });
   if (task.descriptions.empty() || blank) {
     return Contradiction(at + ".descriptions",
