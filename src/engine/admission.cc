@@ -11,8 +11,9 @@ namespace metier::engine {
 using text::TokenId;
 
 Status CheckFits(const Request& request, const ClientLimits& limits, const model::ModelSpec& spec,
-                 const model::CacheStats& capacity) {
-  METIER_TRY(CheckPrompt(spec, request.prompt, request.options));
+                 std::int64_t prefix, const model::CacheStats& capacity) {
+  const std::int64_t positions = spec.max_positions - prefix;
+  METIER_TRY(CheckPrompt(spec, positions, request.prompt, request.options));
   const auto prompt = static_cast<std::int64_t>(request.prompt.size());
   const std::int64_t answer = request.options.max_tokens;
   for (const TokenId token : request.prompt) {
@@ -23,11 +24,11 @@ Status CheckFits(const Request& request, const ClientLimits& limits, const model
     }
   }
   // Nothing is computed behind the last token of an answer, so it needs no position.
-  if (answer > spec.max_positions - prompt + 1) {
+  if (answer > positions - prompt + 1) {
     return Error(ErrorCode::kInvalidArgument,
                  fmt::format("a prompt of {} tokens and an answer of up to {} pass the model's {} "
                              "positions; lower max_tokens to {} or shorten the prompt",
-                             prompt, answer, spec.max_positions, spec.max_positions - prompt + 1));
+                             prompt, answer, positions, positions - prompt + 1));
   }
   if (limits.max_tokens > 0 && prompt + answer > limits.max_tokens) {
     return Error(ErrorCode::kResourceExhausted,
@@ -35,7 +36,8 @@ Status CheckFits(const Request& request, const ClientLimits& limits, const model
                              "of {} tokens a request; lower max_tokens or shorten the prompt",
                              prompt, answer, limits.max_tokens));
   }
-  const std::int64_t pages = PagesFor(prompt + std::max<std::int64_t>(answer, 1) - 1, capacity);
+  const std::int64_t pages =
+      PagesFor(prefix + prompt + std::max<std::int64_t>(answer, 1) - 1, capacity);
   if (pages > capacity.max_pages) {
     return Error(ErrorCode::kResourceExhausted,
                  fmt::format("a prompt of {} tokens and an answer of up to {} need {} pages of {} "

@@ -11,7 +11,8 @@ namespace metier::engine {
 // kInvalidArgument: what CheckPrompt refuses, tokens outside the vocabulary, an answer that could
 // pass the model's last position.  kResourceExhausted: prompt and answer could outgrow the whole
 // cache, or are more than the client may ask for. All with the numbers.
+// `prefix`: positions that the adapter's takes.
 Status CheckFits(const Request& request, const ClientLimits& limits, const model::ModelSpec& spec,
-                 const model::CacheStats& capacity);
+                 std::int64_t prefix, const model::CacheStats& capacity);
 
 }  // namespace metier::engine

@@ -33,10 +33,10 @@ std::string_view FinishReasonName(FinishReason reason) {
   return "?";
 }
 
-Status CheckPrompt(const model::ModelSpec& spec, std::span<const TokenId> prompt,
-                   const GenerateOptions& options) {
+Status CheckPrompt(const model::ModelSpec& spec, std::int64_t positions,
+                   std::span<const TokenId> prompt, const GenerateOptions& options) {
   METIER_TRY(Validate(options.sampler));
-  if (!spec.head) {
+  if (!spec.predicts_next()) {
     return Error(
         ErrorCode::kInvalidArgument,
         "a '" + spec.family + "' model is an encoder: it embeds texts and cannot continue them");
@@ -50,21 +50,21 @@ Status CheckPrompt(const model::ModelSpec& spec, std::span<const TokenId> prompt
                  fmt::format("max_proposals is {}, it must be at least 0", options.max_proposals));
   }
   if (prompt.empty()) return Error(ErrorCode::kInvalidArgument, "no tokens to continue from");
-  if (static_cast<std::int64_t>(prompt.size()) > spec.max_positions) {
+  if (static_cast<std::int64_t>(prompt.size()) > positions) {
     return Error(ErrorCode::kInvalidArgument,
-                 fmt::format("the prompt has {} tokens, the model has {} positions; shorten the "
+                 fmt::format("the prompt has {} tokens, the model has {} positions{}; shorten the "
                              "prompt",
-                             prompt.size(), spec.max_positions));
+                             prompt.size(), positions,
+                             positions < spec.max_positions ? " behind its prefix" : ""));
   }
   return Ok();
 }
 
 // The logits after the last position give one token more.
 Answer::Answer(const text::Tokenizer& tokenizer, const GenerateOptions& options,
-               std::span<const TokenId> prompt, std::int64_t max_positions)
+               std::span<const TokenId> prompt, std::int64_t positions)
     : options_(options),
-      most_(std::min(options.max_tokens,
-                     max_positions - static_cast<std::int64_t>(prompt.size()) + 1)),
+      most_(std::min(options.max_tokens, positions - static_cast<std::int64_t>(prompt.size()) + 1)),
       ends_(EndTokens(options, tokenizer)),
       sampler_(options.sampler),
       decoder_(tokenizer),

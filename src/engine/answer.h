@@ -70,16 +70,16 @@ struct Generation {
 };
 
 // kInvalidArgument: options out of range, a model that cannot continue a text, a prompt that is
-// empty or leaves no room for one token (with the numbers).
-Status CheckPrompt(const model::ModelSpec& spec, std::span<const text::TokenId> prompt,
-                   const GenerateOptions& options);
+// empty or leaves no room for one token in `positions` (with the numbers).
+Status CheckPrompt(const model::ModelSpec& spec, std::int64_t positions,
+                   std::span<const text::TokenId> prompt, const GenerateOptions& options);
 
 class Answer {
  public:
   // Requires what CheckPrompt checks. Borrows tokenizer and options. What its tokens need is
   // allocated here, so that Next allocates nothing but reported probabilities.
   Answer(const text::Tokenizer& tokenizer, const GenerateOptions& options,
-         std::span<const text::TokenId> prompt, std::int64_t max_positions);
+         std::span<const text::TokenId> prompt, std::int64_t positions);
   ~Answer() = default;
   Answer(const Answer&) = delete;
   Answer& operator=(const Answer&) = delete;

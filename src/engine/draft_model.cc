@@ -13,7 +13,7 @@ Result<std::unique_ptr<DraftModel>> DraftModel::Create(model::Backend& backend, 
                                                        const DraftOptions& options,
                                                        model::AdapterId adapter) {
   const model::ModelSpec& spec = backend.spec();
-  if (!spec.head) {
+  if (!spec.predicts_next()) {
     return Error(ErrorCode::kInvalidArgument,
                  "a '" + spec.family + "' model is an encoder: it cannot propose tokens");
   }
@@ -43,8 +43,7 @@ void DraftModel::Extend(std::span<const TokenId> tokens) {
 
 Result<std::vector<TokenId>> DraftModel::Propose(std::int64_t most, const Sampler& sampler) {
   // The logits after the last position give one token more.
-  const std::int64_t room =
-      session_.backend().spec().max_positions - static_cast<std::int64_t>(tokens_.size()) + 1;
+  const std::int64_t room = session_.positions() - static_cast<std::int64_t>(tokens_.size()) + 1;
   std::vector<TokenId> proposals;
   if (room <= 0) return proposals;
   Status drawn = Ok();

@@ -21,14 +21,14 @@ double SecondsSince(Clock::time_point start) {
 Result<Generation> Generate(Session& session, const text::Tokenizer& tokenizer,
                             std::span<const TokenId> prompt, const GenerateOptions& options) {
   const model::ModelSpec& spec = session.backend().spec();
-  METIER_TRY(CheckPrompt(spec, prompt, options));
+  METIER_TRY(CheckPrompt(spec, session.positions(), prompt, options));
   const Clock::time_point start = Clock::now();
   METIER_ASSIGN(const std::span<const float> logits, session.Set(prompt));
   const std::int64_t reused = session.reused();
   const double prompt_seconds = SecondsSince(start);
 
   const Clock::time_point answer_start = Clock::now();
-  Answer answer(tokenizer, options, prompt, spec.max_positions);
+  Answer answer(tokenizer, options, prompt, session.positions());
   session.ExpectLength(static_cast<std::int64_t>(prompt.size()) + answer.remaining());
   Speculation speculation(options);
   METIER_ASSIGN(bool goes_on, answer.Next(logits));

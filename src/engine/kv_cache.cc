@@ -19,6 +19,9 @@ namespace {
 
 constexpr auto kPage = static_cast<std::int64_t>(kernels::kPageTokens);
 
+// No token of a vocabulary: pages of a prefix are known by it.
+constexpr TokenId kPrefixToken = -1;
+
 std::int64_t PagesFor(std::int64_t tokens) { return (tokens + kPage - 1) / kPage; }
 
 std::int64_t WholePages(std::uint64_t bytes, std::uint64_t page_bytes) {
@@ -124,8 +127,8 @@ Result<PageId> KvCache::Take(std::int64_t tokens) {
 
 // Where the sequence ends inside a page that others may read.
 Status KvCache::MakeLastPageWritable(CachedTokens& sequence, std::int64_t tokens) {
-  if (sequence.length() % kPage == 0) return Ok();
-  PageId& last = sequence.pages_[static_cast<std::size_t>(sequence.length() / kPage)];
+  if (sequence.places() % kPage == 0) return Ok();
+  PageId& last = sequence.pages_[static_cast<std::size_t>(sequence.places() / kPage)];
   const bool alone = At(last).holders == 1;
   if (alone && !index_.Knows(last)) return Ok();
   if (alone && index_.IsLeaf(last)) {  // cheaper to forget than to copy, and never out of room
@@ -141,13 +144,15 @@ Status KvCache::MakeLastPageWritable(CachedTokens& sequence, std::int64_t tokens
 }
 
 void KvCache::ExpectLength(CachedTokens& sequence, std::int64_t tokens) {
-  sequence.tokens_.reserve(static_cast<std::size_t>(tokens));
-  sequence.pages_.reserve(static_cast<std::size_t>(PagesFor(tokens)));
+  const std::int64_t places = sequence.prefix() + tokens;
+  sequence.tokens_.reserve(static_cast<std::size_t>(places));
+  sequence.pages_.reserve(static_cast<std::size_t>(PagesFor(places)));
 }
 
 Status KvCache::Reserve(CachedTokens& sequence, std::int64_t tokens) {
   METIER_TRY(MakeLastPageWritable(sequence, tokens));
-  while (static_cast<std::int64_t>(sequence.pages_.size()) < PagesFor(tokens)) {
+  const std::int64_t pages = PagesFor(sequence.prefix() + tokens);
+  while (static_cast<std::int64_t>(sequence.pages_.size()) < pages) {
     METIER_ASSIGN(const PageId page, Take(tokens));
     Hold(page);
     sequence.pages_.push_back(page);
@@ -156,17 +161,24 @@ Status KvCache::Reserve(CachedTokens& sequence, std::int64_t tokens) {
 }
 
 void KvCache::Append(CachedTokens& sequence, std::span<const TokenId> tokens) {
-  METIER_CHECK(PagesFor(sequence.length() + static_cast<std::int64_t>(tokens.size())) <=
+  METIER_CHECK(PagesFor(sequence.places() + static_cast<std::int64_t>(tokens.size())) <=
                    static_cast<std::int64_t>(sequence.pages_.size()),
                "more tokens than were reserved");
   for (const TokenId token : tokens) {
     sequence.tokens_.push_back(token);
-    if (sequence.length() % kPage == 0) ShareFullPage(sequence);
+    if (sequence.places() % kPage == 0) ShareFullPage(sequence);
   }
 }
 
+void KvCache::AppendPrefix(CachedTokens& sequence, std::int64_t places) {
+  METIER_CHECK(sequence.places() == 0, "a prefix behind tokens");
+  const std::vector<TokenId> marks(static_cast<std::size_t>(places), kPrefixToken);
+  Append(sequence, marks);
+  sequence.prefix_ = places;
+}
+
 void KvCache::ShareFullPage(CachedTokens& sequence) {
-  const auto full = static_cast<std::size_t>(sequence.length() / kPage - 1);
+  const auto full = static_cast<std::size_t>(sequence.places() / kPage - 1);
   const std::span<const TokenId> tokens =
       std::span<const TokenId>(sequence.tokens_).last(kernels::kPageTokens);
   const PageId parent = full == 0 ? kNoPage : sequence.pages_[full - 1];
@@ -179,12 +191,17 @@ void KvCache::ShareFullPage(CachedTokens& sequence) {
 
 void KvCache::Truncate(CachedTokens& sequence, std::int64_t tokens) {
   METIER_CHECK(tokens >= 0, "a negative length");
-  const std::int64_t length = std::min(sequence.length(), tokens);
-  sequence.tokens_.resize(static_cast<std::size_t>(length));
-  while (static_cast<std::int64_t>(sequence.pages_.size()) > PagesFor(tokens)) {
+  const std::int64_t places = sequence.prefix() + tokens;
+  sequence.tokens_.resize(static_cast<std::size_t>(std::min(sequence.places(), places)));
+  while (static_cast<std::int64_t>(sequence.pages_.size()) > PagesFor(places)) {
     Release(sequence.pages_.back());
     sequence.pages_.pop_back();
   }
+}
+
+void KvCache::Close(CachedTokens& sequence) {
+  sequence.prefix_ = 0;
+  Truncate(sequence, 0);
 }
 
 std::int64_t KvCache::Follow(AdapterId adapter, PageId parent, std::span<const TokenId> tokens,
@@ -199,30 +216,49 @@ std::int64_t KvCache::Follow(AdapterId adapter, PageId parent, std::span<const T
   return pages;
 }
 
-model::CachedPrefix KvCache::FindPrefix(AdapterId adapter, std::span<const TokenId> tokens) const {
+std::int64_t KvCache::FollowPrefix(const CachedTokens& sequence, std::span<const TokenId> tokens,
+                                   FunctionRef<void(PageId)> found) const {
+  const std::int64_t whole = sequence.prefix() / kPage;
+  const PageId parent = whole == 0 ? kNoPage : sequence.pages_[static_cast<std::size_t>(whole - 1)];
+  const std::int64_t inside = sequence.prefix() % kPage;
+  if (inside == 0) return Follow(sequence.adapter_, parent, tokens, found);
+  std::vector<TokenId> behind(static_cast<std::size_t>(inside), kPrefixToken);
+  behind.insert(behind.end(), tokens.begin(), tokens.end());
+  return Follow(sequence.adapter_, parent, behind, found);
+}
+
+model::CachedPrefix KvCache::FindPrefix(const CachedTokens& sequence,
+                                        std::span<const TokenId> tokens) const {
   std::int64_t idle = 0;
-  const std::int64_t pages = Follow(adapter, kNoPage, tokens, [&](PageId page) {
+  const std::int64_t pages = FollowPrefix(sequence, tokens, [&](PageId page) {
     if (index_.IsIdle(page)) ++idle;
   });
-  return {.tokens = pages * kPage, .idle_pages = idle};
+  if (pages == 0) return {};
+  return {.tokens = pages * kPage - sequence.prefix() % kPage, .idle_pages = idle};
 }
 
 std::int64_t KvCache::Adopt(CachedTokens& sequence, std::span<const TokenId> tokens) {
-  const bool empty = sequence.pages_.empty();
-  if (static_cast<std::int64_t>(sequence.pages_.size()) * kPage != sequence.length()) return 0;
-  if (tokens.size() < kernels::kPageTokens) return 0;
-  const PageId last = empty ? kNoPage : sequence.pages_.back();
-  const std::int64_t pages = Follow(sequence.adapter_, last, tokens, [&](PageId page) {
+  const bool empty = sequence.length() == 0;
+  const std::int64_t inside = sequence.places() % kPage;
+  if (!empty && inside != 0) return 0;
+  // A page that was reserved and has nothing in it is in the way of what is known.
+  if (static_cast<std::int64_t>(sequence.pages_.size()) != PagesFor(sequence.places())) return 0;
+  if (static_cast<std::int64_t>(tokens.size()) < kPage - inside) return 0;
+  const PageId last = sequence.pages_.empty() ? kNoPage : sequence.pages_.back();
+  if (inside != 0) sequence.pages_.pop_back();  // the end of the prefix, which others hold, too
+  const auto hold = [&](PageId page) {
     Hold(page);
     sequence.pages_.push_back(page);
-  });
-  const std::size_t count = static_cast<std::size_t>(pages) * kernels::kPageTokens;
-  const auto end = tokens.begin() + static_cast<std::ptrdiff_t>(count);
-  sequence.tokens_.insert(sequence.tokens_.end(), tokens.begin(), end);
+  };
+  const std::int64_t pages =
+      empty ? FollowPrefix(sequence, tokens, hold) : Follow(sequence.adapter_, last, tokens, hold);
+  if (inside != 0) pages == 0 ? sequence.pages_.push_back(last) : Release(last);
+  const std::int64_t count = pages == 0 ? 0 : pages * kPage - inside;
+  sequence.tokens_.insert(sequence.tokens_.end(), tokens.begin(), tokens.begin() + count);
   if (empty) ++counters_.prefix_lookups;
   if (empty && count > 0) ++counters_.prefix_hits;
-  counters_.reused_tokens += static_cast<std::int64_t>(count);
-  return static_cast<std::int64_t>(count);
+  counters_.reused_tokens += count;
+  return count;
 }
 
 CachedTokens KvCache::Fork(const CachedTokens& sequence) {
@@ -256,9 +292,9 @@ std::byte* KvCache::Values(const CachedTokens& sequence, std::int64_t layer, std
 }
 
 void KvCache::Pages(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
-                    std::int64_t tokens, std::vector<const std::byte*>& keys,
+                    std::int64_t places, std::vector<const std::byte*>& keys,
                     std::vector<const std::byte*>& values) const {
-  for (std::int64_t page = 0; page < PagesFor(tokens); ++page) {
+  for (std::int64_t page = 0; page < PagesFor(places); ++page) {
     keys.push_back(Keys(sequence, layer, head, page * kPage));
     values.push_back(Values(sequence, layer, head, page * kPage));
   }

@@ -41,13 +41,16 @@ std::optional<KvType> KvTypeFromName(std::string_view name);
 
 class KvCache;
 
-// The past of one sequence. Give pages back with KvCache::Truncate(sequence, 0).
+// The past of one sequence: its adapter's prefix, if any, then its tokens, each at a place of its
+// own. Give pages back with KvCache::Close.
 class CachedTokens {
  public:
   // Pasts of different adapters are never shared.
   explicit CachedTokens(model::AdapterId adapter = model::AdapterId::kNone) : adapter_(adapter) {}
 
-  std::int64_t length() const { return static_cast<std::int64_t>(tokens_.size()); }
+  std::int64_t length() const { return places() - prefix_; }
+  std::int64_t places() const { return static_cast<std::int64_t>(tokens_.size()); }
+  std::int64_t prefix() const { return prefix_; }
   model::AdapterId adapter() const { return adapter_; }
 
  private:
@@ -55,7 +58,8 @@ class CachedTokens {
 
   model::AdapterId adapter_;
   std::vector<PageId> pages_;
-  std::vector<model::TokenId> tokens_;
+  std::vector<model::TokenId> tokens_;  // kPrefixToken at each place of the prefix
+  std::int64_t prefix_ = 0;
 };
 
 struct KvCacheOptions {
@@ -79,6 +83,9 @@ class KvCache {
 
   // Memory for what is noted of the first `tokens` tokens, not for their keys and values.
   static void ExpectLength(CachedTokens& sequence, std::int64_t tokens);
+  // Says that an adapter's prefix now stands at the first `places` places. Requires them reserved,
+  // and an empty sequence.
+  void AppendPrefix(CachedTokens& sequence, std::int64_t places);
   // Makes the places of the first `tokens` tokens writable from length() on. kResourceExhausted:
   // over max_bytes, with the numbers; the pages that the sequence has gained by then stay until it
   // is truncated.
@@ -89,28 +96,31 @@ class KvCache {
   void Append(CachedTokens& sequence, std::span<const model::TokenId> tokens);
   // Keeps the first `tokens` and lets go of the pages behind them.
   void Truncate(CachedTokens& sequence, std::int64_t tokens);
+  // Lets go of all pages, those of the prefix too.
+  void Close(CachedTokens& sequence);
 
-  // The longest beginning of `tokens` in whole pages that an empty sequence could adopt.
-  model::CachedPrefix FindPrefix(model::AdapterId adapter,
+  // The longest beginning of `tokens`, to the end of a page, that this sequence without tokens
+  // could adopt.
+  model::CachedPrefix FindPrefix(const CachedTokens& sequence,
                                  std::span<const model::TokenId> tokens) const;
-  // Appends the longest beginning of `tokens` in whole pages that is known to follow what the
-  // sequence holds, and returns its length; 0 where the sequence ends inside a page. Allocates no
-  // page.
+  // Appends the longest beginning of `tokens`, to the end of a page, that is known to follow what
+  // the sequence holds, and returns its length; 0 where the sequence's tokens end inside a page.
+  // Allocates no page.
   std::int64_t Adopt(CachedTokens& sequence, std::span<const model::TokenId> tokens);
   // A sequence with the same past, sharing all pages.
   CachedTokens Fork(const CachedTokens& sequence);
   // Forgets what is known of an adapter that no sequence uses any more.
   void Forget(model::AdapterId adapter);
 
-  // One head's block of keys, or values, in the page of `position`: what store_key and store_value
-  // write into.
+  // One head's block of keys, or values, in the page of place `position`: what store_key and
+  // store_value write into.
   std::byte* Keys(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
                   std::int64_t position) const;
   std::byte* Values(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
                     std::int64_t position) const;
-  // Appends these blocks of all pages that hold the first `tokens` tokens, as attention wants them.
+  // Appends these blocks of all pages that hold the first `places` places, as attention wants them.
   void Pages(const CachedTokens& sequence, std::int64_t layer, std::int64_t head,
-             std::int64_t tokens, std::vector<const std::byte*>& keys,
+             std::int64_t places, std::vector<const std::byte*>& keys,
              std::vector<const std::byte*>& values) const;
 
  private:
@@ -135,6 +145,10 @@ class KvCache {
   std::int64_t Follow(model::AdapterId adapter, PageId parent,
                       std::span<const model::TokenId> tokens,
                       FunctionRef<void(PageId)> found) const;
+  // The same of tokens that come behind a sequence whose last page, which is not full, holds its
+  // prefix alone: of pages that take this one's place.
+  std::int64_t FollowPrefix(const CachedTokens& sequence, std::span<const model::TokenId> tokens,
+                            FunctionRef<void(PageId)> found) const;
   void Hold(PageId page);
   void Release(PageId page);
   void GiveUp(PageId page);  // an idle leaf becomes free

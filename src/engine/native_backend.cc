@@ -63,12 +63,14 @@ CachedTokens& NativeBackend::Find(SequenceId sequence) {
 Result<SequenceId> NativeBackend::OpenSequence(AdapterId adapter) {
   METIER_TRY(adapters_.CheckUsable(adapter));
   const SequenceId id{next_sequence_++};
-  sequences_.emplace(id, CachedTokens(adapter));
+  const auto prefix = prefixes_.find(adapter);
+  sequences_.emplace(
+      id, prefix == prefixes_.end() ? CachedTokens(adapter) : cache_.Fork(prefix->second));
   return id;
 }
 
 void NativeBackend::CloseSequence(SequenceId sequence) {
-  cache_.Truncate(Find(sequence), 0);
+  cache_.Close(Find(sequence));
   sequences_.erase(sequence);
 }
 
@@ -85,7 +87,14 @@ void NativeBackend::Truncate(SequenceId sequence, std::int64_t tokens) {
 
 model::CachedPrefix NativeBackend::FindPrefix(AdapterId adapter,
                                               std::span<const TokenId> tokens) const {
-  return cache_.FindPrefix(adapter, tokens);
+  const auto prefix = prefixes_.find(adapter);
+  if (prefix != prefixes_.end()) return cache_.FindPrefix(prefix->second, tokens);
+  return cache_.FindPrefix(CachedTokens(adapter), tokens);
+}
+
+std::int64_t NativeBackend::PrefixTokens(AdapterId adapter) const {
+  const auto prefix = prefixes_.find(adapter);
+  return prefix == prefixes_.end() ? 0 : prefix->second.prefix();
 }
 
 std::int64_t NativeBackend::Adopt(SequenceId sequence, std::span<const TokenId> tokens) {
@@ -99,11 +108,33 @@ Result<SequenceId> NativeBackend::ForkSequence(SequenceId sequence) {
 }
 
 Result<AdapterId> NativeBackend::AddAdapter(const model::Adapter& adapter) {
-  return adapters_.Add(adapter);
+  if (adapter.prefix && !spec().causal) {
+    return Error(ErrorCode::kUnsupported,
+                 fmt::format("adapter '{}': a prefix is a past, and a '{}' model keeps none",
+                             adapter.name, spec().family));
+  }
+  METIER_ASSIGN(const AdapterId id, adapters_.Add(adapter));
+  if (!adapter.prefix) return id;
+  CachedTokens past(id);
+  if (Status reserved = cache_.Reserve(past, adapter.prefix->tokens); !reserved.ok()) {
+    cache_.Close(past);
+    adapters_.Remove(id);
+    return std::move(reserved).error().With("adapter '" + adapter.name + "'");
+  }
+  network_.StorePrefix(past, *adapter.prefix);
+  cache_.AppendPrefix(past, adapter.prefix->tokens);
+  prefixes_.emplace(id, std::move(past));
+  return id;
 }
 
 Result<AdapterId> NativeBackend::AddMixture(const model::AdapterMixture& mixture,
                                             std::span<const AdapterId> experts) {
+  for (const AdapterId expert : experts) {
+    if (!prefixes_.contains(expert)) continue;
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("adapter {} is a prefix, which cannot be mixed with others",
+                             static_cast<std::int64_t>(expert)));
+  }
   return adapters_.AddMixture(mixture, experts);
 }
 
@@ -116,6 +147,10 @@ Status NativeBackend::RemoveAdapter(AdapterId adapter) {
     return Error(ErrorCode::kInvalidArgument,
                  fmt::format("adapter {} is in use by {} open sequences; close them first",
                              static_cast<std::int64_t>(adapter), users));
+  }
+  if (const auto prefix = prefixes_.find(adapter); prefix != prefixes_.end()) {
+    cache_.Close(prefix->second);
+    prefixes_.erase(prefix);
   }
   cache_.Forget(adapter);
   adapters_.Remove(adapter);
@@ -168,14 +203,14 @@ std::int64_t NativeBackend::ResultWidth() const {
   return spec().head ? spec().vocab : spec().width;
 }
 
-Status NativeBackend::CheckTokens(const SequenceStep& step, std::int64_t length) const {
+Status NativeBackend::CheckTokens(const SequenceStep& step, std::int64_t places) const {
   const auto count = static_cast<std::int64_t>(step.tokens.size());
   if (count == 0) return Error(ErrorCode::kInvalidArgument, "a step without tokens");
-  if (length + count > spec().max_positions) {
+  if (places + count > spec().max_positions) {
     return Error(ErrorCode::kInvalidArgument,
                  fmt::format("{} tokens after {} make {} positions, the model has {}; shorten the "
                              "text",
-                             count, length, length + count, spec().max_positions));
+                             count, places, places + count, spec().max_positions));
   }
   for (std::size_t i = 0; i < step.tokens.size(); ++i) {
     const TokenId token = step.tokens[i];
@@ -206,7 +241,7 @@ Status NativeBackend::CheckSteps(std::span<const SequenceStep> steps) {
   std::uint64_t rows = 0;
   for (const SequenceStep& step : steps) {
     named_.push_back(step.sequence);
-    METIER_TRY(CheckTokens(step, Find(step.sequence).length()));
+    METIER_TRY(CheckTokens(step, Find(step.sequence).places()));
     rows += static_cast<std::uint64_t>(WantedRows(step));
   }
   std::sort(named_.begin(), named_.end());
@@ -265,7 +300,7 @@ void NativeBackend::RunPasses(std::span<const SequenceStep> steps, float* out,
                        .adapter = scoring != nullptr ? scoring : adapters_.Find(sequence.adapter()),
                        .tokens = step.tokens.subspan(begin, count),
                        .types = step.types.empty() ? step.types : step.types.subspan(begin, count),
-                       .first_position = sequence.length() + static_cast<std::int64_t>(begin),
+                       .first_position = sequence.places() + static_cast<std::int64_t>(begin),
                        .row = rows,
                        .want_from = std::clamp(want_from, begin, begin + count) - begin});
       rows += count;

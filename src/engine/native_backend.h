@@ -57,6 +57,7 @@ class NativeBackend : public model::Backend {
   std::int64_t Adopt(model::SequenceId sequence, std::span<const model::TokenId> tokens) override;
   Result<model::SequenceId> ForkSequence(model::SequenceId sequence) override;
   model::CacheStats cache_stats() const override { return cache_.stats(); }
+  std::int64_t PrefixTokens(model::AdapterId adapter) const override;
   Result<model::AdapterId> AddAdapter(const model::Adapter& adapter) override;
   Status RemoveAdapter(model::AdapterId adapter) override;
   Result<model::AdapterId> AddMixture(const model::AdapterMixture& mixture,
@@ -74,7 +75,8 @@ class NativeBackend : public model::Backend {
  private:
   CachedTokens& Find(model::SequenceId sequence);
   Status CheckSteps(std::span<const model::SequenceStep> steps);
-  Status CheckTokens(const model::SequenceStep& step, std::int64_t length) const;
+  // `places`: those that the sequence has, its prefix among them.
+  Status CheckTokens(const model::SequenceStep& step, std::int64_t places) const;
   Status Reserve(std::span<const model::SequenceStep> steps);
   void RunPasses(std::span<const model::SequenceStep> steps, float* out,
                  const LoadedAdapter* scoring = nullptr);
@@ -91,6 +93,7 @@ class NativeBackend : public model::Backend {
   Network network_;
   std::map<model::SequenceId, CachedTokens> sequences_;
   AdapterTable adapters_;
+  std::map<model::AdapterId, CachedTokens> prefixes_;  // what their sequences begin with
   std::int64_t next_sequence_ = 0;
 
   // Of the last step, kept between steps for their memory.

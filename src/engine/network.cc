@@ -272,6 +272,20 @@ void Network::StoreKeysAndValues(std::span<const Segment> segments, std::size_t 
   });
 }
 
+void Network::StorePrefix(const CachedTokens& past, const model::Prefix& prefix) {
+  const std::size_t head_dim = S(spec_.head_dim);
+  const float* values = prefix.values.f32().data();
+  for (std::int64_t place = 0; place < prefix.tokens; ++place) {
+    const std::size_t token = S(place) % kernels::kPageTokens;
+    for (std::int64_t layer = 0; layer < spec_.layers; ++layer) {
+      for (std::int64_t head = 0; head < spec_.kv_heads; ++head, values += head_dim)
+        kv_kernels_.store_key(values, head_dim, token, cache_.Keys(past, layer, head, place));
+      for (std::int64_t head = 0; head < spec_.kv_heads; ++head, values += head_dim)
+        kv_kernels_.store_value(values, head_dim, token, cache_.Values(past, layer, head, place));
+    }
+  }
+}
+
 void Network::Attend(std::span<const Segment> segments, std::size_t n) {
   // Queries of all heads of a group together: enough for several tiles, and few enough that the
   // crew's shares are even.

@@ -41,6 +41,8 @@ class Network {
   void Run(std::span<const Segment> segments, float* out);
   // The same for whom results do not matter, but what adapters see of every row in every layer.
   void RunLayers(std::span<const Segment> segments);
+  // Writes a prefix to the first places of `past`, which are reserved.
+  void StorePrefix(const CachedTokens& past, const model::Prefix& prefix);
 
  private:
   void Begin(std::span<const Segment> segments);

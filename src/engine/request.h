@@ -46,15 +46,17 @@ struct Client;  // fair_queue.h
 struct ActiveRequest {
   using Clock = std::chrono::steady_clock;
 
-  // limits: those that hold for its client.
+  // limits: those that hold for its client. its_prefix: places that its adapter's takes.
   ActiveRequest(RequestId number, Request what, const ClientLimits& its_limits,
-                const text::Tokenizer& tokenizer, std::int64_t max_positions)
+                const text::Tokenizer& tokenizer, std::int64_t max_positions,
+                std::int64_t its_prefix = 0)
       : id(number),
         request(std::move(what)),
         limits(its_limits),
         tokens(std::move(request.prompt)),
         prompt_tokens(static_cast<std::int64_t>(tokens.size())),
-        answer(tokenizer, request.options, tokens, max_positions),
+        prefix(its_prefix),
+        answer(tokenizer, request.options, tokens, max_positions - prefix),
         speculation(request.options) {
     tokens.reserve(static_cast<std::size_t>(prompt_tokens + answer.remaining()));
   }
@@ -76,6 +78,7 @@ struct ActiveRequest {
   ClientLimits limits;
   std::vector<text::TokenId> tokens;  // the prompt, then the answer so far
   std::int64_t prompt_tokens;
+  std::int64_t prefix;
   Answer answer;
   Speculation speculation;
 

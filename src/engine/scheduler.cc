@@ -63,10 +63,11 @@ Result<RequestId> Scheduler::Submit(Request request) {
     ++stats_.refused;
     return error;
   };
-  Status fits = CheckFits(request, limits, backend_.spec(), capacity_);
+  const std::int64_t prefix = backend_.PrefixTokens(request.adapter);
+  Status fits = CheckFits(request, limits, backend_.spec(), prefix, capacity_);
   if (!fits.ok()) return refuse(std::move(fits).error());
   auto active = std::make_unique<ActiveRequest>(RequestId{}, std::move(request), limits, tokenizer_,
-                                                backend_.spec().max_positions);
+                                                backend_.spec().max_positions, prefix);
   std::unique_lock lock(mutex_);
   const std::int64_t its = queue_.WaitingOf(active->request.client);
   std::optional<Error> error;

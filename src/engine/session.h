@@ -28,6 +28,10 @@ class Session {
 
   model::Backend& backend() const { return *backend_; }
   std::span<const text::TokenId> tokens() const { return tokens_; }
+  // For its tokens: those of the model but for its adapter's prefix.
+  std::int64_t positions() const {
+    return backend_->spec().max_positions - backend_->PrefixTokens(adapter_);
+  }
 
   // Makes the session hold exactly `tokens` and returns the logits [vocab] after the last one. The
   // beginning that it shares with what is held is kept, what the backend holds of other sequences

@@ -36,6 +36,12 @@ struct BackendModel::Answer {
 
 Result<std::unique_ptr<BackendModel>> BackendModel::Create(model::Backend& backend,
                                                            model::AdapterId adapter) {
+  const model::ModelSpec& spec = backend.spec();
+  if (!spec.predicts_next()) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "a '" + spec.family +
+                     "' model is an encoder: it gives no probability to a text that goes on");
+  }
   std::unique_ptr<BackendModel> model(new BackendModel(backend, adapter));
   model->AddSlots(1);
   // A mixture by sequence needs a prompt first.
@@ -49,7 +55,9 @@ BackendModel::~BackendModel() {
   }
 }
 
-std::int64_t BackendModel::MaxTokens() const { return backend_.spec().max_positions; }
+std::int64_t BackendModel::MaxTokens() const {
+  return backend_.spec().max_positions - backend_.PrefixTokens(adapter_);
+}
 
 void BackendModel::AddSlots(std::size_t count) {
   if (slots_.size() < count) slots_.resize(count);

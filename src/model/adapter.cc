@@ -163,6 +163,27 @@ double RowScale(std::span<const double> row, float magnitude) {
   return squares == 0 ? 0 : static_cast<double>(magnitude) / std::sqrt(squares);
 }
 
+Result<Prefix> ToPrefix(const ModelSpec& spec, const format::PrefixTuning& stored,
+                        const std::string& folder) {
+  const format::PrefixTuningConfig& config = stored.config;
+  if (config.layers != spec.layers || config.heads != spec.kv_heads ||
+      config.token_dim != spec.kv_width()) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("prefix '{}': keys of {} layers, {} heads and {} numbers a token, the "
+                             "model has {}, {} and {}; is this the model that it was trained on?",
+                             folder, config.layers, config.heads, config.token_dim, spec.layers,
+                             spec.kv_heads, spec.kv_width()));
+  }
+  if (config.tokens >= spec.max_positions) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("prefix '{}': {} tokens leave no room for a text, the model has {} "
+                             "positions",
+                             folder, config.tokens, spec.max_positions));
+  }
+  METIER_ASSIGN(tensor::Tensor values, format::DecodeTensor(stored.values));
+  return Prefix{.tokens = config.tokens, .values = std::move(values)};
+}
+
 std::vector<LinearModule> LinearModules(const ModelSpec& spec) {
   const std::vector<Parameter> parameters = Parameters(spec);
   const std::vector<TensorRule> rules = FamilyOf(spec).hf_rules(spec);

@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "format/peft.h"
+#include "format/prefix_tuning.h"
 #include "model/family.h"
 #include "model/model_files.h"
 #include "model/model_spec.h"
@@ -50,11 +51,20 @@ struct TokenRows {
   tensor::Tensor values;             // [tokens, width], F32, owned
 };
 
+// Keys and values that every layer sees before a sequence's own (prefix tuning). A sequence's
+// positions begin behind them; keys are not rotated.
+struct Prefix {
+  std::int64_t tokens = 0;
+  tensor::Tensor values;  // [tokens, layers * 2 * kv_heads * head_dim]: of each layer keys, then
+                          // values; F32, owned
+};
+
 struct Adapter {
   std::string name;
   std::vector<LoraDelta> deltas;         // sorted by linear
   std::vector<ReplacedWeight> replaced;  // sorted by parameter
   std::vector<TokenRows> rows = {};      // sorted by parameter, none of a replaced one
+  std::optional<Prefix> prefix = {};     // then it has nothing else
 };
 
 // kInvalidArgument: a module the model does not have (with the nearest), or shapes that do not fit
@@ -69,6 +79,11 @@ Result<std::vector<ReplacedWeight>> ReplacedWeights(const ModelSpec& spec,
 // the rows of one are the other's too, unless the file has some of both (PEFT does alike).
 // kInvalidArgument: tokens that the model does not have, rows of another width.
 Result<std::vector<TokenRows>> TokenRowsOf(const ModelSpec& spec, const format::PeftAdapter& peft);
+
+// kInvalidArgument: of a model with other layers, or heads or widths of keys, or with no more
+// positions than the prefix takes.
+Result<Prefix> ToPrefix(const ModelSpec& spec, const format::PrefixTuning& stored,
+                        const std::string& folder);
 
 // The Hugging Face modules that a LoRA can adapt, and which of our linears each holds.
 struct LinearModule {

@@ -35,11 +35,10 @@ Result<AdapterFiles> OpenAdapter(const ModelSpec& spec, const std::string& folde
                              folder, folder));
   }
   if (format::IsPrefixTuning(folder, limits)) {
-    return Error(ErrorCode::kUnsupported,
-                 fmt::format("'{}': a prefix (PREFIX_TUNING) is trained and written here, and not "
-                             "served; serve it with PEFT and Transformers, or train a 'lora' "
-                             "instead",
-                             folder));
+    METIER_ASSIGN(const format::PrefixTuning stored, format::OpenPrefixTuning(folder, limits));
+    METIER_ASSIGN(Prefix prefix, ToPrefix(spec, stored, folder));
+    files.adapters.push_back({.name = folder, .prefix = std::move(prefix)});
+    return files;
   }
   if (!IsMixture(folder)) {
     METIER_TRY(open(folder));

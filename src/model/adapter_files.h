@@ -1,5 +1,5 @@
-// model/adapter_files.h - what a user names as an adapter: a PEFT directory, or a mixture's
-// (model/mixture_files.h).
+// model/adapter_files.h - what a user names as an adapter: a PEFT directory (a LoRA or a prefix),
+// or a mixture's (model/mixture_files.h).
 #pragma once
 
 #include <optional>
@@ -21,7 +21,7 @@ struct AdapterFiles {
 };
 
 // Errors: OpenPeftAdapter, ToAdapter, OpenMixture. kUnsupported: singular values (svf_files.h), a
-// hypernetwork (hyper_files.h), a prefix (format/prefix_tuning.h).
+// hypernetwork (hyper_files.h).
 Result<AdapterFiles> OpenAdapter(const ModelSpec& spec, const std::string& folder,
                                  const Limits& limits = {});
 

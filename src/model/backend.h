@@ -108,6 +108,9 @@ class Backend {
   // its memory now, so that steps that append them allocate nothing. Their pages come as needed.
   virtual void ExpectLength(SequenceId /*sequence*/, std::int64_t /*tokens*/) {}
 
+  // Positions that an adapter's prefix takes before the first token of each of its sequences.
+  virtual std::int64_t PrefixTokens(AdapterId /*adapter*/) const { return 0; }
+
   // Copies the adapter. It is applied while computing, never merged, so sequences with and without
   // it share the base weights. kInvalidArgument: a linear the model does not have, or other shapes.
   virtual Result<AdapterId> AddAdapter(const Adapter& adapter) = 0;

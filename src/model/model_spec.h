@@ -164,6 +164,8 @@ struct ModelSpec {
     return moe.of_layer.empty() ? moe.experts : moe.of_layer[static_cast<std::size_t>(n)];
   }
   double score_scale() const;
+  // What can go on with a text: not an encoder, which may have a head, too.
+  bool predicts_next() const { return causal && head; }
 
   bool operator==(const ModelSpec&) const = default;
 };

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "base/rng.h"
-#include "format/decode.h"
 #include "format/prefix_tuning.h"
+#include "model/adapter.h"
 
 namespace metier::train {
 
@@ -40,17 +40,9 @@ Result<PrefixSet> PrefixSet::Create(const model::ModelSpec& spec,
 Result<PrefixSet> PrefixSet::Load(const model::ModelSpec& spec, const std::string& folder,
                                   at::ScalarType real, at::Device device) {
   METIER_ASSIGN(const format::PrefixTuning stored, format::OpenPrefixTuning(folder));
-  const format::PrefixTuningConfig& config = stored.config;
-  if (config.layers != spec.layers || config.heads != spec.kv_heads ||
-      config.token_dim != spec.kv_width()) {
-    return Error(ErrorCode::kInvalidArgument,
-                 fmt::format("prefix '{}': keys of {} layers, {} heads and {} numbers a token, the "
-                             "model has {}, {} and {}; is this the model that it was trained on?",
-                             folder, config.layers, config.heads, config.token_dim, spec.layers,
-                             spec.kv_heads, spec.kv_width()));
-  }
-  METIER_ASSIGN(const tensor::Tensor wide, format::DecodeTensor(stored.values));
-  const at::Tensor copy = at::empty(wide.shape(), at::kFloat);
+  METIER_ASSIGN(const model::Prefix prefix, model::ToPrefix(spec, stored, folder));
+  const tensor::Tensor& wide = prefix.values;
+  const at::Tensor copy = at::empty({prefix.tokens, spec.layers * 2 * spec.kv_width()}, at::kFloat);
   std::memcpy(copy.data_ptr(), wide.bytes().data(), wide.bytes().size());
   return PrefixSet(spec, copy.to(real).to(device));
 }

@@ -144,8 +144,8 @@ TEST_P(Caching, WhatWasClosedOrStillRunsIsAdoptedPageByPage) {
   ASSERT_OK(Put(cache, first, text));
   for (const bool closed : {false, true}) {
     if (closed) cache.Truncate(first, 0);
-    EXPECT_EQ(cache.FindPrefix(AdapterId::kNone, text).tokens, 3 * kPage);
-    EXPECT_EQ(cache.FindPrefix(AdapterId::kNone, text).idle_pages, closed ? 3 : 0);
+    EXPECT_EQ(cache.FindPrefix(CachedTokens(AdapterId::kNone), text).tokens, 3 * kPage);
+    EXPECT_EQ(cache.FindPrefix(CachedTokens(AdapterId::kNone), text).idle_pages, closed ? 3 : 0);
     CachedTokens second;
     EXPECT_EQ(cache.Adopt(second, text), 3 * kPage);
     EXPECT_EQ(second.length(), 3 * kPage);
@@ -243,13 +243,13 @@ TEST_P(Caching, AFullPageIsNotRewrittenWhileItIsKnown) {
   cache.Truncate(first, 2 * kPage - 1);
   ASSERT_OK(Put(cache, first, {6000}));
   EXPECT_EQ(cache.stats().copied_pages, 1);
-  EXPECT_EQ(cache.FindPrefix(AdapterId::kNone, text).tokens, kPage);
+  EXPECT_EQ(cache.FindPrefix(CachedTokens(AdapterId::kNone), text).tokens, kPage);
   // Alone with a page that idle ones continue: copied, so that they stay findable.
   cache.Truncate(first, kPage - 1);
   ASSERT_OK(Put(cache, first, {7000}));
   EXPECT_EQ(cache.stats().copied_pages, 2);
   const auto known = Joined(Tokens(2 * kPage - 1, 0), {6000});
-  EXPECT_EQ(cache.FindPrefix(AdapterId::kNone, known).tokens, 2 * kPage);
+  EXPECT_EQ(cache.FindPrefix(CachedTokens(AdapterId::kNone), known).tokens, 2 * kPage);
   cache.Truncate(first, 0);
 }
 
@@ -263,7 +263,7 @@ TEST_P(Caching, RoomIsMadeByTheLongestUnusedFromTheEnd) {
     cache.Truncate(sequence, 0);
   };
   const auto found = [&](const std::vector<TokenId>& text) {
-    return cache.FindPrefix(AdapterId::kNone, text).tokens / kPage;
+    return cache.FindPrefix(CachedTokens(AdapterId::kNone), text).tokens / kPage;
   };
   const std::vector<TokenId> system = Tokens(kPage, 0);
   const auto a = Joined(system, Tokens(kPage, 1000));
@@ -299,7 +299,51 @@ TEST_P(Caching, IdlePagesHaveALimitOfTheirOwn) {
   ASSERT_OK(Put(cache, sequence, Tokens(4 * kPage, 0)));
   cache.Truncate(sequence, 0);
   EXPECT_EQ(cache.stats().idle_pages, 2);
-  EXPECT_EQ(cache.FindPrefix(AdapterId::kNone, Tokens(4 * kPage, 0)).tokens, 2 * kPage);
+  EXPECT_EQ(cache.FindPrefix(CachedTokens(AdapterId::kNone), Tokens(4 * kPage, 0)).tokens,
+            2 * kPage);
+}
+
+// Sequences of an adapter with a prefix share it, and what follows it, wherever in a page that is.
+TEST_P(Caching, APrefixIsSharedAndStays) {
+  for (const std::int64_t places : {std::int64_t{10}, kPage, kPage + 10}) {
+    SCOPED_TRACE(places);
+    KvCache cache = Cache(20, 20);
+    const AdapterId adapter{1};
+    CachedTokens prefix(adapter);
+    ASSERT_OK(cache.Reserve(prefix, places));
+    for (std::int64_t place = 0; place < places; ++place)
+      FirstOfKey(cache, prefix, 0, 1, place) = static_cast<float>(place);
+    cache.AppendPrefix(prefix, places);
+    EXPECT_EQ(prefix.length(), 0);
+    EXPECT_EQ(prefix.places(), places);
+    const std::vector<TokenId> text = Tokens(3 * kPage, 0);
+    EXPECT_EQ(cache.FindPrefix(prefix, text).tokens, 0);
+    CachedTokens first = cache.Fork(prefix);
+    EXPECT_EQ(cache.Adopt(first, text), 0);
+    ASSERT_OK(cache.Reserve(first, 3 * kPage));
+    cache.Append(first, text);
+    // Whole pages: the last of the text's tokens stand in one that is not full.
+    const std::int64_t shared = 3 * kPage - places % kPage;
+    EXPECT_EQ(cache.FindPrefix(prefix, text).tokens, shared);
+    EXPECT_EQ(cache.FindPrefix(CachedTokens(adapter), text).tokens, 0);
+    CachedTokens second = cache.Fork(prefix);
+    const std::int64_t used = cache.stats().used_pages;
+    EXPECT_EQ(cache.Adopt(second, text), shared);
+    EXPECT_EQ(cache.stats().used_pages, used);
+    EXPECT_EQ(second.length(), shared);
+    for (std::int64_t place = 0; place < places; ++place)
+      EXPECT_EQ(FirstOfKey(cache, second, 0, 1, place), static_cast<float>(place));
+    cache.Truncate(second, 0);
+    EXPECT_EQ(second.places(), places);
+    cache.Close(first);
+    cache.Close(second);
+    EXPECT_EQ(cache.stats().used_pages, (places + kPage - 1) / kPage);
+    EXPECT_EQ(cache.FindPrefix(prefix, text).tokens, shared);
+    EXPECT_EQ(cache.FindPrefix(prefix, text).idle_pages, 3);
+    cache.Close(prefix);
+    cache.Forget(adapter);
+    EXPECT_EQ(cache.stats().free_pages, 20);
+  }
 }
 
 TEST_P(Caching, AnAdapterIsForgottenAlone) {
@@ -311,9 +355,9 @@ TEST_P(Caching, AnAdapterIsForgottenAlone) {
     cache.Truncate(sequence, 0);
   }
   cache.Forget(AdapterId{0});
-  EXPECT_EQ(cache.FindPrefix(AdapterId{0}, text).tokens, 0);
-  EXPECT_EQ(cache.FindPrefix(AdapterId{1}, text).tokens, 2 * kPage);
-  EXPECT_EQ(cache.FindPrefix(AdapterId::kNone, text).tokens, 2 * kPage);
+  EXPECT_EQ(cache.FindPrefix(CachedTokens(AdapterId{0}), text).tokens, 0);
+  EXPECT_EQ(cache.FindPrefix(CachedTokens(AdapterId{1}), text).tokens, 2 * kPage);
+  EXPECT_EQ(cache.FindPrefix(CachedTokens(AdapterId::kNone), text).tokens, 2 * kPage);
   EXPECT_EQ(cache.stats().idle_pages, 4);
 }
 
@@ -321,7 +365,14 @@ TEST_P(Caching, AnAdapterIsForgottenAlone) {
 // always holds the key of its own past.
 class RandomLife {
  public:
-  RandomLife(KvCache& cache, std::uint64_t seed) : cache_(cache), rng_(seed) {}
+  // Sequences of one adapter begin with a prefix of so many places.
+  RandomLife(KvCache& cache, std::uint64_t seed, std::int64_t prefix) : cache_(cache), rng_(seed) {
+    if (prefix == 0) return;
+    EXPECT_OK(cache_.Reserve(prefix_, prefix));
+    for (std::int64_t place = 0; place < prefix; ++place)
+      FirstOfKey(cache_, prefix_, 0, 1, place) = PrefixKey(place);
+    cache_.AppendPrefix(prefix_, prefix);
+  }
 
   void Step() {
     if (sequences_.empty() || rng_.Below(6) == 0) return Open();
@@ -339,15 +390,18 @@ class RandomLife {
   void CheckAll() const {
     for (const Sequence& one : sequences_) {
       ASSERT_EQ(one.cached.length(), static_cast<std::int64_t>(one.tokens.size()));
+      for (std::int64_t place = 0; place < one.cached.prefix(); ++place)
+        ASSERT_EQ(FirstOfKey(cache_, one.cached, 0, 1, place), PrefixKey(place));
       std::uint64_t past = static_cast<std::uint64_t>(one.cached.adapter()) + 5;
       for (std::size_t i = 0; i < one.tokens.size(); ++i) {
         past = Extended(past, one.tokens[i]);
-        ASSERT_EQ(FirstOfKey(cache_, one.cached, 0, 1, static_cast<std::int64_t>(i)), Number(past));
+        ASSERT_EQ(FirstOfKey(cache_, one.cached, 0, 1, PlaceOf(one, i)), Number(past));
       }
     }
   }
   void CloseAll() {
     while (!sequences_.empty()) Close(0);
+    cache_.Close(prefix_);
   }
 
  private:
@@ -360,11 +414,19 @@ class RandomLife {
     return (past ^ static_cast<std::uint64_t>(token)) * 0x9e3779b97f4a7c15ULL + (past >> 40);
   }
   static float Number(std::uint64_t past) { return static_cast<float>(past >> 41); }
+  static float PrefixKey(std::int64_t place) { return -1.0F - static_cast<float>(place); }
+  static std::int64_t PlaceOf(const Sequence& one, std::size_t token) {
+    return one.cached.prefix() + static_cast<std::int64_t>(token);
+  }
 
-  void Open() { sequences_.push_back({CachedTokens(AdapterId{Small(2)}), {}}); }
+  void Open() {
+    const AdapterId adapter{Small(2)};
+    const bool begins = adapter == prefix_.adapter();
+    sequences_.push_back({begins ? cache_.Fork(prefix_) : CachedTokens(adapter), {}});
+  }
   std::int64_t Small(std::uint64_t n) { return static_cast<std::int64_t>(rng_.Below(n)); }
   void Close(std::size_t at) {
-    cache_.Truncate(sequences_[at].cached, 0);
+    cache_.Close(sequences_[at].cached);
     sequences_.erase(sequences_.begin() + static_cast<std::ptrdiff_t>(at));
   }
   void Extend(std::size_t at) {
@@ -387,7 +449,7 @@ class RandomLife {
     for (std::size_t i = 0; i < one.tokens.size(); ++i) {
       past = Extended(past, one.tokens[i]);
       if (static_cast<std::int64_t>(i) < length) continue;
-      FirstOfKey(cache_, one.cached, 0, 1, static_cast<std::int64_t>(i)) = Number(past);
+      FirstOfKey(cache_, one.cached, 0, 1, PlaceOf(one, i)) = Number(past);
     }
     cache_.Append(one.cached, rest);
   }
@@ -398,13 +460,19 @@ class RandomLife {
  private:
   KvCache& cache_;
   Rng rng_;
+  CachedTokens prefix_{AdapterId{1}};
   std::vector<Sequence> sequences_;
 };
 
 TEST_P(Caching, EveryPositionHoldsItsOwnPastWhateverHappens) {
-  for (const std::uint64_t seed : {1, 2, 3}) {
+  for (const auto& [seed, prefix] : {std::pair<std::uint64_t, std::int64_t>{1, 0},
+                                     {2, 0},
+                                     {3, 10},
+                                     {4, kPage},
+                                     {5, kPage + 3}}) {
+    SCOPED_TRACE(prefix);
     KvCache cache = Cache(16, 12);
-    RandomLife life(cache, seed);
+    RandomLife life(cache, seed, prefix);
     for (int step = 0; step < 600; ++step) {
       life.Step();
       life.CheckAll();

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/native_backend.h"
 #include "format/prefix_tuning.h"
 #include "model/adapter_files.h"
 #include "model/family.h"
@@ -119,6 +120,79 @@ TEST_P(PrefixOfEveryFamily, IsWrittenAsPeftDoesAndReadAgain) {
                ErrorCode::kInvalidArgument, "has 5 tokens, the configuration asks for 4");
 }
 
+// What the engine computes behind a prefix: as LibTorch does, and to the bit whatever else is in a
+// step, however the text is cut, and whether or not it was adopted from another sequence.
+TEST_P(PrefixOfEveryFamily, IsServedAsItWasTrained) {
+  constexpr std::int64_t kPrefix = 5;
+  spec_.max_positions = 160;  // room for a page of the cache that is full
+  const test::TempFolder folder;
+  ASSERT_OK_AND_ASSIGN(PrefixSet set, Set(kPrefix, at::kFloat));
+  ASSERT_OK(set.Save(folder / "prefix", "base"));
+  ASSERT_OK_AND_ASSIGN(const model::AdapterFiles files,
+                       model::OpenAdapter(spec_, folder / "prefix"));
+  ASSERT_OK_AND_ASSIGN(auto weights, engine::NativeModel::FromReader(spec_, PrefixBase(spec_)));
+  engine::NativeBackend backend(std::move(weights), {.threads = 2, .max_cache_bytes = 1 << 24});
+  const Result<model::AdapterId> adapter = model::AddAdapter(backend, files);
+  if (!spec_.causal) {
+    EXPECT_ERROR(adapter, ErrorCode::kUnsupported, "a prefix is a past");
+    return;
+  }
+  ASSERT_OK(adapter);
+  EXPECT_EQ(backend.PrefixTokens(*adapter), kPrefix);
+  const auto text = RandomTokens(spec_, 90, 1);
+  ASSERT_OK_AND_ASSIGN(Network network, PrefixNetwork(spec_, {}));
+  network.SetPrefix(std::move(set));
+  const at::Tensor expected = Compute(network, MakeBatch({text}, {}, TestDevice())).to(at::kCPU);
+
+  using Floats = std::vector<float>;
+  const auto append = [](const model::Rows& rows, Floats& all) {
+    for (std::int64_t r = 0; r < rows.count; ++r)
+      all.insert(all.end(), rows.Row(r).begin(), rows.Row(r).end());
+  };
+  // In steps of so many tokens, beside another sequence without the prefix.
+  const auto serve = [&](std::size_t step, bool adopts) -> Result<Floats> {
+    METIER_ASSIGN(const model::SequenceId own, backend.OpenSequence(*adapter));
+    METIER_ASSIGN(const model::SequenceId other, backend.OpenSequence(model::AdapterId::kNone));
+    std::size_t begin = adopts ? static_cast<std::size_t>(backend.Adopt(own, text)) : 0;
+    EXPECT_EQ(begin > 0, adopts);
+    Floats all(begin * static_cast<std::size_t>(spec_.vocab));
+    for (; begin < text.size(); begin += step) {
+      const auto part = std::span(text).subspan(begin, std::min(step, text.size() - begin));
+      const model::SequenceStep steps[] = {
+          {.sequence = other, .tokens = part, .want = model::Want::kLast},
+          {.sequence = own, .tokens = part, .want = model::Want::kAll}};
+      METIER_ASSIGN(const auto rows, backend.Forward(steps));
+      append(rows[1], all);
+    }
+    EXPECT_EQ(backend.Length(own), static_cast<std::int64_t>(text.size()));
+    backend.CloseSequence(own);
+    backend.CloseSequence(other);
+    return all;
+  };
+  ASSERT_OK_AND_ASSIGN(const Floats whole, serve(text.size(), false));
+  const auto* wanted = expected.data_ptr<float>();
+  double apart = 0;
+  for (std::size_t i = 0; i < whole.size(); ++i)
+    apart = std::max(apart, std::abs(static_cast<double>(whole[i]) - wanted[i]));
+  EXPECT_LE(apart, 1e-3);
+  ASSERT_OK_AND_ASSIGN(const Floats parts, serve(7, false));
+  EXPECT_EQ(parts, whole);
+  const auto known = backend.FindPrefix(*adapter, text).tokens;
+  ASSERT_GT(known, 0);
+  ASSERT_OK_AND_ASSIGN(const Floats adopted, serve(7, true));
+  const auto rest = static_cast<std::ptrdiff_t>(known * spec_.vocab);
+  EXPECT_TRUE(std::equal(whole.begin() + rest, whole.end(), adopted.begin() + rest));
+
+  ASSERT_OK_AND_ASSIGN(const model::SequenceId open, backend.OpenSequence(*adapter));
+  const auto most = RandomTokens(spec_, static_cast<std::size_t>(spec_.max_positions) - 4, 2);
+  const model::SequenceStep long_step{.sequence = open, .tokens = most};
+  EXPECT_ERROR(backend.Forward({&long_step, 1}), ErrorCode::kInvalidArgument, "positions");
+  EXPECT_ERROR(backend.RemoveAdapter(*adapter), ErrorCode::kInvalidArgument, "open sequences");
+  backend.CloseSequence(open);
+  ASSERT_OK(backend.RemoveAdapter(*adapter));
+  EXPECT_EQ(backend.cache_stats().used_pages, 0);
+}
+
 // The keys and values that real tokens leave behind are a prefix like any other: what follows is
 // computed as after these tokens. Keys are those of the first layer and of the second, rotated to
 // the tokens' own places, as PEFT's are taken for.
@@ -202,8 +276,12 @@ TEST(Prefix, RefusesWhatDoesNotFit) {
   ++deeper.layers;
   EXPECT_ERROR(PrefixSet::Load(deeper, folder / "prefix", at::kFloat, TestDevice()),
                ErrorCode::kInvalidArgument, "is this the model that it was trained on?");
-  EXPECT_ERROR(model::OpenAdapter(spec, folder / "prefix"), ErrorCode::kUnsupported,
-               "serve it with PEFT");
+  EXPECT_ERROR(model::OpenAdapter(deeper, folder / "prefix"), ErrorCode::kInvalidArgument,
+               "is this the model that it was trained on?");
+  deeper = spec;
+  deeper.max_positions = set.tokens();
+  EXPECT_ERROR(model::OpenAdapter(deeper, folder / "prefix"), ErrorCode::kInvalidArgument,
+               "leave no room for a text");
 }
 
 TEST_F(Trainer, LearnsAPrefixAndGoesOnToTheBit) {
