@@ -25,9 +25,9 @@ Status CheckModel(const TrainConfig& config, const std::string& path) {
   }
   if (!config.init) return Ok();
   const bool upcycles = config.init->upcycle.has_value();
-  if (config.stage != "pretrain" && !upcycles) {
+  if (config.stage != "pretrain" && config.stage != "mlm" && !upcycles) {
     return Contradiction(path + ".stage",
-                         fmt::format("found \"{}\" with 'init', expected pretrain: "
+                         fmt::format("found \"{}\" with 'init', expected pretrain or mlm: "
                                      "a random model has nothing to tune",
                                      config.stage));
   }
@@ -270,10 +270,12 @@ Status CheckRouter(const TrainConfig& config, const std::string& path) {
     return Contradiction(at + ".experts",
                          "found none, expected adapters, or a mixture's directory");
   if (router.route_by == "token") return Ok();
-  if (config.stage == "pretrain") {
+  if (config.stage == "pretrain" || config.stage == "mlm") {
     return Contradiction(at + ".route_by",
-                         "found \"sequence\" in stage pretrain: a sequence goes by its prompt, and "
-                         "where all tokens are predicted there is none");
+                         fmt::format("found \"sequence\" in stage {}: a sequence goes by its "
+                                     "prompt, and where tokens are predicted everywhere there is "
+                                     "none",
+                                     config.stage));
   }
   if (router.top_k != 1)
     return Contradiction(at + ".top_k", fmt::format("found {} by sequence, expected 1: a sequence "
@@ -304,6 +306,23 @@ Status CheckAnswers(const TrainConfig& config, const std::string& path) {
                     config.long_examples, config.stage));
   }
   return Ok();
+}
+
+Status CheckMasking(const TrainConfig& config, const std::string& path) {
+  const std::string at = path + ".mask_token_id";
+  if (config.stage != "mlm") {
+    if (config.mask_token_id < 0) return Ok();
+    return Contradiction(at, fmt::format("found in stage {}, expected mlm, or none", config.stage));
+  }
+  if (config.prefix || config.hyper) {
+    return Contradiction(path + ".stage",
+                         fmt::format("found \"mlm\" with '{}', which is made for decoders",
+                                     config.prefix ? "prefix" : "hyper"));
+  }
+  if (config.mask_token_id >= 0) return Ok();
+  return Contradiction(at,
+                       "found none in stage mlm, expected the id of the token that hides others, "
+                       "as the tokenizer_config.json of most encoders names it (mask_token)");
 }
 
 Status CheckAverages(const TrainConfig& config, const std::string& path) {
@@ -383,6 +402,7 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
   METIER_TRY(CheckHyper(config, path));
   METIER_TRY(CheckQuantisation(config, path));
   METIER_TRY(CheckAnswers(config, path));
+  METIER_TRY(CheckMasking(config, path));
   METIER_TRY(CheckAverages(config, path));
   METIER_TRY(CheckConsolidation(config, path));
   METIER_TRY(CheckTeacher(config, path));
@@ -415,8 +435,15 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
                          "them in lora.modules_to_save, their rows in "
                          "lora.trainable_token_indices, or leave it out");
   }
-  if (config.eval_steps > 0 && config.eval_file.empty() && config.eval_files.empty())
-    return Contradiction(path + ".eval_steps",
+  if (config.gradient_checkpointing && (config.router || config.hyper)) {
+    return Contradiction(path + ".gradient_checkpointing",
+                         fmt::format("found with '{}', whose part of the model is computed once; "
+                                     "leave it out",
+                                     config.router ? "router" : "hyper"));
+  }
+  const bool evaluates = config.eval_steps > 0 || config.eval_on_start;
+  if (evaluates && config.eval_file.empty() && config.eval_files.empty())
+    return Contradiction(path + (config.eval_on_start ? ".eval_on_start" : ".eval_steps"),
                          "found without 'eval_file': there is nothing to evaluate");
   if (config.device != "cpu" && config.device != "cuda" && config.device.rfind("cuda:", 0) != 0) {
     return Contradiction(path + ".device",

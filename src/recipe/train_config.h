@@ -188,6 +188,7 @@ struct TrainConfig {
   std::optional<DataMixture> train_mixture;
   std::string eval_file;
   std::vector<EvalSource> eval_files;
+  std::string general_file;
   std::string output_dir;
   std::optional<LoraConfig> lora;
   std::optional<SvfConfig> svf;
@@ -222,6 +223,8 @@ struct TrainConfig {
   double max_grad_norm = 1;
   double label_smoothing_factor = 0;
   double neftune_noise_alpha = 0;
+  double mlm_probability = 0.15;
+  std::int64_t mask_token_id = -1;
   double pref_beta = 0.1;
   double pref_ftx = 0;
   double dpo_label_smoothing = 0;
@@ -235,6 +238,7 @@ struct TrainConfig {
   double ema_decay = 0;
   std::int64_t average_checkpoints = 0;
 
+  bool gradient_checkpointing = false;
   bool bf16 = true;
   std::string dtype = "auto";
   std::string device = "cpu";
@@ -243,6 +247,7 @@ struct TrainConfig {
 
   std::int64_t logging_steps = 10;
   std::int64_t eval_steps = 0;
+  bool eval_on_start = false;
   std::int64_t save_steps = 0;
   std::int64_t save_total_limit = 2;
   std::string resume_from_checkpoint = "auto";
@@ -264,10 +269,11 @@ struct TrainConfig {
   void VisitData(Visitor&& field) {
     field("stage", stage,
           "pretrain: loss on every token; sft: loss where the data says so; dpo, orpo: pairs of a "
-          "better and a worse answer; kto: answers that are good or bad")
-        .OneOf({"pretrain", "sft", "dpo", "orpo", "kto"});
+          "better and a worse answer; kto: answers that are good or bad; mlm: an encoder restores "
+          "hidden tokens")
+        .OneOf({"pretrain", "sft", "dpo", "orpo", "kto", "mlm"});
     field("model", model, "model to start from: a Hugging Face directory or a GGUF file");
-    field("init", init, "make the model from scratch instead (with `stage: pretrain`)");
+    field("init", init, "make the model from scratch instead (with `stage: pretrain` or `mlm`)");
     field("rope_scaling", rope_scaling,
           "train the model with longer positions, and write them into its config");
     field("tokenizer", tokenizer, "directory whose tokenizer files go into the output");
@@ -276,6 +282,11 @@ struct TrainConfig {
     field("eval_file", eval_file, "token file for eval_loss");
     field("eval_files", eval_files,
           "several of them instead: eval_loss of each by its name, and the mean of these");
+    field(
+        "general_file", general_file,
+        "token file of what the model should still be able to read afterwards; its loss before and "
+        "after the run is in log and manifest. Without it, with 'model': texts of many kinds that "
+        "come with metier; none: not measured");
     field("output_dir", output_dir, "checkpoints, logs and the final model go here").Required();
     field("lora", lora, "train an adapter and leave the model as it is; absent: train everything");
     field("svf", svf,
@@ -305,8 +316,10 @@ struct TrainConfig {
     field("max_seq_len", max_seq_len, "tokens of one example, and of one pack").AtLeast(2);
     field("packing", packing,
           "fill packs of max_seq_len with whole examples that never see each other");
-    field("long_examples", long_examples,
-          "what happens to examples longer than max_seq_len; auto: split for pretrain, else error")
+    field(
+        "long_examples", long_examples,
+        "what happens to examples longer than max_seq_len; auto: split for pretrain and mlm, else "
+        "error")
         .OneOf({"auto", "split", "truncate", "error"});
     field("per_device_train_batch_size", per_device_train_batch_size,
           "packs (or, without packing, examples) computed at once, by each worker")
@@ -352,6 +365,14 @@ struct TrainConfig {
     field("neftune_noise_alpha", neftune_noise_alpha,
           "noise on embeddings in training (NEFTune: 5 to 15); 0: none")
         .AtLeast(0);
+    field(
+        "mlm_probability", mlm_probability,
+        "mlm: share of the tokens with loss that is to be restored; of these 8 in 10 are hidden by "
+        "the mask, 1 by any token, 1 is left as it is")
+        .Above(0)
+        .AtMost(1);
+    field("mask_token_id", mask_token_id, "mlm: the mask, a token of the model's vocabulary")
+        .AtLeast(-1);
     field("pref_beta", pref_beta,
           "dpo, kto: how little the answers may move from the reference; orpo: weight of the odds")
         .Above(0);
@@ -389,6 +410,9 @@ struct TrainConfig {
 
   template <class Visitor>
   void VisitRun(Visitor&& field) {
+    field("gradient_checkpointing", gradient_checkpointing,
+          "keep of each layer its inputs alone and compute the rest again for its gradients: less "
+          "memory, a third more time");
     field("bf16", bf16, "matrix products in bf16; weights, sums and the optimiser stay in float");
     field("dtype", dtype,
           "type of the final model's weights; auto: as the model read, else bfloat16")
@@ -400,6 +424,7 @@ struct TrainConfig {
     field("seed", seed, "of initial weights, order of the data and dropout").AtLeast(0);
     field("logging_steps", logging_steps, "steps between lines of the log").AtLeast(1);
     field("eval_steps", eval_steps, "steps between evaluations; 0: only at the end").AtLeast(0);
+    field("eval_on_start", eval_on_start, "evaluate before the first step, too");
     field("save_steps", save_steps, "steps between checkpoints; 0: only when stopped").AtLeast(0);
     field("save_total_limit", save_total_limit, "checkpoints kept; 0: all").AtLeast(0);
     field("resume_from_checkpoint", resume_from_checkpoint,

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/progress.h"
+#include "specialist/forgetting.h"
 
 namespace metier::specialist {
 namespace {
@@ -87,6 +88,8 @@ std::string ReportHtml(const Recipe& recipe, const std::vector<StageRecord>& sta
         body += FindStageKind(stage.kind)->section(stage);
     }
   }
+  for (const ForgettingMatrix& matrix : ForgettingMatrices(stages))
+    body += ForgettingSection(matrix);
   body += Lineage(stages);
   body += fmt::format("<h2>Recipe</h2>\n<details><summary>{}</summary><pre>{}</pre></details>\n",
                       EscapeHtml(std::filesystem::path(recipe.path).filename().string()),

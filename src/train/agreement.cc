@@ -36,8 +36,10 @@ std::optional<Disagreement> WhereTheyDiffer(const Json& first, const Json& other
 }
 
 Json CountsOf(const Tally& tally) {
-  Json counts = {
-      {"right", tally.rewards.right}, {"all", tally.rewards.all}, {"margin", tally.rewards.margin}};
+  Json counts = {{"right", tally.rewards.right},
+                 {"all", tally.rewards.all},
+                 {"margin", tally.rewards.margin},
+                 {"choices_over", tally.choices_over}};
   if (!tally.expert_tokens.defined()) return counts;
   const at::Tensor tokens = tally.expert_tokens.contiguous();
   const auto* values = tokens.data_ptr<std::int64_t>();
@@ -74,6 +76,7 @@ Status SumTally(Workers& workers, Tally& tally) {
     sum.rewards.right += counts.at("right").get<std::int64_t>();
     sum.rewards.all += counts.at("all").get<std::int64_t>();
     sum.rewards.margin += counts.at("margin").get<double>();
+    sum.choices_over += counts.at("choices_over").get<std::int64_t>();
     if (!counts.contains("shape")) continue;  // it had no batch
     const at::Tensor tokens =
         torch::tensor(counts.at("expert_tokens").get<std::vector<std::int64_t>>(), at::kLong)
@@ -81,6 +84,7 @@ Status SumTally(Workers& workers, Tally& tally) {
     sum.expert_tokens = sum.expert_tokens.defined() ? sum.expert_tokens + tokens : tokens;
   }
   sum.routing = tally.routing;
+  sum.penalty = tally.penalty;  // of the same weights
   tally = sum;
   return Ok();
 }

@@ -5,13 +5,20 @@
 namespace metier::train {
 
 void BatchBuilder::Add(std::int64_t id, Role role) {
-  if (role == Role::kPredicted) {
-    if (prompt_ < 0) prompt_ = static_cast<std::int64_t>(tokens_.size()) - starts_.back();
-    predicting_.push_back(static_cast<std::int64_t>(tokens_.size()) - 1);
-    targets_.push_back(id);
-    row_sequences_.push_back(static_cast<std::int64_t>(starts_.size()) - 1);
-  }
+  if (role == Role::kPredicted) AddRow(static_cast<std::int64_t>(tokens_.size()) - 1, id);
   tokens_.push_back(id);
+}
+
+void BatchBuilder::AddHidden(std::int64_t id, std::int64_t read) {
+  AddRow(static_cast<std::int64_t>(tokens_.size()), id);
+  tokens_.push_back(read);
+}
+
+void BatchBuilder::AddRow(std::int64_t token, std::int64_t target) {
+  if (prompt_ < 0) prompt_ = static_cast<std::int64_t>(tokens_.size()) - starts_.back();
+  predicting_.push_back(token);
+  targets_.push_back(target);
+  row_sequences_.push_back(static_cast<std::int64_t>(starts_.size()) - 1);
 }
 
 void BatchBuilder::EndSequence(const Sequence& about) {

@@ -16,7 +16,7 @@ namespace metier::train {
 struct Batch {
   at::Tensor tokens;      // int64 [tokens]
   at::Tensor types;       // int64 [tokens], encoders; undefined: 0
-  at::Tensor targets;     // int64 [rows]: what follows each of `predicting`
+  at::Tensor targets;     // int64 [rows]: what follows each of `predicting`, or is hidden there
   at::Tensor predicting;  // int64 [rows]: tokens whose prediction is computed
   at::Tensor domains;  // int64 [sequences]: whose domain each is, -1: no one's; undefined: all -1
   Layout layout;
@@ -36,6 +36,8 @@ class BatchBuilder {
 
   // The next token of the sequence; a predicted one is not its first.
   void Add(std::int64_t id, Role role);
+  // The next token, which is to be restored where `read` stands for it.
+  void AddHidden(std::int64_t id, std::int64_t read);
   struct Sequence {
     std::int64_t domain = -1;  // whose domain it is
     format::Judgement judgement = format::Judgement::kNone;
@@ -49,6 +51,9 @@ class BatchBuilder {
   Batch Build(const at::Device& device, std::int64_t multiple = 1) &&;
 
  private:
+  // The prediction of `target` from the output of a token.
+  void AddRow(std::int64_t token, std::int64_t target);
+
   std::vector<std::int64_t> tokens_;
   std::vector<std::int64_t> targets_;
   std::vector<std::int64_t> predicting_;

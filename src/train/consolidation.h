@@ -43,9 +43,10 @@ class Consolidation {
   // False: there is none, or of another run.
   Result<bool> Load(const std::string& folder, const Json& run);
 
- private:
+  // All of it, shared: what several workers have to have alike.
   std::vector<NamedTensor> Tensors() const;
 
+ private:
   std::vector<Trainable> trainables_;
   std::vector<at::Tensor> importance_;
   std::vector<at::Tensor> anchor_;

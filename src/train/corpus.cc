@@ -50,6 +50,7 @@ Status CheckUse(const format::TokenFile& file, const std::string& path, Corpus::
 
 Result<Corpus> Corpus::Open(const std::vector<std::string>& paths, std::int64_t vocab, Use use) {
   Corpus corpus;
+  corpus.vocab_ = vocab;
   corpus.group_ = use == Use::kPairs ? 2 : 1;
   for (const std::string& path : paths) {
     METIER_ASSIGN(format::TokenFile file, format::TokenFile::Open(path));

@@ -29,6 +29,7 @@ class Corpus {
   static Result<Corpus> Open(const std::vector<std::string>& paths, std::int64_t vocab,
                              Use use = Use::kTexts);
 
+  std::int64_t vocab() const { return vocab_; }
   std::size_t sources() const { return files_.size(); }
   const std::string& path(std::size_t source) const { return paths_[source]; }
   // The source's examples are [First(source), First(source + 1)).
@@ -54,6 +55,7 @@ class Corpus {
   std::vector<std::string> paths_;
   std::vector<format::TokenFile> files_;
   std::vector<std::int64_t> firsts_ = {0};
+  std::int64_t vocab_ = 0;
   std::int64_t group_ = 1;
 };
 

@@ -10,8 +10,9 @@ namespace {
 
 // Hands out the packs of a reading in batches; returns false where `take` did.
 template <class Take>
-bool ForEachBatch(const Reading& reading, const recipe::TrainConfig& config, Take&& take) {
-  PackReader reader(reading.corpus, EvalPackingOf(config), 0, 0);
+bool ForEachBatch(const Reading& reading, const PackingOptions& packing,
+                  const recipe::TrainConfig& config, Take&& take) {
+  PackReader reader(reading.corpus, packing, 0, 0);
   std::vector<Pack> packs;
   for (Pack pack = reader.Next();; pack = reader.Next()) {
     const bool end = pack.empty();
@@ -33,6 +34,22 @@ void AddRewards(const RewardCounts& rewards, const std::string& prefix, Json& me
   metrics[prefix + "rewards/margins"] = rewards.margin / count;
 }
 
+double GeneralLoss(RunModel& model, const RunData& data, const Objective& objective,
+                   const recipe::TrainConfig& config) {
+  const torch::NoGradGuard no_grad;
+  const RunModel::Averaged averaged(model);
+  const Network& network = model.network();
+  Tally tally;
+  double loss = 0;
+  ForEachBatch(
+      data.general(), GeneralPackingOf(config), config, [&](const std::vector<Pack>& batch) {
+        const Batch tokens = data.MakeBatch(data.general(), batch, network.options().device);
+        loss += objective.TextLoss(network, tokens, tally).item<double>();
+        return true;
+      });
+  return loss / static_cast<double>(data.general().counts.predictions);
+}
+
 std::optional<Json> Evaluate(RunModel& model, const RunData& data, const Objective& objective,
                              const recipe::TrainConfig& config, const OnPacks& on_packs) {
   const torch::NoGradGuard no_grad;
@@ -47,12 +64,13 @@ std::optional<Json> Evaluate(RunModel& model, const RunData& data, const Objecti
   for (const Reading& reading : data.evals()) {
     double loss = 0;
     const RunModel::Written written(model, reading.domains.front(), /*key=*/0);
-    const bool went_on = ForEachBatch(reading, config, [&](const std::vector<Pack>& batch) {
-      const Batch tokens = data.MakeBatch(reading, batch, network.options().device);
-      loss += objective.EvalLoss(network, tokens, tally).item<double>();
-      done += static_cast<std::int64_t>(batch.size());
-      return !on_packs(done, packs) || done == packs;
-    });
+    const bool went_on =
+        ForEachBatch(reading, EvalPackingOf(config), config, [&](const std::vector<Pack>& batch) {
+          const Batch tokens = data.MakeBatch(reading, batch, network.options().device);
+          loss += objective.EvalLoss(network, tokens, tally).item<double>();
+          done += static_cast<std::int64_t>(batch.size());
+          return !on_packs(done, packs) || done == packs;
+        });
     if (!went_on) return std::nullopt;
     loss /= static_cast<double>(reading.Units(config));
     sum += loss;

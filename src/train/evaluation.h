@@ -20,6 +20,10 @@ using OnPacks = std::function<bool(std::int64_t done, std::int64_t total)>;
 // Adds "rewards/accuracies" and "rewards/margins" (TRL's names) where answers were counted.
 void AddRewards(const RewardCounts& rewards, const std::string& prefix, Json& metrics);
 
+// Mean loss of the predictions of data.general(), of the weights that the final model would have.
+double GeneralLoss(RunModel& model, const RunData& data, const Objective& objective,
+                   const recipe::TrainConfig& config);
+
 // {"eval_loss"}, the mean over the files' losses; of several files also {"eval_loss_NAME"} of each;
 // with a mixture {"eval_router_accuracy"}, the share of choices that were the domain's own; of
 // judged answers their rewards. Nothing when it was asked to end.

@@ -215,41 +215,61 @@ std::vector<at::Tensor> Network::RouterInputs(const Batch& batch) const {
   return inputs;
 }
 
+Streams Network::RunLayer(std::int64_t index, const Streams& in, const at::Tensor& wanted,
+                          State& state) const {
+  const Layer& layer = layers_[static_cast<std::size_t>(index)];
+  const Layout& layout = state.batch.layout;
+  const Precision& precision = options_.precision;
+  state.layer = index;
+  if (spec_.norm_place == NormPlace::kAfter) {
+    const at::Tensor attention = SelfAttention(layer, index, in.x, layout, wanted, state);
+    const at::Tensor x = AddNorm(RowsOf(in.x, wanted), attention, layer.attn_norm.weight,
+                                 layer.attn_norm.bias, spec_.norm, precision.real)
+                             .y;
+    state.residual = x;
+    const at::Tensor forward = FeedForward(layer, x, x, wanted, state);
+    return {
+        AddNorm(x, forward, layer.ffn_norm.weight, layer.ffn_norm.bias, spec_.norm, precision.real)
+            .y,
+        {}};
+  }
+  const Normed before = AddNorm(in.x, in.delta, layer.attn_norm.weight, layer.attn_norm.bias,
+                                spec_.norm, precision.act);
+  const at::Tensor attention = SelfAttention(layer, index, before.y, layout, wanted, state);
+  const at::Tensor sum = RowsOf(before.sum, wanted);
+  const Normed middle = AddNorm(sum, attention, layer.ffn_norm.weight, layer.ffn_norm.bias,
+                                spec_.norm, precision.act);
+  state.residual = middle.sum;
+  const bool block = spec_.moe.router_input == RouterInput::kBlockInput;
+  return {middle.sum, FeedForward(layer, middle.y, block ? sum : middle.y, wanted, state)};
+}
+
 at::Tensor Network::Compute(const Batch& batch, State& state) const {
   const at::Tensor& rows = state.pass.rows;
   METIER_CHECK(batch.layout.longest() <= longest(),
                "a sequence is longer than the position tables");
   const Precision& precision = options_.precision;
-  at::Tensor x = Embed(batch, state.pass.key);
-  at::Tensor delta;  // of the last sub-layer, added where the next norm reads the sum
+  Streams streams = {Embed(batch, state.pass.key), {}};
+  // What is told of a layer on the way would be told twice.
+  const bool again = options_.checkpointing && torch::GradMode::is_enabled() &&
+                     state.pass.notes == nullptr && !state.pass.down && state.inputs == nullptr;
+  std::shared_ptr<const Kept> kept;
+  if (again) kept = std::make_shared<const Kept>(Kept{state.pass, batch, state.gates});
   for (std::int64_t i = 0; i < spec_.layers; ++i) {
-    const Layer& layer = layers_[static_cast<std::size_t>(i)];
     const bool last = i + 1 == spec_.layers;
     const at::Tensor wanted = last && !NeedsAllRows(i, state.pass) ? rows : at::Tensor();
-    state.layer = i;
-    if (spec_.norm_place == NormPlace::kAfter) {
-      const at::Tensor attention = SelfAttention(layer, i, x, batch.layout, wanted, state);
-      x = AddNorm(RowsOf(x, wanted), attention, layer.attn_norm.weight, layer.attn_norm.bias,
-                  spec_.norm, precision.real)
-              .y;
-      state.residual = x;
-      const at::Tensor forward = FeedForward(layer, x, x, wanted, state);
-      x = AddNorm(x, forward, layer.ffn_norm.weight, layer.ffn_norm.bias, spec_.norm,
-                  precision.real)
-              .y;
+    if (!again) {
+      streams = RunLayer(i, streams, wanted, state);
       continue;
     }
-    const Normed before =
-        AddNorm(x, delta, layer.attn_norm.weight, layer.attn_norm.bias, spec_.norm, precision.act);
-    const at::Tensor attention = SelfAttention(layer, i, before.y, batch.layout, wanted, state);
-    const at::Tensor sum = RowsOf(before.sum, wanted);
-    const Normed middle = AddNorm(sum, attention, layer.ffn_norm.weight, layer.ffn_norm.bias,
-                                  spec_.norm, precision.act);
-    state.residual = middle.sum;
-    const bool block = spec_.moe.router_input == RouterInput::kBlockInput;
-    delta = FeedForward(layer, middle.y, block ? sum : middle.y, wanted, state);
-    x = middle.sum;
+    streams = Recomputed(
+        [this, kept, i, wanted](const Streams& in) {
+          State own{.pass = kept->pass, .batch = kept->batch, .gates = kept->gates};
+          return RunLayer(i, in, wanted, own);
+        },
+        streams);
   }
+  auto [x, delta] = streams;
   if (NeedsAllRows(spec_.layers - 1, state.pass)) {
     x = RowsOf(x, rows);
     if (delta.defined()) delta = RowsOf(delta, rows);

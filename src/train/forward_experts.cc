@@ -104,6 +104,10 @@ at::Tensor Network::RouterScores(const Layer& layer, const at::Tensor& router_in
 at::Tensor Network::ChosenByExperts(const Layer& layer, const at::Tensor& h,
                                     const at::Tensor& scores, State& state) const {
   const TokenChoice choice = ChooseTokens(spec_.moe, scores, state.batch.layout.starts);
+  if (state.pass.notes != nullptr) {
+    const at::Tensor of_data = choice.tokens.lt(state.batch.read).view({-1, choice.each});
+    state.pass.notes->push_back({.of_mixture = false, .scores = scores, .taken = of_data.sum(1)});
+  }
   std::vector<std::int64_t> starts;
   for (std::int64_t e = 0; e <= scores.size(1); ++e) starts.push_back(e * choice.each);
   const at::Tensor y = RunExperts(layer, GatherRows(h, choice.tokens), starts, state.pass.key);
@@ -117,11 +121,7 @@ at::Tensor Network::Experts(const Layer& layer, const at::Tensor& h, const at::T
   const std::int64_t rows = h.size(0);
   const at::Tensor scores = RouterScores(layer, router_input, asked, state);
   const std::int64_t experts = scores.size(1);
-  if (moe.chooser == ExpertChooser::kExpert) {
-    if (state.pass.notes != nullptr)
-      state.pass.notes->push_back({.of_mixture = false, .scores = scores, .rows = asked});
-    return ChosenByExperts(layer, h, scores, state);
-  }
+  if (moe.chooser == ExpertChooser::kExpert) return ChosenByExperts(layer, h, scores, state);
   const auto [chosen, gates] = ChooseExperts(moe, scores);
   at::Tensor expert = chosen;
   at::Tensor within;

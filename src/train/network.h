@@ -21,6 +21,7 @@
 #include "train/mixture.h"
 #include "train/ops.h"
 #include "train/prefix.h"
+#include "train/recompute.h"
 #include "train/router.h"
 #include "train/singular_values.h"
 #include "train/torch.h"
@@ -52,6 +53,9 @@ struct NetworkOptions {
                      // +-alpha / sqrt(tokens of the sequence * width)
   double smoothing = 0;           // of the targets (HeadLoss)
   CapacityOptions capacity = {};  // of the model's experts
+  // For gradients, layers keep what they are given and are computed again (recompute.h). Not where
+  // a pass asks what routers say.
+  bool checkpointing = false;
 };
 
 // A dense feed-forward's down projection, as a pass computes it.
@@ -246,9 +250,18 @@ class Network {
     std::vector<at::Tensor>* inputs = nullptr;
   };
 
+  struct Kept {  // of a pass, for layers that are computed again
+    Pass pass;
+    Batch batch;
+    std::vector<State::Gates> gates;
+  };
+
   // real [rows]: `weight` for predictions that count, 0 for the batch's filling.
   at::Tensor RowWeights(const Batch& batch, double weight) const;
   at::Tensor Compute(const Batch& batch, State& state) const;
+  // The streams behind a layer; `wanted` rows only, where it is defined.
+  Streams RunLayer(std::int64_t index, const Streams& in, const at::Tensor& wanted,
+                   State& state) const;
   at::Tensor Embed(const Batch& batch, std::uint64_t key) const;
   at::Tensor Project(const Linears& linears, const at::Tensor& x, State& state) const;
   // B (A x) of modules that each draw a mask of x.

@@ -46,8 +46,15 @@ at::Tensor TokensOfExperts(const std::vector<RouterNote>& notes, const Batch& ba
                            std::int64_t experts) {
   std::vector<at::Tensor> layers;
   for (const RouterNote& note : notes) {
-    if (note.of_mixture || !note.chosen.defined()) continue;
-    layers.push_back(at::bincount(OfData(note.chosen, note, batch).reshape({-1}), {}, experts));
+    if (note.of_mixture) continue;
+    at::Tensor tokens = note.taken;
+    if (tokens.defined()) {
+      // Layers may have fewer experts than the widest.
+      tokens = at::constant_pad_nd(tokens, {0, experts - tokens.size(0)});
+    } else {
+      tokens = at::bincount(OfData(note.chosen, note, batch).reshape({-1}), {}, experts);
+    }
+    layers.push_back(tokens);
   }
   return layers.empty() ? at::Tensor() : at::stack(layers).to(at::kCPU);
 }
@@ -210,6 +217,10 @@ at::Tensor Objective::Loss(const Network& network, const Batch& batch, const Ste
 
 at::Tensor Objective::EvalLoss(const Network& network, const Batch& batch, Tally& tally) const {
   if (recipe::LearnsFromAnswers(config_)) return Answers(network, batch, 0, tally);
+  return TextLoss(network, batch, tally);
+}
+
+at::Tensor Objective::TextLoss(const Network& network, const Batch& batch, Tally& tally) const {
   if (network.mixture().empty()) return network.Loss(batch, 1);
   if (network.mixture().by() == model::RouteBy::kSequence) {
     Pass pass;

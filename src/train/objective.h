@@ -65,6 +65,8 @@ class Objective {
   at::Tensor Loss(const Network& network, const Batch& batch, const StepShare& share,
                   std::uint64_t key, Tally& tally) const;
 
+  // The sum of the losses of its predictions, whatever the stage learns from.
+  at::Tensor TextLoss(const Network& network, const Batch& batch, Tally& tally) const;
   // The sum of the losses of its predictions, pairs or answers (Reading::Units).
   at::Tensor EvalLoss(const Network& network, const Batch& batch, Tally& tally) const;
 

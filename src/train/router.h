@@ -55,6 +55,7 @@ struct RouterNote {
   at::Tensor chosen;        // int64 [rows, top_k]; undefined: experts chose
   at::Tensor rows;          // int64: the tokens that the rows are; undefined: all
   at::Tensor within;        // bool [rows, top_k], WithinCapacity; undefined: all
+  at::Tensor taken;         // int64 [experts]: tokens of the data, where experts chose
 };
 
 }  // namespace metier::train

@@ -53,6 +53,9 @@ class Run {
   Status SumOverWorkers(double& loss, double& norm);
   Error NotFinite(double loss, double norm, double learning_rate) const;
   bool EvaluationIsDue() const;
+  // Before the first step and after the last.
+  bool GeneralIsDue() const;
+  Status LogGeneral();
   bool Complete() const { return state_.step == state_.total && !EvaluationIsDue(); }
   // Whether this step's checkpoint is asked for, be it for the final average.
   bool CheckpointIsDue() const;
@@ -64,6 +67,7 @@ class Run {
   Status CheckAverages() const;
   Status PrepareReferences();
   Status PrepareConsolidation();
+  Status ShareConsolidation();
   // Of what is computed before the first step and kept.
   Error LostBeginning(const std::string& what) const;
   Status ShareReferences();

@@ -142,14 +142,7 @@ Status Run::ShareState() {
 // The weights that a run continues are no longer those that it began with, so neither can be
 // measured later.
 Status Run::PrepareConsolidation() {
-  if (!config_.ewc) return Ok();
-  if (!workers_.alone()) {
-    return Error(ErrorCode::kUnsupported,
-                 fmt::format("ewc: found {} workers, expected one: what matters to earlier data is "
-                             "measured in one process",
-                             workers_.count()));
-  }
-  consolidation_.emplace(model_->optimizer().trainables(), config_.ewc->weight);
+  if (!consolidation_) return Ok();
   const Json run = {
       {"config", ResumeKey(config_)}, {"inputs", Inputs()}, {"old", data_->old_hash()}};
   METIER_ASSIGN(const bool found, consolidation_->Load(folder_->path(), run));
@@ -164,6 +157,14 @@ Status Run::PrepareConsolidation() {
   return Ok();
 }
 
+// Worker 0's measurement to all.
+Status Run::ShareConsolidation() {
+  if (workers_.alone() || !consolidation_) return Ok();
+  for (const NamedTensor& named : consolidation_->Tensors())
+    METIER_TRY(workers_.Spread(named.tensor));
+  return Ok();
+}
+
 Error Run::LostBeginning(const std::string& what) const {
   return {ErrorCode::kNotFound,
           fmt::format("'{}' has no {} of this run, computed before its first step; say "
@@ -172,9 +173,11 @@ Error Run::LostBeginning(const std::string& what) const {
 }
 
 Status Run::Resume() {
+  if (config_.ewc) consolidation_.emplace(model_->optimizer().trainables(), config_.ewc->weight);
   if (workers_.first()) METIER_TRY(ResumeFirst());
   METIER_TRY(ShareState());
   METIER_TRY(ShareReferences());
+  METIER_TRY(ShareConsolidation());
   if (checkpoint_) METIER_TRY(model_->LoadOptimizer(*checkpoint_));
   state_.total = data_->total_steps();
   tokens_summed_ = state_.tokens;

@@ -83,6 +83,22 @@ std::int64_t Partner(const Corpus& corpus, std::int64_t example) {
   return (example + steps) % corpus.examples();
 }
 
+void AddTokens(const Corpus& corpus, const PackingOptions& options, const Piece& piece,
+               BatchBuilder& builder) {
+  const auto ids = corpus.Ids(piece.example).subspan(static_cast<std::size_t>(piece.first));
+  for (std::int64_t i = 0; i < piece.tokens; ++i) {
+    const std::int32_t id = ids[static_cast<std::size_t>(i)];
+    if (!options.masking) {
+      builder.Add(id, Predicted(corpus, options, piece, i) ? BatchBuilder::Role::kPredicted
+                                                           : BatchBuilder::Role::kRead);
+    } else if (const auto read = HiddenAs(corpus, options, piece, i)) {
+      builder.AddHidden(id, *read);
+    } else {
+      builder.Add(id, BatchBuilder::Role::kRead);
+    }
+  }
+}
+
 std::optional<double> ValueOf(const std::vector<double>& values, std::int64_t example) {
   if (values.empty()) return std::nullopt;
   return values[static_cast<std::size_t>(example)];
@@ -121,6 +137,12 @@ Result<RunData> RunData::Open(const recipe::TrainConfig& config, std::int64_t vo
     eval_files.push_back(source.file);
   }
   METIER_ASSIGN(data.eval_hashes_, HashFiles(eval_files));
+  if (!config.general_file.empty()) {
+    METIER_ASSIGN(data.general_.corpus, Corpus::Open({config.general_file}, vocab));
+    data.general_.domains = {-1};
+    METIER_ASSIGN(data.general_.counts,
+                  CountPacks(data.general_.corpus, GeneralPackingOf(config), 0, 0));
+  }
   if (config.ewc) {
     METIER_ASSIGN(data.old_.corpus, Corpus::Open({config.ewc->file}, vocab));
     data.old_.domains = {-1};
@@ -185,12 +207,7 @@ Batch RunData::MakeBatch(const Reading& reading, const std::vector<Pack>& packs,
   BatchBuilder builder;
   for (const Pack& pack : packs) {
     for (const Piece& piece : pack) {
-      const auto ids = corpus.Ids(piece.example);
-      for (std::int64_t i = 0; i < piece.tokens; ++i) {
-        builder.Add(ids[static_cast<std::size_t>(piece.first + i)],
-                    Predicted(corpus, options, piece, i) ? BatchBuilder::Role::kPredicted
-                                                         : BatchBuilder::Role::kRead);
-      }
+      AddTokens(corpus, options, piece, builder);
       builder.EndSequence({.domain = reading.domains[corpus.SourceOf(piece.example)],
                            .judgement = corpus.Judgement(piece.example),
                            .reference = ValueOf(reading.references, piece.example)});

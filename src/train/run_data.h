@@ -49,6 +49,8 @@ class RunData {
   Reading& train() { return train_; }
   // What must not be forgotten, where the run says so: its corpus and domains.
   const Reading& old() const { return old_; }
+  // Of what the model should still be able to read afterwards; without examples: not asked for.
+  const Reading& general() const { return general_; }
   std::vector<Reading>& evals() { return evals_; }
   const std::vector<Reading>& evals() const { return evals_; }
   // SHA-256; of several files (of a reconstruction, adapters) a list, in their order; null of none.
@@ -74,6 +76,7 @@ class RunData {
   const recipe::TrainConfig& config_;
   Reading train_;
   Reading old_;
+  Reading general_;
   std::vector<Reading> evals_;
   Json train_hashes_;
   Json eval_hashes_;

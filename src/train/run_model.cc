@@ -47,6 +47,7 @@ NetworkOptions OptionsOf(const recipe::TrainConfig& config, at::Device device) {
   options.longest = std::max(config.max_seq_len, LongestDescription(config));
   options.noise = config.neftune_noise_alpha;
   options.smoothing = config.label_smoothing_factor;
+  options.checkpointing = config.gradient_checkpointing;
   options.capacity = {config.expert_capacity_factor, config.expert_min_capacity,
                       config.expert_drop_order == "random"};
   return options;
@@ -177,11 +178,22 @@ Status RunModel::ShareFirstWeights() const {
 }
 
 Status RunModel::CheckSpec() const {
-  if (!source_.spec.head) {
-    return Error(ErrorCode::kUnsupported,
-                 fmt::format("model '{}': an encoder without a head has no next token to learn; "
-                             "expected a decoder",
-                             config_.model));
+  const model::ModelSpec& spec = source_.spec;
+  const bool masks = config_.stage == "mlm";
+  if (!spec.head || spec.causal == masks) {
+    const char* found = spec.causal ? "a decoder"
+                        : spec.head ? "an encoder"
+                                    : "an encoder without a head";
+    return Error(
+        ErrorCode::kUnsupported,
+        fmt::format("model '{}': found {}, stage {} needs {}", config_.model, found, config_.stage,
+                    masks ? "an encoder with a head, which restores hidden tokens"
+                          : "a decoder, which has a next token to learn"));
+  }
+  if (masks && config_.mask_token_id >= spec.vocab) {
+    return Error(ErrorCode::kInvalidArgument,
+                 fmt::format("mask_token_id: found {}, expected one of the model's {} tokens",
+                             config_.mask_token_id, spec.vocab));
   }
   const std::size_t most = config_.hyper ? 0 : 1;  // a hypernetwork's tasks are its own
   if ((config_.router || config_.hyper) && source_.spec.moe.tasks.size() > most) {
@@ -190,6 +202,11 @@ Status RunModel::CheckSpec() const {
         fmt::format("{}: the model's own experts go by task ({}), and a source has one "
                     "owner; take a task's model out first: metier convert --task NAME",
                     config_.router ? "router" : "hyper", fmt::join(source_.spec.moe.tasks, ", ")));
+  }
+  if (config_.gradient_checkpointing && spec.moe.experts > 0) {
+    return Error(ErrorCode::kUnsupported,
+                 "gradient_checkpointing: the model has experts, whose choices are counted and "
+                 "balanced on the way; leave it out");
   }
   if (config_.expert_capacity_factor > 0 &&
       (source_.spec.moe.experts == 0 ||
@@ -284,12 +301,16 @@ Status RunModel::AddTeacher() {
   const recipe::DistillConfig& asked = *config_.distill;
   METIER_ASSIGN(const ModelSource source, OpenModelAt(asked.teacher));
   METIER_ASSIGN(teacher_hash_, HashModel(asked.teacher));
-  if (!source.spec.head || source.spec.vocab != source_.spec.vocab) {
+  const model::ModelSpec& taught = source_.spec;
+  if (!source.spec.head || source.spec.causal != taught.causal ||
+      source.spec.vocab != taught.vocab) {
+    const auto kind = [](bool causal) { return causal ? "a decoder" : "an encoder"; };
     return Error(ErrorCode::kInvalidArgument,
-                 fmt::format("distill.teacher '{}': found {} with a vocabulary of {}, expected a "
-                             "decoder with {}, the model's",
-                             asked.teacher, source.spec.head ? "a decoder" : "an encoder",
-                             source.spec.vocab, source_.spec.vocab));
+                 fmt::format("distill.teacher '{}': found {}{} with a vocabulary of {}, expected "
+                             "{} with {}, the model's",
+                             asked.teacher, kind(source.spec.causal),
+                             source.spec.head ? "" : " without a head", source.spec.vocab,
+                             kind(taught.causal), taught.vocab));
   }
   if (config_.max_seq_len > source.spec.max_positions) {
     return Error(ErrorCode::kInvalidArgument,

@@ -55,8 +55,8 @@ Json ResumeKey(const recipe::TrainConfig& config) {
   Json key = recipe::WriteFields(config);
   for (const char* name :
        {"output_dir", "threads", "logging_steps", "eval_steps", "eval_file", "eval_files",
-        "save_steps", "save_total_limit", "resume_from_checkpoint", "dtype", "tokenizer",
-        "optimizer_sharding", "ddp_bucket_cap_mb", "ddp_timeout"})
+        "eval_on_start", "general_file", "save_steps", "save_total_limit", "resume_from_checkpoint",
+        "dtype", "tokenizer", "optimizer_sharding", "ddp_bucket_cap_mb", "ddp_timeout"})
     key.erase(name);
   return key;
 }
@@ -94,6 +94,11 @@ Result<RunState> ReadState(const std::string& checkpoint, const recipe::TrainCon
     state.window.steps = document.at("window").at("steps").get<std::int64_t>();
     state.history = document.at("log_history");
     for (const Json& line : state.history) {
+      if (line.contains("general_loss")) {
+        state.general_step = line.at("step").get<std::int64_t>();
+        (state.general_step == 0 ? state.general_before : state.general_after) =
+            NumberOrNan(line.at("general_loss"));
+      }
       if (!line.contains("eval_loss")) continue;
       state.eval_step = line.at("step").get<std::int64_t>();
       state.eval_loss = NumberOrNan(line.at("eval_loss"));

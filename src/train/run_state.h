@@ -24,7 +24,10 @@ struct RunState {
   double elapsed = 0;       // seconds, of all processes together
   double last_loss = std::nan("");
   double eval_loss = std::nan("");
-  std::int64_t eval_step = -1;  // the step that eval_loss is of
+  std::int64_t eval_step = -1;     // the step that eval_loss is of
+  std::int64_t general_step = -1;  // the last step that a general loss is of: the first or the last
+  double general_before = std::nan("");
+  double general_after = std::nan("");
   LogWindow window;
   Json history = Json::array();  // lines of the log
 };

@@ -39,10 +39,20 @@ PackingOptions EvalPackingOf(const recipe::TrainConfig& config) {
   options.max_tokens = config.max_seq_len;
   options.packing = config.packing;
   options.all_tokens = config.stage == "pretrain";
+  if (config.stage == "mlm") {
+    options.masking = Masking{.probability = config.mlm_probability,
+                              .mask_token = static_cast<std::int32_t>(config.mask_token_id)};
+  }
   if (config.long_examples == "split") options.long_examples = LongExamples::kSplit;
   if (config.long_examples == "truncate") options.long_examples = LongExamples::kTruncate;
-  if (config.long_examples == "auto" && config.stage == "pretrain")
+  if (config.long_examples == "auto" && (options.all_tokens || options.masking))
     options.long_examples = LongExamples::kSplit;
+  return options;
+}
+
+PackingOptions GeneralPackingOf(const recipe::TrainConfig& config) {
+  PackingOptions options = EvalPackingOf(config);
+  options.long_examples = LongExamples::kSplit;
   return options;
 }
 

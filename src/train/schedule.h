@@ -24,6 +24,8 @@ double LearningRate(const recipe::TrainConfig& config, std::int64_t step, std::i
 // how what is evaluated on is.
 PackingOptions PackingOf(const recipe::TrainConfig& config);
 PackingOptions EvalPackingOf(const recipe::TrainConfig& config);
+// And how its general_file is: as texts are, in every stage.
+PackingOptions GeneralPackingOf(const recipe::TrainConfig& config);
 
 // Micro-batches of one optimiser step: each a list of packs computed at once.
 struct StepPlan {

@@ -7,6 +7,8 @@
 namespace metier::train {
 namespace {
 
+constexpr std::uint64_t kPieceSeed = 0x706965636573ULL;  // apart from the order's streams
+
 // Tokens that are read of an example at most; 0: all of them.
 std::int64_t LongestOf(const PackingOptions& options) {
   return options.long_examples == LongExamples::kTruncate ? options.max_tokens : 0;
@@ -40,8 +42,16 @@ Status CountLong(const Corpus& corpus, const PackingOptions& options, std::int64
 
 }  // namespace
 
+std::optional<std::int32_t> HiddenAs(const Corpus& corpus, const PackingOptions& options,
+                                     const Piece& piece, std::int64_t i) {
+  const auto at = static_cast<std::size_t>(piece.first + i);
+  if (corpus.Loss(piece.example)[at] == 0) return std::nullopt;
+  return Hide(*options.masking, corpus.Ids(piece.example)[at], corpus.vocab(), piece.key, i);
+}
+
 bool Predicted(const Corpus& corpus, const PackingOptions& options, const Piece& piece,
                std::int64_t i) {
+  if (options.masking) return HiddenAs(corpus, options, piece, i).has_value();
   if (i == 0) return false;
   return options.all_tokens ||
          corpus.Loss(piece.example)[static_cast<std::size_t>(piece.first + i)] != 0;
@@ -49,8 +59,13 @@ bool Predicted(const Corpus& corpus, const PackingOptions& options, const Piece&
 
 std::int64_t Predictions(const Corpus& corpus, const PackingOptions& options, const Piece& piece) {
   if (options.all_tokens) return std::max<std::int64_t>(piece.tokens - 1, 0);
-  const auto loss = corpus.Loss(piece.example);
   std::int64_t count = 0;
+  if (options.masking) {
+    for (std::int64_t i = 0; i < piece.tokens; ++i)
+      count += HiddenAs(corpus, options, piece, i).has_value() ? 1 : 0;
+    return count;
+  }
+  const auto loss = corpus.Loss(piece.example);
   for (std::int64_t i = 1; i < piece.tokens; ++i)
     count += loss[static_cast<std::size_t>(piece.first + i)] != 0 ? 1 : 0;
   return count;
@@ -60,6 +75,7 @@ PackReader::PackReader(const Corpus& corpus, const PackingOptions& options, std:
                        std::uint64_t epoch)
     : corpus_(corpus),
       options_(options),
+      keys_(seed ^ kPieceSeed, epoch),
       order_(MakeOrder(corpus, options.mix, LongestOf(options), seed, epoch)) {}
 
 bool PackReader::NextPiece(Piece& piece) {
@@ -70,7 +86,7 @@ bool PackReader::NextPiece(Piece& piece) {
       example_ = *next;
     }
     const std::int64_t left = corpus_.Length(example_) - offset_;
-    piece = {example_, offset_, std::min(left, options_.max_tokens)};
+    piece = {example_, offset_, std::min(left, options_.max_tokens), keys_.Next()};
     const bool more = left > options_.max_tokens && options_.long_examples == LongExamples::kSplit;
     offset_ = more ? offset_ + options_.max_tokens : 0;
     if (Predictions(corpus_, options_, piece) > 0) return true;

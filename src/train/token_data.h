@@ -3,20 +3,24 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
+#include "base/rng.h"
 #include "train/corpus.h"
 #include "train/example_order.h"
+#include "train/masking.h"
 
 namespace metier::train {
 
 enum class LongExamples { kSplit, kTruncate, kError };
 
 struct PackingOptions {
-  std::int64_t max_tokens = 1024;  // of a sequence, and of a pack
-  bool packing = true;             // false: one sequence a pack
-  bool all_tokens = false;         // pre-training: loss on every token, whatever the file says
+  std::int64_t max_tokens = 1024;       // of a sequence, and of a pack
+  bool packing = true;                  // false: one sequence a pack
+  bool all_tokens = false;              // pre-training: loss on every token, whatever the file says
+  std::optional<Masking> masking = {};  // of the tokens with loss some are hidden and restored
   LongExamples long_examples = LongExamples::kError;
   MixOptions mix;
 };
@@ -26,6 +30,7 @@ struct Piece {
   std::int64_t example = 0;
   std::int64_t first = 0;
   std::int64_t tokens = 0;
+  std::uint64_t key = 0;  // of what is drawn for it
 };
 using Pack = std::vector<Piece>;
 
@@ -50,6 +55,7 @@ class PackReader {
 
   const Corpus& corpus_;
   PackingOptions options_;
+  Rng keys_;
   std::unique_ptr<ExampleOrder> order_;
   std::int64_t example_ = 0;  // being split; requires offset_ > 0
   std::int64_t offset_ = 0;   // in it
@@ -74,7 +80,13 @@ struct PackingCounts {
 Result<PackingCounts> CountPacks(const Corpus& corpus, const PackingOptions& options,
                                  std::uint64_t seed, std::uint64_t epoch);
 
-// Whether the prediction of token `i` of the piece counts (i > 0: the first has no past).
+// What the model reads in the place of token `i` of the piece, where it is to restore it; nullopt:
+// the token itself. Requires options.masking.
+std::optional<std::int32_t> HiddenAs(const Corpus& corpus, const PackingOptions& options,
+                                     const Piece& piece, std::int64_t i);
+
+// Whether the prediction of token `i` of the piece counts. What follows the past has one, which the
+// first has not.
 bool Predicted(const Corpus& corpus, const PackingOptions& options, const Piece& piece,
                std::int64_t i);
 std::int64_t Predictions(const Corpus& corpus, const PackingOptions& options, const Piece& piece);

@@ -117,9 +117,15 @@ Result<double> Run::OneStep(const StepPlan& plan, double learning_rate, double& 
 }
 
 bool Run::EvaluationIsDue() const {
-  if (data_->evals().empty() || state_.eval_step == state_.step || state_.step == 0) return false;
+  if (data_->evals().empty() || state_.eval_step == state_.step) return false;
+  if (state_.step == 0) return config_.eval_on_start;
   return state_.step == state_.total ||
          (config_.eval_steps > 0 && state_.step % config_.eval_steps == 0);
+}
+
+bool Run::GeneralIsDue() const {
+  const bool end = state_.step == 0 || state_.step == state_.total;
+  return end && data_->general().corpus.examples() > 0 && state_.general_step != state_.step;
 }
 
 bool Run::CheckpointIsDue() const {
@@ -190,6 +196,19 @@ Status Run::LogEvaluation() {
   return folder_->Log(line);
 }
 
+// By worker 0. The others need not wait for it: nobody's turn hangs on it.
+Status Run::LogGeneral() {
+  state_.general_step = state_.step;
+  if (!workers_.first()) return Ok();
+  const double loss = train::GeneralLoss(*model_, *data_, objective_, config_);
+  (state_.step == 0 ? state_.general_before : state_.general_after) = loss;
+  state_.history.push_back(
+      {{"step", state_.step}, {"epoch", state_.epoch}, {"general_loss", loss}});
+  return folder_->Log({{"current_steps", state_.step},
+                       {"total_steps", state_.total},
+                       {"general_loss", FiniteOrNull(loss)}});
+}
+
 // By worker 0, for which the others wait.
 Status Run::Evaluate() {
   if (workers_.first()) METIER_TRY(LogEvaluation());
@@ -253,6 +272,7 @@ Status Run::Steps() {
   METIER_TRY(reader.Skip(state_.step));
   started_ = Clock::now();
   while (true) {
+    if (GeneralIsDue()) METIER_TRY(LogGeneral());
     if (EvaluationIsDue()) METIER_TRY(Evaluate());
     if (CheckpointIsDue() && saved_ != state_.step) METIER_TRY(SaveCheckpoint());
     METIER_TRY(AgreeToStop());
@@ -309,6 +329,10 @@ Json Run::Manifest() const {
                    {"tokens", state_.tokens},
                    {"final_loss", FiniteOrNull(state_.last_loss)},
                    {"eval_loss", FiniteOrNull(state_.eval_loss)}};
+  if (data_->general().corpus.examples() > 0) {
+    manifest["general_loss"] = {{"before", FiniteOrNull(state_.general_before)},
+                                {"after", FiniteOrNull(state_.general_after)}};
+  }
   if (!workers_.alone()) manifest["workers"] = workers_.count();
   return manifest;
 }
@@ -346,6 +370,8 @@ Result<Json> Run::Finish() {
                 {"memory_at_most", PeakResidentBytes()},
                 {"tokens_per_second",
                  static_cast<double>(state_.tokens - tokens_before_) / std::max(1e-9, seconds)}};
+  if (std::isfinite(state_.general_before)) reply["general_loss_before"] = state_.general_before;
+  if (std::isfinite(state_.general_after)) reply["general_loss_after"] = state_.general_after;
   if (stopped) {
     reply["checkpoint"] = CheckpointPath(state_.step);
   } else {

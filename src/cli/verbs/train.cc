@@ -11,6 +11,7 @@
 #include "cli/verbs/verbs.h"
 #include "recipe/train_config.h"
 #include "specialist/descriptions.h"
+#include "specialist/general_texts.h"
 #include "specialist/recipe.h"
 #include "specialist/train_plugin.h"
 #include "specialist/train_progress.h"
@@ -93,6 +94,7 @@ Result<Json> ReadRequest(const TrainOptions& options) {
   METIER_ASSIGN(recipe::TrainConfig config,
                 recipe::ParseTrainConfig(document, "'" + options.config + "'"));
   METIER_TRY(specialist::FillDescriptions(config));
+  if (!options.plan) METIER_TRY(specialist::FillGeneralFile(config));
   return recipe::WriteFields(config);
 }
 

@@ -7,6 +7,8 @@
 //   metier_task_experts   the text's task chooses, alike
 //   metier_expert_choice  experts choose: an encoder
 //
+// The first two are encoders where `is_causal` is false.
+//
 // GGUF has one key of ours, which holds the config.json: nobody else reads these models.
 #include <fmt/format.h>
 
@@ -25,6 +27,10 @@ namespace {
 constexpr std::string_view kByToken[] = {"metier_experts"};
 constexpr std::string_view kByTask[] = {"metier_task_experts"};
 constexpr std::string_view kByExpert[] = {"metier_expert_choice"};
+
+// What a config says an encoder's architecture is.
+constexpr std::string_view kWithHead = "MetierExpertsForMaskedLM";
+constexpr std::string_view kWithoutHead = "MetierExpertsModel";
 
 constexpr NamePair kOwnNames[] = {
     {"embed.tasks", "model.embed_tasks.weight"},
@@ -96,7 +102,14 @@ std::vector<std::string> ReadTasks(HfConfig& in) {
   return {};
 }
 
-ModelSpec ReadShared(HfConfig& in, std::string_view family) {
+// An encoder has the head that it was trained with to restore hidden tokens, or none.
+void ReadHead(HfConfig& in, ModelSpec& spec) {
+  const Json* names = in.Raw("architectures");
+  spec.head = names != nullptr && *names == Json::array({kWithHead});
+  spec.tied_head = spec.tied_head && spec.head;
+}
+
+ModelSpec ReadShared(HfConfig& in, std::string_view family, bool causal = true) {
   ModelSpec spec = ReadLlamaLike(in, family, {.rms_norm_eps = 1e-5});
   spec.hidden = in.Size({"intermediate_size"});
   spec.activation = in.ActivationOr({"hidden_act"}, Activation::kSilu);
@@ -106,6 +119,8 @@ ModelSpec ReadShared(HfConfig& in, std::string_view family) {
   ReadQwenWindows(in, spec);
   ReadExperts(in, spec);
   spec.moe.residual = in.FlagOr("residual_experts", false);
+  spec.causal = in.FlagOr("is_causal", causal);
+  if (!spec.causal) ReadHead(in, spec);
   return spec;
 }
 
@@ -120,6 +135,9 @@ Json WriteShared(const ModelSpec& spec) {
   config["num_experts"] =
       spec.moe.of_layer.empty() ? Json(spec.moe.experts) : Json(spec.moe.of_layer);
   config["residual_experts"] = spec.moe.residual;
+  if (spec.causal) return config;
+  config["architectures"] = Json::array({spec.head ? kWithHead : kWithoutHead});
+  config["is_causal"] = false;
   return config;
 }
 
@@ -157,9 +175,6 @@ Json TaskToConfig(const ModelSpec& spec) {
 }
 
 void SetExpertChoice(ModelSpec& spec) {
-  spec.causal = false;
-  spec.head = false;
-  spec.tied_head = false;
   spec.moe.chooser = ExpertChooser::kExpert;
   spec.moe.top_k = 1;
   spec.moe.score = RouterScore::kSoftmaxThenTopK;
@@ -168,7 +183,7 @@ void SetExpertChoice(ModelSpec& spec) {
 
 Result<ModelSpec> ExpertFromConfig(const Json& config) {
   HfConfig in(config);
-  ModelSpec spec = ReadShared(in, kByExpert[0]);
+  ModelSpec spec = ReadShared(in, kByExpert[0], /*causal=*/false);
   SetExpertChoice(spec);
   spec.moe.capacity = in.NumberOr({"expert_capacity"}, 2);
   return in.Finish(std::move(spec));
@@ -270,6 +285,7 @@ ModelSpec TinyByTask() {
 ModelSpec TinyByExpert() {
   ModelSpec spec = TinyOf(kByExpert[0], {3, 0, 4});
   SetExpertChoice(spec);
+  spec.causal = false;
   spec.moe.residual = true;
   spec.moe.capacity = 1.5;
   return spec;

@@ -7,6 +7,7 @@
 #include "recipe/fields.h"
 #include "recipe/train_config.h"
 #include "specialist/descriptions.h"
+#include "specialist/general_texts.h"
 #include "specialist/report.h"
 #include "specialist/stages/stages.h"
 #include "specialist/train_plugin.h"
@@ -37,6 +38,7 @@ Result<Json> Run(const StageContext& context) {
   if (!request.contains("threads")) request["threads"] = context.threads;
   METIER_ASSIGN(recipe::TrainConfig config, recipe::ParseTrainConfig(request, context.name));
   METIER_TRY(FillDescriptions(config));
+  METIER_TRY(FillGeneralFile(config));
   METIER_ASSIGN(const TrainPlugin plugin, TrainPlugin::Load());
   TrainProgress progress(context.name);
   METIER_ASSIGN(

@@ -35,6 +35,18 @@ TEST(Config, OfOurOwnExpertsSaysWhatIsWrongWithThem) {
   corrupt("metier_task_experts", "tasks", {"a", 1});
   corrupt("metier_task_experts", "tasks", nullptr);
   corrupt("metier_expert_choice", "expert_capacity", "all");
+  // Experts that choose know what follows.
+  EXPECT_ERROR(model::Validate(*With("metier_expert_choice", "is_causal", true)),
+               ErrorCode::kInvalidArgument, "a causal model");
+  // An encoder has the head that its architecture names.
+  ASSERT_OK_AND_ASSIGN(const ModelSpec bare, With("metier_experts", "is_causal", false));
+  EXPECT_FALSE(bare.causal || bare.head || bare.tied_head);
+  const Json masked = (*FindFamily("metier_expert_choice"))
+                          ->to_config((*FindFamily("metier_expert_choice"))->tiny());
+  EXPECT_EQ(masked.at("architectures"), Json::array({"MetierExpertsForMaskedLM"}));
+  ASSERT_OK_AND_ASSIGN(const ModelSpec headless,
+                       With("metier_expert_choice", "architectures", {"MetierExpertsModel"}));
+  EXPECT_FALSE(headless.head);
   // The same numbers are one.
   ASSERT_OK_AND_ASSIGN(const ModelSpec even, With("metier_experts", "num_experts", {4, 4, 4}));
   EXPECT_TRUE(even.moe.of_layer.empty());

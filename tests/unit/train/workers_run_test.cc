@@ -86,7 +86,11 @@ class WorkersRun : public Trainer {
   }
 
   Json Config(const std::string& kind, const std::string& out) {
-    Json config = kind == "lora" ? LoraRun(Base(), out) : TinyRun(folder_, out);
+    Json config = kind == "full" ? TinyRun(folder_, out) : LoraRun(Base(), out);
+    if (kind == "ewc") {
+      config.erase("lora");
+      config["ewc"] = {{"file", config["train_file"]}, {"weight", 1000}, {"max_examples", 10}};
+    }
     config["logging_steps"] = 1;
     config["eval_file"] = config["train_file"];
     config["eval_steps"] = 5;
@@ -112,7 +116,8 @@ INSTANTIATE_TEST_SUITE_P(
     Setups, SameCurve,
     ::testing::Values(RunKind{"full", 2, 1, true}, RunKind{"full", 2, 2, false},
                       RunKind{"full", 3, 2, true}, RunKind{"full", 3, 1, false},
-                      RunKind{"lora", 2, 2, true}, RunKind{"lora", 2, 1, false}),
+                      RunKind{"lora", 2, 2, true}, RunKind{"lora", 2, 1, false},
+                      RunKind{"ewc", 2, 1, true}, RunKind{"ewc", 2, 1, false}),
     [](const auto& setup) {
       const RunKind& s = setup.param;
       return std::string(s.kind) + std::to_string(s.workers) + "workers" +
