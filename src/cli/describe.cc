@@ -8,8 +8,8 @@
 #include <variant>
 #include <vector>
 
+#include "cli/describe_adapter.h"
 #include "format/gguf.h"
-#include "format/peft.h"
 #include "format/safetensors.h"
 #include "model/model_files.h"
 #include "recipe/fields.h"
@@ -39,39 +39,6 @@ struct JsonOfValue {
     return {{"length", values.size()}, {"first", std::move(list)}};
   }
 };
-
-// Adds "parameters", "bytes", "types" and, where asked for, "tensors".
-void AddTensors(const tensor::TensorSource& source, ListTensors list, Json& document) {
-  struct Sum {
-    std::int64_t tensors = 0;
-    std::int64_t parameters = 0;
-    std::uint64_t bytes = 0;
-  };
-  std::map<std::string_view, Sum> by_type;
-  Sum all;
-  Json listed = Json::array();
-  for (const std::string& name : source.Names()) {
-    const tensor::TensorView* view = source.Find(name);
-    const std::string_view type = tensor::InfoOf(view->dtype).name;
-    for (Sum* sum : {&by_type[type], &all}) {
-      ++sum->tensors;
-      sum->parameters += tensor::ElementCount(view->shape);
-      sum->bytes += view->bytes.size();
-    }
-    if (list == ListTensors::kYes) {
-      listed.push_back({{"name", name}, {"dtype", type}, {"shape", view->shape}});
-    }
-  }
-  document["parameters"] = all.parameters;
-  document["bytes"] = all.bytes;
-  Json types = Json::object();
-  for (const auto& [type, sum] : by_type) {
-    types[std::string(type)] = {
-        {"tensors", sum.tensors}, {"parameters", sum.parameters}, {"bytes", sum.bytes}};
-  }
-  document["types"] = std::move(types);
-  if (list == ListTensors::kYes) document["tensors"] = std::move(listed);
-}
 
 std::string_view NameOf(model::PositionKind kind) {
   switch (kind) {
@@ -189,31 +156,6 @@ Result<Json> DescribeSafetensors(const std::string& path, ListTensors list) {
   return document;
 }
 
-Result<Json> DescribeAdapter(const std::string& path, ListTensors list) {
-  METIER_ASSIGN(const format::PeftAdapter adapter, format::OpenPeftAdapter(path));
-  Json document = {{"path", path}, {"kind", "adapter"}, {"format", "peft"}};
-  const format::PeftConfig& config = adapter.config;
-  document["base_model"] = config.base_model;
-  document["rank"] = config.rank;
-  document["alpha"] = config.alpha;
-  document["rslora"] = config.rslora;
-  document["dora"] = config.dora;
-  Json modules = Json::array();
-  for (const format::PeftModule& module : adapter.modules) {
-    modules.push_back({{"path", module.path},
-                       {"rank", module.a.shape[0]},
-                       {"in", module.a.shape[1]},
-                       {"out", module.b.shape[0]},
-                       {"scale", module.scale}});
-  }
-  document["modules"] = std::move(modules);
-  for (const format::PeftRows& rows : adapter.rows)
-    document["token_rows"].push_back({{"path", rows.path}, {"tokens", rows.tokens}});
-  AddTensors(*adapter.source, list, document);
-  if (!config.unknown_keys.empty()) document["unknown_keys"] = config.unknown_keys;
-  return document;
-}
-
 }  // namespace
 
 Result<Json> DescribePath(const std::string& path, ListTensors tensors) {
@@ -236,11 +178,13 @@ Result<Json> DescribePath(const std::string& path, ListTensors tensors) {
   };
   if (specialist::IsSpecialist(path)) return DescribeSpecialist(path, tensors);
   if (holds("config.json")) return DescribeModel(path, "huggingface", tensors);
-  if (holds("adapter_config.json")) return DescribeAdapter(path, tensors);
-  return Error(ErrorCode::kNotFound,
-               fmt::format("'{}': expected config.json (a model), adapter_config.json (an "
-                           "adapter) or specialist.yaml in this folder, found none of them",
-                           path));
+  if (IsAdapter(path)) return DescribeAdapter(path, tensors);
+  return Error(
+      ErrorCode::kNotFound,
+      fmt::format("'{}': expected config.json (a model), adapter_config.json, mixture.json, "
+                  "svf_config.json or hyper_config.json (an adapter, or what makes one) or "
+                  "specialist.yaml in this folder, found none of them",
+                  path));
 }
 
 }  // namespace metier::cli

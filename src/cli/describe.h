@@ -1,6 +1,7 @@
 // cli/describe.h - what a path holds, as one document: what `metier inspect` prints.
 //
-//   {"path", "kind": "specialist" | "model" | "adapter" | "tensors" | "vocabulary", "format", ...,
+//   {"path", "kind": "specialist" | "model" | "adapter" | "mixture" | "hypernetwork" | "tensors" |
+//    "vocabulary", "format", ...,
 //    "parameters", "bytes", "types": {"F32": {"tensors", "parameters", "bytes"}},
 //    "metadata": {...}, "tensors": [{"name", "dtype", "shape"}]}
 #pragma once
