@@ -102,6 +102,12 @@ def shared():
     return folder
 
 
+def id_of(model, token):
+    """The id of a special token of a model."""
+    added = json.loads((model / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]
+    return next(one["id"] for one in added if one["content"] == token)
+
+
 def yaml_of(value):
     """A configuration, paths in it: JSON, which is YAML."""
     return json.dumps(value, default=str)

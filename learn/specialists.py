@@ -7,6 +7,9 @@ DOMAINS = {"medicine": corpora.medicine, "law": corpora.law, "mathematics": corp
            "retail": corpora.retail}
 NEW_DOMAIN = {"programs": corpora.programs}
 LONGEST = 256  # tokens of an example
+# Special tokens of the base that it has never read.
+MASK = "<|mask|>"
+PROMPT = [f"<|prompt{number}|>" for number in range(1, 10)]
 
 
 def base(lab):

@@ -3,7 +3,7 @@
 //
 //   training_speed --config bench/shapes/llama-120m.json --sequences 4 --length 512 --rounds 7
 //
-// Every round takes a step of each in turn, all of them of the same number of tokens, so that a
+// Every round takes steps of each in turn, all of them of the same number of tokens, so that a
 // neighbour on the machine slows all alike; medians are printed, and the least and most. A token of
 // full training costs six operations for each weight of a product, and twelve for each key it sees,
 // dimension of the heads and layer.
@@ -38,6 +38,7 @@ struct Flags {
   std::int64_t rounds = 7;
   std::int64_t rank = 16;
   bool f32 = false;
+  std::string only;
 };
 
 double Seconds(const std::function<void()>& run) {
@@ -53,7 +54,7 @@ struct Contender {
   std::function<void()> step;
   double operations = 0;  // of a step
   std::vector<double> seconds = {};
-  std::uint64_t peak = 0;  // bytes of tensors of its own that a step has at most, weights included
+  std::uint64_t peak = 0;  // bytes of tensors that its first step has at most, beside its weights
 };
 
 // Of a token, forward and backward, where all weights learn.
@@ -125,11 +126,24 @@ Result<model::ModelSpec> ReadShape(const std::string& path) {
   return family->from_config(config);
 }
 
-// Runs a step and notes what memory it takes beyond what was there before `made`.
-void Measure(Contender& contender, std::uint64_t before) {
-  train::TensorMemory::Ours().Release();
-  contender.seconds.push_back(Seconds(contender.step));
-  contender.peak = std::max(contender.peak, train::TensorMemory::Ours().statistics().peak - before);
+// What memory a step takes, beyond what is there before it.
+void MeasureMemory(Contender& contender) {
+  train::TensorMemory& memory = train::TensorMemory::Ours();
+  memory.Release();
+  const std::uint64_t before = memory.statistics().in_use;
+  contender.step();
+  contender.peak = memory.statistics().peak - before;
+}
+
+// What steps take that follow on each other, as those of a run do: the one before them has the
+// memory of the last contender's to make its own.
+void MeasureTime(Contender& contender) {
+  constexpr int kSteps = 2;
+  contender.step();
+  contender.seconds.push_back(Seconds([&] {
+                                for (int i = 0; i < kSteps; ++i) contender.step();
+                              }) /
+                              kSteps);
 }
 
 Status Run(const Flags& flags) {
@@ -160,15 +174,14 @@ Status Run(const Flags& flags) {
       {"LibTorch, LoRA", [&] { plain_step(plain_lora); }},
       {"metier, LoRA", [&] { ours_lora.Step(batch); }}};
   std::vector<double> rates;
-  for (std::int64_t round = 0; round <= flags.rounds; ++round) {
+  std::erase_if(contenders, [&](const Contender& contender) {
+    return contender.name.find(flags.only) == std::string::npos;
+  });
+  for (Contender& contender : contenders) MeasureMemory(contender);
+  for (std::int64_t round = 0; round < flags.rounds; ++round) {
     rates.push_back(2.0 * Peak::kSide * Peak::kSide * Peak::kSide /
                     Seconds([&] { peak.Multiply(); }));
-    for (Contender& contender : contenders) {
-      const std::uint64_t before = train::TensorMemory::Ours().statistics().in_use;
-      Measure(contender, before);
-      if (round == 0) contender.seconds.clear();  // warm-up
-    }
-    if (round == 0) rates.clear();
+    for (Contender& contender : contenders) MeasureTime(contender);
   }
   std::ranges::sort(rates);
   const double rate = rates[rates.size() / 2];
@@ -190,6 +203,7 @@ int main(int argc, char** argv) {
   app.add_option("--rounds", flags.rounds, "steps of each")->capture_default_str();
   app.add_option("--rank", flags.rank, "of the adapters")->capture_default_str();
   app.add_flag("--f32", flags.f32, "products of floats instead of bf16");
+  app.add_option("--only", flags.only, "contenders of this name, for a profiler");
   CLI11_PARSE(app, argc, argv);
   metier::train::TensorMemory::Install();
   const metier::Status status = metier::bench::Run(flags);

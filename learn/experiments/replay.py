@@ -8,6 +8,7 @@ from learn.specialists import DOMAINS, base, domain_tokens, general_tokens
 
 CLAIMS = {
     "replay_keeps_general": "reading medicine with 1 part of books in 20 raises the loss on other books less than without",
+    "ewc_keeps_general": "the same of elastic weight consolidation, which measures books once and reads none again",
     "reading_helps_answering": "reading medicine, then fine-tuning on answers, beats fine-tuning alone at equal steps",
     "replay_halves_forgetting": "four domains in turn: 5 % of earlier data halve the average forgetting",
 }
@@ -21,7 +22,7 @@ def whole(lab, seed, **more):
 
 
 def reading(lab, seed, model, general):
-    """Losses of models that read medicine, with and without books beside it."""
+    """Losses of models that read medicine: with and without books beside it, and with weights that books need held fast."""
     medicine = list(corpora.medicine())
     train, held = corpora.split(medicine, seed, 60 if lab.short else 6000, 20 if lab.short else 200)
     answers = train[:20 if lab.short else 400]  # the only ones that come with their questions
@@ -31,7 +32,8 @@ def reading(lab, seed, model, general):
     test = lab.tokens("reading/test", held, model, 256)
     mixed = {"order": "shares", "sources": [{"file": texts, "weight": 19}, {"file": books, "weight": 1}]}
     figures = {"general": {"base": lab.loss(model, general)}, "answers": {}}
-    for name, data in (("plain", {"train_file": texts}), ("mixed", {"train_mixture": mixed})):
+    for name, data in (("plain", {"train_file": texts}), ("mixed", {"train_mixture": mixed}),
+                       ("ewc", {"train_file": texts, "ewc": {"file": books, "weight": 100}})):
         read = lab.train(f"reading/{name}", model=model, stage="pretrain", num_train_epochs=1, **data,
                          **whole(lab, seed))
         figures["general"][name] = lab.loss(read, general)
@@ -77,11 +79,12 @@ def run(lab, seed):
 def judge(f):
     """What of CLAIMS is true of one seed, with the figures that say so."""
     start = f["general"]["base"]
-    mixed, plain = f["general"]["mixed"] - start, f["general"]["plain"] - start
+    mixed, ewc, plain = (f["general"][name] - start for name in ("mixed", "ewc", "plain"))
     read, not_read = f["answers"]["read"], f["answers"]["not_read"]
     naive, replay = forgetting(f["turns"]["naive"]), forgetting(f["turns"]["replay"])
     return {
         "replay_keeps_general": (mixed < plain, f"{mixed:+.3f} : {plain:+.3f}"),
+        "ewc_keeps_general": (ewc < plain, f"{ewc:+.3f} : {plain:+.3f}"),
         "reading_helps_answering": (read < not_read, f"{read:.3f} : {not_read:.3f}"),
         "replay_halves_forgetting": (replay <= naive / 2, f"{replay:.3f} : {naive:.3f}"),
     }
