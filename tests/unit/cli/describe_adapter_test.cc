@@ -90,8 +90,8 @@ TEST(DescribeAdapter, SaysWhatIsBroken) {
   const test::TempFolder folder;
   std::filesystem::create_directories(folder / "mix");
   test::WriteAll(folder / "mix/mixture.json", "{}");
-  EXPECT_ERROR(DescribePath(folder / "mix", ListTensors::kNo), ErrorCode::kDataCorrupt,
-               "mixture.json");
+  EXPECT_ERROR(DescribePath(folder / "mix", ListTensors::kNo), ErrorCode::kNotFound,
+               "router.safetensors");
 }
 
 }  // namespace
