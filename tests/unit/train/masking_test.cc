@@ -168,8 +168,8 @@ TEST_P(MaskedRuns, LearnWhatIsHidden) {
   config["learning_rate"] = 1e-2;
   config["eval_file"] = folder_ / "train.safetensors";
   ASSERT_OK_AND_ASSIGN(const Json reply, RunTraining(config));
-  // ln 61 = 4.1 without learning anything.
-  EXPECT_LT(reply.at("eval_loss").get<double>(), 1);
+  // ln 61 = 4.1 without learning anything: here a hidden token is five times as likely as that.
+  EXPECT_LT(reply.at("eval_loss").get<double>(), std::log(61.0) - std::log(5.0));
   if (GetParam() == "metier_experts") return;
   // Every expert of a layer took as many tokens.
   const std::string log = ReadAll(folder_ / "run/trainer_log.jsonl");

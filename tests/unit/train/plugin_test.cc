@@ -145,6 +145,7 @@ TEST_F(Plugin, RefusesInputOutsideTheTablesOfEveryFamily) {
     EXPECT_THAT(refusal({1, 2}, {0}), HasSubstr("not as long"));
     if (!spec.head) continue;
     Json config = LoraRun(model, "long");
+    if (!spec.causal) config.update({{"stage", "mlm"}, {"mask_token_id", 1}});
     config["max_seq_len"] = spec.max_positions + 1;
     EXPECT_THAT(Refusal("train", DumpCompact(config)), HasSubstr("max_seq_len: found"));
   }
