@@ -80,7 +80,7 @@ void PrintPlan(const Json& plan, Console& console) {
 }
 
 // The file with the flags' changes, checked before the plug-in is loaded.
-Result<Json> ReadRequest(const TrainOptions& options) {
+Result<recipe::TrainConfig> ReadConfig(const TrainOptions& options) {
   METIER_ASSIGN(Json document, ReadYamlFile(options.config));
   for (const std::string& text : options.set) {
     METIER_ASSIGN(const specialist::Override change, specialist::ParseOverride(text));
@@ -94,13 +94,14 @@ Result<Json> ReadRequest(const TrainOptions& options) {
   METIER_ASSIGN(recipe::TrainConfig config,
                 recipe::ParseTrainConfig(document, "'" + options.config + "'"));
   METIER_TRY(specialist::FillDescriptions(config));
-  if (!options.plan) METIER_TRY(specialist::FillGeneralFile(config));
-  return recipe::WriteFields(config);
+  return config;
 }
 
 Result<Outcome> Train(const TrainOptions& options, Console& console) {
-  METIER_ASSIGN(const Json request, ReadRequest(options));
+  METIER_ASSIGN(recipe::TrainConfig config, ReadConfig(options));
   METIER_ASSIGN(const auto plugin, specialist::TrainPlugin::Load());
+  if (!options.plan) METIER_TRY(specialist::FillGeneralFile(config));
+  const Json request = recipe::WriteFields(config);
   const InterruptGuard guard;
   Result<Json> reply = [&] {
     specialist::TrainProgress progress(options.plan ? "plan" : "train");

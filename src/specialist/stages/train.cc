@@ -38,8 +38,8 @@ Result<Json> Run(const StageContext& context) {
   if (!request.contains("threads")) request["threads"] = context.threads;
   METIER_ASSIGN(recipe::TrainConfig config, recipe::ParseTrainConfig(request, context.name));
   METIER_TRY(FillDescriptions(config));
-  METIER_TRY(FillGeneralFile(config));
   METIER_ASSIGN(const TrainPlugin plugin, TrainPlugin::Load());
+  METIER_TRY(FillGeneralFile(config));
   TrainProgress progress(context.name);
   METIER_ASSIGN(
       Json summary, plugin.Call("train", recipe::WriteFields(config), [&](const Json& event) {
