@@ -31,11 +31,11 @@ def sizes(lab):
     return (60, 20) if lab.short else (500, 120)
 
 
-def domain_tokens(lab, model, seed, domains):
+def domain_tokens(lab, model, seed, domains, counts=None):
     """{domain: {"train": token file, "test": token file}}, the split drawn by the seed."""
     files = {}
     for name, rows in domains.items():
-        parts = corpora.split(rows(), seed, *sizes(lab))
+        parts = corpora.split(rows(), seed, *(counts or sizes(lab)))
         files[name] = {part: lab.tokens(f"data/{name}-{part}", rows, model, LONGEST)
                        for part, rows in zip(("train", "test"), parts)}
     return files
@@ -48,10 +48,10 @@ def training(lab, seed, **more):
             "warmup_ratio": 0.05, "logging_steps": 20, **more}
 
 
-def adapter(lab, model, name, seed, file, rank=8):
+def adapter(lab, model, name, seed, file, rank=8, **more):
     """A LoRA of one domain."""
     return lab.train(name, model=model, train_file=file, lora={"rank": rank, "alpha": 2 * rank},
-                     **training(lab, seed))
+                     **training(lab, seed, **more))
 
 
 def general_tokens(lab, model):

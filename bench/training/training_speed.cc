@@ -16,6 +16,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/json.h"
@@ -37,6 +38,7 @@ struct Flags {
   std::int64_t length = 512;
   std::int64_t rounds = 7;
   std::int64_t rank = 16;
+  int threads = static_cast<int>(std::thread::hardware_concurrency());
   bool f32 = false;
   std::string only;
 };
@@ -185,8 +187,8 @@ Status Run(const Flags& flags) {
   }
   std::ranges::sort(rates);
   const double rate = rates[rates.size() / 2];
-  fmt::print("product of {} x {}, {}: {:.0f} GFLOP/s\n", Peak::kSide, Peak::kSide,
-             flags.f32 ? "f32" : "bf16", rate / 1e9);
+  fmt::print("{} threads; product of {} x {}, {}: {:.0f} GFLOP/s\n", flags.threads, Peak::kSide,
+             Peak::kSide, flags.f32 ? "f32" : "bf16", rate / 1e9);
   for (const Contender& contender : contenders) Print(contender, tokens, rate);
   return Ok();
 }
@@ -202,10 +204,12 @@ int main(int argc, char** argv) {
   app.add_option("--length", flags.length, "tokens of a sequence")->capture_default_str();
   app.add_option("--rounds", flags.rounds, "steps of each")->capture_default_str();
   app.add_option("--rank", flags.rank, "of the adapters")->capture_default_str();
+  app.add_option("--threads", flags.threads, "that work on a step")->capture_default_str();
   app.add_flag("--f32", flags.f32, "products of floats instead of bf16");
   app.add_option("--only", flags.only, "contenders of this name, for a profiler");
   CLI11_PARSE(app, argc, argv);
   metier::train::TensorMemory::Install();
+  metier::train::SetThreads(flags.threads);
   const metier::Status status = metier::bench::Run(flags);
   if (status.ok()) return 0;
   fmt::print(stderr, "training_speed: {}\n", status.error().message());

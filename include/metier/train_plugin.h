@@ -7,7 +7,7 @@
 #ifndef METIER_TRAIN_PLUGIN_H_
 #define METIER_TRAIN_PLUGIN_H_
 
-#define METIER_TRAIN_ABI 1
+#define METIER_TRAIN_ABI 2
 
 #ifdef __cplusplus
 extern "C" {
@@ -19,6 +19,15 @@ typedef struct metier_train_callbacks {
    * {"event":"log","text":"..."}. Called from the calling thread. Non-zero asks the plug-in to save
    * a checkpoint and stop. */
   int (*event)(void* context, const char* json);
+  /* What only the program can answer, from the calling thread: one JSON object, whose reply is one
+   * too and lasts until the next question or the end of the call. What went wrong:
+   * {"error":{"code":"not found","message":".."}}.
+   *
+   * {"question":"rollout","model","adapter","reference","prompts":[[..]],"truths":[[..]],"answers":8,"max_tokens",
+   * "end_token","greedy","seed","streams":[..],"rewards":[..]} ->
+   * {"answers":[[{"tokens":[..],"ended":true,"reward":1.0, "reference":[..]}]]}
+   * (src/train/rollouts.h) */
+  const char* (*ask)(void* context, const char* json);
 } metier_train_callbacks;
 
 /* METIER_TRAIN_ABI of the plug-in. */

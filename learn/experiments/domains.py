@@ -5,7 +5,7 @@ from statistics import mean
 
 from learn import corpora
 from learn.lab import yaml_of
-from learn.specialists import DOMAINS, NEW_DOMAIN, adapter, base, domain_tokens, sizes, training
+from learn.specialists import DOMAINS, NEW_DOMAIN, adapter, base, domain_tokens, training
 
 CLAIMS = {
     "routed_beats_one": "routed by prompt: mean loss of four domains below one LoRA of equal active rank",
@@ -18,17 +18,36 @@ CLAIMS = {
 }
 
 
+# What an adapter can hold is what is scarce here, not examples: few ranks, and as many examples as the domains have.
+RANK = 4
+
+
+def counts(lab):
+    """Examples of a domain to learn from, and to judge by."""
+    return (60, 20) if lab.short else (1500, 150)
+
+
+def learning(lab):
+    """How long adapters learn."""
+    return {} if lab.short else {"num_train_epochs": 4}
+
+
+def expert(lab, model, seed, name, file):
+    """The adapter of one domain."""
+    return adapter(lab, model, f"adapters/{name}", seed, file, RANK, **learning(lab))
+
+
 def losses(lab, model, files, with_adapter=None):
     return {name: lab.loss(model, file["test"], with_adapter) for name, file in files.items()}
 
 
-def router(lab, seed, name, model, files, route_by, **setting):
+def router(lab, seed, name, model, files, route_by, stage="sft", **setting):
     """A router over adapters that are there, learnt from which domain a text is of."""
     sources = [{"file": file["train"], "expert": domain} for domain, file in files.items()]
     tests = [{"name": domain, "file": file["test"], "expert": domain} for domain, file in files.items()]
     final = lab.train(name, model=model, train_mixture={"sources": sources}, eval_files=tests,
                       router={"route_by": route_by, **setting},
-                      **training(lab, seed, num_train_epochs=1, learning_rate=1e-2))
+                      **training(lab, seed, stage=stage, num_train_epochs=1, learning_rate=1e-2))
     right = [line["eval_router_accuracy"] for line in lab.log(final) if "eval_router_accuracy" in line]
     return final, right[-1]
 
@@ -52,7 +71,7 @@ def merges(lab, seed, base_model, adapters, files):
     search = lab.folder / "merge/evolve.yml"
     texts = []
     for name, rows in DOMAINS.items():
-        train, _ = corpora.split(rows(), seed, *sizes(lab))
+        train, _ = corpora.split(rows(), seed, *counts(lab))
         texts.append({"file": str(lab.rows(f"merge/{name}", [
             {"text": row["prompt"] + row["completion"]} for row in train[:10 if lab.short else 60]]))})
 
@@ -71,14 +90,14 @@ def run(lab, seed):
     """The figures of one seed."""
     model = base(lab)
     lab = lab.within(f"domains-{seed}")
-    files = domain_tokens(lab, model, seed, DOMAINS)
+    files = domain_tokens(lab, model, seed, DOMAINS, counts(lab))
     figures = {"base": losses(lab, model, files)}
-    adapters = {name: adapter(lab, model, f"adapters/{name}", seed, file["train"]) for name, file in files.items()}
+    adapters = {name: expert(lab, model, seed, name, file["train"]) for name, file in files.items()}
     figures["own"] = {name: lab.loss(model, files[name]["test"], adapters[name]) for name in files}
     everything = {"sources": [{"file": file["train"]} for file in files.values()]}
-    for name, rank in (("one", 8), ("wide", 32)):
+    for name, rank in (("one", RANK), ("wide", 4 * RANK)):
         one = lab.train(name, model=model, train_mixture=everything, lora={"rank": rank, "alpha": 2 * rank},
-                        **training(lab, seed))
+                        **training(lab, seed, **learning(lab)))
         figures[name] = losses(lab, model, files, one)
     experts = [{"name": name, "adapter": str(one)} for name, one in adapters.items()]
     by_prompt, figures["sequence_accuracy"] = router(lab, seed, "routed", model, files, "sequence", experts=experts)
@@ -88,9 +107,9 @@ def run(lab, seed):
     figures["merges"] = {name: losses(lab, merged, files)
                          for name, merged in merges(lab, seed, model, adapters, files).items()}
 
-    more = {**files, **domain_tokens(lab, model, seed, NEW_DOMAIN)}
+    more = {**files, **domain_tokens(lab, model, seed, NEW_DOMAIN, counts(lab))}
     new = next(iter(NEW_DOMAIN))
-    fifth = adapter(lab, model, f"adapters/{new}", seed, more[new]["train"])
+    fifth = expert(lab, model, seed, new, more[new]["train"])
     grown, figures["grown_accuracy"] = router(lab, seed, "grown", model, more, "sequence", mixture=str(by_prompt),
                                               experts=[{"name": new, "adapter": str(fifth)}])
     figures["grown"] = losses(lab, model, more, grown)

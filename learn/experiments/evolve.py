@@ -4,9 +4,9 @@ goes into every part of the layers."""
 from statistics import mean
 
 from learn import corpora
-from learn.experiments.domains import losses
+from learn.experiments.domains import counts, expert, losses
 from learn.lab import yaml_of
-from learn.specialists import DOMAINS, adapter, base, domain_tokens, sizes
+from learn.specialists import DOMAINS, base, domain_tokens
 
 CLAIMS = {"evolved": "the evolved merge of two models: mean loss of both domains below both models and their plain mean"}
 PAIR = ("medicine", "mathematics")
@@ -16,10 +16,10 @@ def run(lab, seed):
     """The figures of one seed."""
     model = base(lab)
     lab = lab.within(f"domains-{seed}")  # the adapters of `domains`
-    files = domain_tokens(lab, model, seed, {name: DOMAINS[name] for name in PAIR})
+    files = domain_tokens(lab, model, seed, {name: DOMAINS[name] for name in PAIR}, counts(lab))
     models = {}
     for name in PAIR:
-        one = adapter(lab, model, f"adapters/{name}", seed, files[name]["train"])
+        one = expert(lab, model, seed, name, files[name]["train"])
         models[name] = lab.made(f"whole/{name}", lambda path, a=one: lab.verb(
             "merge", model, "--adapter", a, "--out", path, "--dtype", "F32"))
     figures = {name: losses(lab, one, files) for name, one in models.items()}
@@ -28,7 +28,7 @@ def run(lab, seed):
     figures["linear"] = losses(lab, merged, files)
     texts = []
     for name in PAIR:
-        train, _ = corpora.split(DOMAINS[name](), seed, *sizes(lab))
+        train, _ = corpora.split(DOMAINS[name](), seed, *counts(lab))
         texts.append({"file": str(lab.rows(f"pair/{name}", [
             {"text": row["prompt"] + row["completion"]} for row in train[:10 if lab.short else 60]]))})
 

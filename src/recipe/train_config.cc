@@ -388,6 +388,42 @@ Status CheckTeacher(const TrainConfig& config, const std::string& path) {
   return Ok();
 }
 
+Status CheckReinforcement(const TrainConfig& config, const std::string& path) {
+  const std::string at = path + ".grpo";
+  if (config.stage != "grpo") {
+    if (!config.grpo) return Ok();
+    return Contradiction(at,
+                         fmt::format("found in stage {}, expected grpo, or none", config.stage));
+  }
+  if (!config.grpo || config.grpo->rewards.empty()) {
+    return Contradiction(at,
+                         "found no rewards in stage grpo, expected some, each as {kind: label}");
+  }
+  if (!config.lora) {
+    return Contradiction(
+        path + ".lora",
+        "found none in stage grpo, which trains adapters: the answers come from the native engine, "
+        "which takes a new one after each step");
+  }
+  METIER_TRY(CheckAlone(at, {{config.distill.has_value(), "distill"},
+                             {config.train_mixture.has_value(), "train_mixture"},
+                             {config.rope_scaling.has_value(), "rope_scaling"},
+                             {config.quantization_bit > 0, "quantization_bit"},
+                             {config.tokens_per_batch > 0, "tokens_per_batch"}}));
+  for (const RewardConfig& reward : config.grpo->rewards) {
+    if ((reward.kind == "regex") != reward.pattern.empty()) continue;
+    return Contradiction(at + ".rewards",
+                         fmt::format("found kind {} {} a pattern, which regex has and no other",
+                                     reward.kind, reward.pattern.empty() ? "without" : "with"));
+  }
+  if (config.grpo->max_completion_length < config.max_seq_len) return Ok();
+  return Contradiction(
+      at + ".max_completion_length",
+      fmt::format(
+          "found {}, expected less than max_seq_len ({}), which has room for prompt and answer",
+          config.grpo->max_completion_length, config.max_seq_len));
+}
+
 }  // namespace
 
 Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& path) {
@@ -406,6 +442,7 @@ Result<TrainConfig> ParseTrainConfig(const Json& document, const std::string& pa
   METIER_TRY(CheckAverages(config, path));
   METIER_TRY(CheckConsolidation(config, path));
   METIER_TRY(CheckTeacher(config, path));
+  METIER_TRY(CheckReinforcement(config, path));
   if (config.rope_scaling && config.lora) {
     return Contradiction(path + ".rope_scaling",
                          "found with 'lora': an adapter has no place for it; write rope_scaling "

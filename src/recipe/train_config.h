@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "recipe/adapter_config.h"
+#include "recipe/reward_config.h"
 
 namespace metier::recipe {
 
@@ -197,6 +198,7 @@ struct TrainConfig {
   std::optional<HyperConfig> hyper;
   std::optional<ConsolidationConfig> ewc;
   std::optional<DistillConfig> distill;
+  std::optional<GrpoConfig> grpo;
   std::int64_t quantization_bit = 0;
   std::string quantization_type = "auto";
   bool quantization_head = false;
@@ -270,8 +272,9 @@ struct TrainConfig {
     field("stage", stage,
           "pretrain: loss on every token; sft: loss where the data says so; dpo, orpo: pairs of a "
           "better and a worse answer; kto: answers that are good or bad; mlm: an encoder restores "
-          "hidden tokens")
-        .OneOf({"pretrain", "sft", "dpo", "orpo", "kto", "mlm"});
+          "hidden tokens; grpo: an adapter's own answers to the data's prompts, by what they are "
+          "worth")
+        .OneOf({"pretrain", "sft", "dpo", "orpo", "kto", "mlm", "grpo"});
     field("model", model, "model to start from: a Hugging Face directory or a GGUF file");
     field("init", init, "make the model from scratch instead (with `stage: pretrain` or `mlm`)");
     field("rope_scaling", rope_scaling,
@@ -300,6 +303,7 @@ struct TrainConfig {
         "train a network that writes adapters for descriptions of tasks ('metier adapter write')");
     field("ewc", ewc, "elastic weight consolidation: forget less of earlier data");
     field("distill", distill, "learn from another model's distribution of the next token");
+    field("grpo", grpo, "of stage grpo: what answers are worth, and how many there are");
     field("quantization_bit", quantization_bit,
           "with lora, prefix or router: the frozen model's linears stay in memory in blocks of so "
           "many "

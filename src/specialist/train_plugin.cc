@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "base/error_json.h"
 #include "base/process.h"
 #include "metier/train_plugin.h"
 
@@ -28,25 +29,32 @@ std::vector<std::string> Places() {
   return places;
 }
 
-// The code that the plug-in's error names, so that exit codes survive the border.
-ErrorCode CodeFromName(const std::string& name) {
-  for (const ErrorCode code :
-       {ErrorCode::kInvalidArgument, ErrorCode::kNotFound, ErrorCode::kDataCorrupt,
-        ErrorCode::kUnsupported, ErrorCode::kResourceExhausted, ErrorCode::kIo}) {
-    if (name == ErrorCodeName(code)) return code;
-  }
-  return ErrorCode::kIo;
-}
-
-struct EventContext {
+struct Context {
   const std::function<TrainPlugin::Continue(const Json& event)>* event;
+  const TrainPlugin::Answers* answers;
+  std::string answer;  // the last one
 };
 
 int OnEvent(void* context, const char* json) {
   const auto parsed = ParseJson(json);
   if (!parsed.ok()) return 0;
-  const auto& event = *static_cast<EventContext*>(context)->event;
+  const auto& event = *static_cast<Context*>(context)->event;
   return event(*parsed) == TrainPlugin::Continue::kStop ? 1 : 0;
+}
+
+Result<Json> AnswerOf(const TrainPlugin::Answers& answers, const char* json) {
+  METIER_ASSIGN(const Json question, ParseJson(json));
+  if (!answers)
+    return Error(ErrorCode::kUnsupported, "the program answers no questions in this place");
+  return answers(question);
+}
+
+const char* OnQuestion(void* given, const char* json) {
+  auto& context = *static_cast<Context*>(given);
+  const Result<Json> answer = AnswerOf(*context.answers, json);
+  context.answer =
+      DumpCompact(answer.ok() ? *answer : Json{{"error", ErrorToJson(answer.error())}});
+  return context.answer.c_str();
 }
 
 }  // namespace
@@ -91,22 +99,17 @@ Result<TrainPlugin> TrainPlugin::Load() {
 }
 
 Result<Json> TrainPlugin::Call(const std::string& verb, const Json& request,
-                               const std::function<Continue(const Json& event)>& event) const {
-  EventContext context{&event};
-  const metier_train_callbacks callbacks{&context, &OnEvent};
+                               const std::function<Continue(const Json& event)>& event,
+                               const Answers& answers) const {
+  Context context{&event, &answers, {}};
+  const metier_train_callbacks callbacks{&context, &OnEvent, &OnQuestion};
   char* text = nullptr;
   const int failed = library_->call(verb.c_str(), DumpCompact(request).c_str(), &callbacks, &text);
   const std::string copy = text == nullptr ? "" : text;
   library_->free(text);
   METIER_ASSIGN(Json reply, ParseJson(copy));
   if (failed == 0) return reply;
-  const Json error = reply.is_object() && reply.contains("error") ? reply["error"] : Json::object();
-  const auto field = [&](const char* name) {
-    return error.is_object() && error.contains(name) && error[name].is_string()
-               ? error[name].get<std::string>()
-               : std::string("unknown error");
-  };
-  return Error(CodeFromName(field("code")), field("message"));
+  return ErrorFromJson(reply.is_object() && reply.contains("error") ? reply["error"] : Json());
 }
 
 }  // namespace metier::specialist

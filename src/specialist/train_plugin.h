@@ -21,8 +21,11 @@ class TrainPlugin {
   // Runs a verb of include/metier/train_plugin.h. `event` sees each event and returns kStop to ask
   // for an early, resumable end.
   enum class Continue { kYes, kStop };
+  // `answers`: to what the verb asks meanwhile.
+  using Answers = std::function<Result<Json>(const Json& question)>;
   Result<Json> Call(const std::string& verb, const Json& request,
-                    const std::function<Continue(const Json& event)>& event) const;
+                    const std::function<Continue(const Json& event)>& event,
+                    const Answers& answers = {}) const;
 
   const std::string& path() const { return path_; }
 

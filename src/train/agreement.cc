@@ -35,11 +35,23 @@ std::optional<Disagreement> WhereTheyDiffer(const Json& first, const Json& other
   return std::nullopt;
 }
 
+Json ListOf(PolicyCounts counts) {
+  std::vector<double> values;
+  counts.Visit([&](double value) { values.push_back(value); });
+  return values;
+}
+
+void AddTo(PolicyCounts& sum, const Json& values) {
+  std::size_t next = 0;
+  sum.Visit([&](double& value) { value += values.at(next++).get<double>(); });
+}
+
 Json CountsOf(const Tally& tally) {
   Json counts = {{"right", tally.rewards.right},
                  {"all", tally.rewards.all},
                  {"margin", tally.rewards.margin},
-                 {"choices_over", tally.choices_over}};
+                 {"choices_over", tally.choices_over},
+                 {"policy", ListOf(tally.policy)}};
   if (!tally.expert_tokens.defined()) return counts;
   const at::Tensor tokens = tally.expert_tokens.contiguous();
   const auto* values = tokens.data_ptr<std::int64_t>();
@@ -76,6 +88,7 @@ Status SumTally(Workers& workers, Tally& tally) {
     sum.rewards.right += counts.at("right").get<std::int64_t>();
     sum.rewards.all += counts.at("all").get<std::int64_t>();
     sum.rewards.margin += counts.at("margin").get<double>();
+    AddTo(sum.policy, counts.at("policy"));
     sum.choices_over += counts.at("choices_over").get<std::int64_t>();
     if (!counts.contains("shape")) continue;  // it had no batch
     const at::Tensor tokens =

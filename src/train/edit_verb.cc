@@ -1,6 +1,5 @@
 #include "train/edit_verb.h"
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,13 +9,13 @@
 #include <utility>
 #include <vector>
 
-#include "base/thread_pool.h"
 #include "model/model_files.h"
 #include "recipe/edit_config.h"
 #include "recipe/fields.h"
 #include "train/key_covariance.h"
 #include "train/knowledge_edit.h"
 #include "train/model_source.h"
+#include "train/ops.h"
 #include "train/tensor_file.h"
 
 namespace metier::train {
@@ -271,8 +270,7 @@ Result<Json> EditModel(const Json& document, const EventSink& sink) {
   EditRequest request;
   METIER_TRY(recipe::ReadFields(document, "edit", request));
   const recipe::EditConfig& settings = request.settings;
-  at::set_num_threads(settings.threads > 0 ? static_cast<int>(settings.threads)
-                                           : ThreadPool::DefaultThreads());
+  SetThreads(settings.threads);
   METIER_ASSIGN(const model::ModelFiles files, model::ModelFiles::Open(request.model));
   const model::ModelSpec& spec = files.spec();
   std::vector<Fact> facts;

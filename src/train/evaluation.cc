@@ -34,6 +34,17 @@ void AddRewards(const RewardCounts& rewards, const std::string& prefix, Json& me
   metrics[prefix + "rewards/margins"] = rewards.margin / count;
 }
 
+void AddPolicy(const PolicyCounts& counts, const recipe::TrainConfig& config, Json& metrics) {
+  if (counts.answers == 0) return;
+  metrics["reward"] = counts.reward / counts.answers;
+  metrics["reward_std"] = counts.deviation / counts.groups;
+  metrics["frac_reward_zero_std"] = counts.silent / counts.groups;
+  metrics["completions/mean_length"] = counts.tokens / counts.answers;
+  metrics["completions/clipped_ratio"] = 1 - counts.ended / counts.answers;
+  if (config.grpo->beta > 0 && counts.predictions > 0)
+    metrics["kl"] = counts.divergence / counts.predictions;
+}
+
 double GeneralLoss(RunModel& model, const RunData& data, const Objective& objective,
                    const recipe::TrainConfig& config) {
   const torch::NoGradGuard no_grad;

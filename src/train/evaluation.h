@@ -20,6 +20,10 @@ using OnPacks = std::function<bool(std::int64_t done, std::int64_t total)>;
 // Adds "rewards/accuracies" and "rewards/margins" (TRL's names) where answers were counted.
 void AddRewards(const RewardCounts& rewards, const std::string& prefix, Json& metrics);
 
+// Adds what is known of answers that were given, under TRL's names: "reward", "reward_std", "kl",
+// ..
+void AddPolicy(const PolicyCounts& counts, const recipe::TrainConfig& config, Json& metrics);
+
 // Mean loss of the predictions of data.general(), of the weights that the final model would have.
 double GeneralLoss(RunModel& model, const RunData& data, const Objective& objective,
                    const recipe::TrainConfig& config);

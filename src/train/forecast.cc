@@ -1,6 +1,5 @@
 #include "train/forecast.h"
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,7 +10,7 @@
 #include <utility>
 
 #include "base/memory.h"
-#include "base/thread_pool.h"
+#include "train/ops.h"
 #include "train/probe.h"
 #include "train/run_data.h"
 #include "train/schedule.h"
@@ -259,16 +258,16 @@ Status CheckFits(const recipe::TrainConfig& config, const model::ModelSpec& spec
 Result<Json> Forecast(const recipe::TrainConfig& config, const EventSink& sink) {
   METIER_ASSIGN(const WorkerPlace place,
                 ReadWorkerPlace([](const char* name) { return std::getenv(name); }));
-  if (place.count > 1 || config.router || config.hyper) {
+  if (place.count > 1 || config.router || config.hyper || config.grpo) {
     return Error(
         ErrorCode::kUnsupported,
         fmt::format("plan: found {}, expected one process that trains weights or one adapter",
                     config.router  ? "a router"
                     : config.hyper ? "a hypernetwork"
+                    : config.grpo  ? "stage grpo"
                                    : "several workers"));
   }
-  at::set_num_threads(config.threads > 0 ? static_cast<int>(config.threads)
-                                         : ThreadPool::DefaultThreads());
+  SetThreads(config.threads);
   METIER_ASSIGN(const at::Device device, ParseDevice(config.device));
   METIER_ASSIGN(const ModelSource source, OpenModelSource(config));
   METIER_TRY(CheckFits(config, source.spec));

@@ -102,28 +102,28 @@ at::Tensor Network::Project(const Linears& linears, const at::Tensor& x, State& 
   const std::uint64_t key = state.pass.key;
   if (!mixture_.empty()) return ProjectMixture(linears, x, state);
   if (!svf_.empty()) return ProjectSingularValues(linears, x);
-  if (lora_.empty()) return Linear(x, linears.weight, linears.bias, {}, {}, precision);
+  if (lora_.empty()) return Linear(x, linears.weight, linears.bias, {}, precision);
   const FusedLora lora = FuseLora(lora_, linears.parts);
   const bool drops = lora_.dropout() > 0 && key != 0 && lora.a.defined();
   if (lora_.dora() && lora.a.defined()) {
     at::Tensor y;
     if (drops) {
       const at::Tensor update = DroppedUpdate(lora, x, key);
-      y = Linear(x, linears.weight, {}, {}, {}, precision) + update;
+      y = Linear(x, linears.weight, {}, {}, precision) + update;
     } else {
-      y = Linear(x, linears.weight, {}, lora.a, lora.b, precision);
+      y = Linear(x, linears.weight, {}, lora, precision);
     }
     const at::Tensor scaled = y.to(precision.real) * ScalesOf(linears.parts);
     return (linears.bias.defined() ? scaled + linears.bias : scaled).to(precision.act);
   }
-  if (!drops) return Linear(x, linears.weight, linears.bias, lora.a, lora.b, precision);
+  if (!drops) return Linear(x, linears.weight, linears.bias, lora, precision);
   const at::Tensor update = DroppedUpdate(lora, x, key);
-  return Linear(x, linears.weight, linears.bias, {}, {}, precision) + update;
+  return Linear(x, linears.weight, linears.bias, {}, precision) + update;
 }
 
 at::Tensor Network::ProjectSingularValues(const Linears& linears, const at::Tensor& x) const {
   const Precision& precision = options_.precision;
-  const at::Tensor y = Linear(x, linears.weight, linears.bias, {}, {}, precision);
+  const at::Tensor y = Linear(x, linears.weight, linears.bias, {}, precision);
   std::vector<at::Tensor> changes;
   bool changed = false;
   for (const LinearPart& part : linears.parts) {
@@ -133,9 +133,9 @@ at::Tensor Network::ProjectSingularValues(const Linears& linears, const at::Tens
       continue;
     }
     changed = true;
-    const at::Tensor inner = Linear(x, values->v, {}, {}, {}, precision).to(precision.real);
+    const at::Tensor inner = Linear(x, values->v, {}, {}, precision).to(precision.real);
     const at::Tensor scaled = inner * (values->s * (values->z - 1));
-    changes.push_back(Linear(scaled.to(precision.act), values->u, {}, {}, {}, precision));
+    changes.push_back(Linear(scaled.to(precision.act), values->u, {}, {}, precision));
   }
   if (!changed) return y;
   return y + (changes.size() == 1 ? changes.front() : at::cat(changes, 1));
@@ -150,9 +150,9 @@ at::Tensor Network::DroppedUpdate(const FusedLora& lora, const at::Tensor& x,
     const at::Tensor& a = lora_.modules()[module].a;
     const at::Tensor kept =
         Dropout(x.to(precision.act).contiguous(), lora_.dropout(), DrawKey(key, module));
-    inner.push_back(Linear(kept, {a, a.to(precision.act)}, {}, {}, {}, precision));
+    inner.push_back(Linear(kept, {a, a.to(precision.act)}, {}, {}, precision));
   }
-  return Linear(at::cat(inner, 1), {lora.b, lora.b.to(precision.act)}, {}, {}, {}, precision);
+  return Linear(at::cat(inner, 1), {lora.b, lora.b.to(precision.act)}, {}, {}, precision);
 }
 
 at::Tensor Network::NormHeads(const Layer& layer, const at::Tensor& qkv) const {
@@ -284,7 +284,7 @@ at::Tensor Network::Compute(const Batch& batch, State& state) const {
 
 at::Tensor Network::Logits(const Batch& batch, const Pass& pass) const {
   const at::Tensor hidden = Hidden(batch, pass);
-  const at::Tensor logits = Linear(hidden, head_, {}, {}, {}, options_.precision);
+  const at::Tensor logits = Linear(hidden, head_, {}, {}, options_.precision);
   return PutOwnLogits(logits, hidden, head_rows_).to(options_.precision.real);
 }
 

@@ -56,13 +56,13 @@ at::Tensor Network::ProjectMixture(const Linears& linears, const at::Tensor& x,
         linears.parts.end())
       Route(r, x, state);
   }
-  const at::Tensor y = Linear(x, linears.weight, linears.bias, {}, {}, precision);
+  const at::Tensor y = Linear(x, linears.weight, linears.bias, {}, precision);
   if (state.inputs != nullptr) return y;
   const FusedMixture fused = FuseMixture(mixture_, linears.parts);
   if (!fused.a.defined()) return y;
-  const at::Tensor inner = Linear(x, {fused.a, fused.a.to(precision.act)}, {}, {}, {}, precision);
+  const at::Tensor inner = Linear(x, {fused.a, fused.a.to(precision.act)}, {}, {}, precision);
   const at::Tensor gated = inner * GatesOf(fused, state).to(inner.scalar_type());
-  return y + Linear(gated, {fused.b, fused.b.to(precision.act)}, {}, {}, {}, precision);
+  return y + Linear(gated, {fused.b, fused.b.to(precision.act)}, {}, {}, precision);
 }
 
 }  // namespace metier::train

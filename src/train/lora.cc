@@ -463,10 +463,12 @@ FusedLora FuseLora(const LoraSet& lora, const std::vector<LinearPart>& parts) {
   }
   if (as.empty()) return fused;
   std::vector<at::Tensor> bs;
+  std::int64_t row = 0;
   for (const LinearPart& part : parts) {
     const LoraPart* found = lora.Find(part.linear);
     if (found == nullptr) {
       bs.push_back(at::zeros({part.rows, ranks}, as.front().options()));
+      row += part.rows;
       continue;
     }
     const LoraModule& module = lora.modules()[found->module];
@@ -477,6 +479,8 @@ FusedLora FuseLora(const LoraSet& lora, const std::vector<LinearPart>& parts) {
         std::find(fused.modules.begin(), fused.modules.end(), found->module) -
         fused.modules.begin());
     const std::int64_t rank = module.a.size(0);
+    fused.blocks.push_back({row, part.rows, offsets[at], rank});
+    row += part.rows;
     if (ranks > rank) b = at::constant_pad_nd(b, {offsets[at], ranks - offsets[at] - rank});
     bs.push_back(b);
   }

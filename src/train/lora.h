@@ -137,9 +137,7 @@ class LoraSet {
 // A and B (scale included) of linears that are computed as one product, differentiable in the
 // adapters. a: [sum of ranks, in]; b: [rows, sum of ranks], zero where a linear does not belong to
 // a rank's module. `modules`: whose rows of A they are, in order, for dropout.
-struct FusedLora {
-  at::Tensor a;
-  at::Tensor b;
+struct FusedLora : LowRank {
   std::vector<std::size_t> modules;
 };
 struct LinearPart {

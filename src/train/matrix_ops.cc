@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "train/cpu_types.h"
+#include "train/low_rank.h"
 #include "train/ops.h"
 #include "train/reference_ops.h"
 
@@ -37,28 +38,40 @@ Weight KeptWeight(AutogradContext* ctx, const at::Tensor& act) {
   return weight;
 }
 
+// Autograd keeps lists of integers.
+std::vector<std::int64_t> Flat(const std::vector<LowRankBlock>& blocks) {
+  std::vector<std::int64_t> flat;
+  for (const LowRankBlock& block : blocks)
+    flat.insert(flat.end(), {block.row, block.rows, block.rank, block.ranks});
+  return flat;
+}
+
+std::vector<LowRankBlock> BlocksOf(const std::vector<std::int64_t>& flat) {
+  std::vector<LowRankBlock> blocks;
+  for (std::size_t i = 0; i < flat.size(); i += 4)
+    blocks.push_back({flat[i], flat[i + 1], flat[i + 2], flat[i + 3]});
+  return blocks;
+}
+
 struct LinearFunction : public Function<LinearFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const MaybeTensor& master,
                             const Weight& weight, const MaybeTensor& given_bias,
-                            const MaybeTensor& given_a, const MaybeTensor& given_b) {
+                            const MaybeTensor& given_a, const MaybeTensor& given_b,
+                            const std::vector<LowRankBlock>& blocks) {
     const at::Tensor bias = TensorOr(given_bias);
-    const at::Tensor a = TensorOr(given_a);
-    const at::Tensor b = TensorOr(given_b);
+    const LowRank adapter{TensorOr(given_a), TensorOr(given_b), blocks};
     const at::ScalarType act = weight.type();
     const at::Tensor in = x.to(act);
-    const at::Tensor y = Multiply(in, weight, bias.defined() ? bias.to(act) : bias);
-    at::Tensor a_act;
-    at::Tensor b_act;
+    at::Tensor y = Multiply(in, weight, bias.defined() ? bias.to(act) : bias);
     at::Tensor inner;
-    if (a.defined()) {
-      a_act = a.to(act);
-      b_act = b.to(act);
-      inner = at::mm(in, a_act.t());
-      y.addmm_(inner, b_act.t());
+    if (adapter.a.defined()) {
+      inner = low_rank::Inner(adapter, in);
+      low_rank::AddOutput(adapter, inner, y);
     }
-    const bool keep_in = Trains(TensorOr(master)) || Trains(a);
-    ctx->save_for_backward({keep_in ? in : at::Tensor(), weight.act, a_act, b_act, inner});
+    const bool keep_in = Trains(TensorOr(master)) || Trains(adapter.a);
+    ctx->save_for_backward({keep_in ? in : at::Tensor(), weight.act, adapter.a, adapter.b, inner});
     KeepBlocks(ctx, weight);
+    ctx->saved_data["ranks"] = Flat(blocks);
     ctx->saved_data["x"] = x.requires_grad();
     ctx->saved_data["x_type"] = static_cast<std::int64_t>(x.scalar_type());
     ctx->saved_data["in"] = x.size(1);
@@ -73,17 +86,18 @@ struct LinearFunction : public Function<LinearFunction> {
     const Weight weight = KeptWeight(ctx, saved[1]);
     const at::Tensor dy = grads[0].to(weight.type());
     const at::ScalarType real = RealOf(weight.type());
-    variable_list out(6);
+    variable_list out(7);
+    const LowRank adapter{saved[2], saved[3], BlocksOf(ctx->saved_data["ranks"].toIntVector())};
     at::Tensor dinner;
-    if (saved[2].defined()) {
-      dinner = at::mm(dy, saved[3]);
-      out[4] = at::mm(dinner.t(), in).to(real);
-      out[5] = at::mm(dy.t(), saved[4]).to(real);
+    if (adapter.a.defined()) {
+      dinner = low_rank::InnerGradient(adapter, dy);
+      out[4] = low_rank::AGradient(dinner, in);
+      out[5] = low_rank::BGradient(adapter, dy, saved[4]);
     }
     if (ctx->saved_data["x"].toBool()) {
       at::Tensor dx = at::empty({dy.size(0), ctx->saved_data["in"].toInt()}, dy.options());
       MultiplyBack(dy, weight, dx);
-      if (dinner.defined()) dx.addmm_(dinner, saved[2]);
+      if (dinner.defined()) low_rank::AddInput(adapter, dinner, dx);
       out[0] = dx.to(static_cast<at::ScalarType>(ctx->saved_data["x_type"].toInt()));
     }
     if (ctx->saved_data["weight"].toBool()) out[1] = at::mm(dy.t(), in).to(real);
@@ -448,8 +462,9 @@ struct HeadLogProbFunction : public Function<HeadLogProbFunction> {
 }  // namespace
 
 at::Tensor Linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
-                  const at::Tensor& a, const at::Tensor& b, const Precision&) {
-  return LinearFunction::apply(x, Maybe(weight.master), weight, Maybe(bias), Maybe(a), Maybe(b));
+                  const LowRank& adapter, const Precision&) {
+  return LinearFunction::apply(x, Maybe(weight.master), weight, Maybe(bias), Maybe(adapter.a),
+                               Maybe(adapter.b), adapter.blocks);
 }
 
 at::Tensor GroupedLinear(const at::Tensor& x, const Weight& weight,

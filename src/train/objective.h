@@ -17,6 +17,7 @@
 #include "recipe/train_config.h"
 #include "train/batch.h"
 #include "train/network.h"
+#include "train/policy.h"
 #include "train/preference.h"
 #include "train/torch.h"
 
@@ -43,6 +44,7 @@ struct Tally {
   RoutingCounts routing;
   RewardCounts rewards;
   ReconstructionCounts reconstruction;
+  PolicyCounts policy;
   double penalty = 0;  // of the weights that must not move (consolidation.h), at the last step
 };
 

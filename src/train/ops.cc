@@ -7,6 +7,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/thread_pool.h"
 #include "train/cpu_types.h"
 #include "train/reference_ops.h"
 
@@ -303,6 +304,10 @@ double SumSquaresHere(const at::Tensor& values) {
 
 void SetProducts(const Precision& precision) {
   at::globalContext().setAllowTF32CuBLAS(precision.act == at::kBFloat16);
+}
+
+void SetThreads(std::int64_t threads) {
+  at::set_num_threads(threads > 0 ? static_cast<int>(threads) : ThreadPool::DefaultThreads());
 }
 
 ReferenceOps::ReferenceOps() { ++reference_guards; }

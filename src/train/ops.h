@@ -30,6 +30,10 @@ struct Precision {
 // where bf16 has seven) beside products in bf16, otherwise as floats do.
 void SetProducts(const Precision& precision);
 
+// Threads of products and kernels, in all of the process; 0: as many as the machine has. LibTorch
+// by itself may take one.
+void SetThreads(std::int64_t threads);
+
 // While one lives, operations of this thread use the compositions on the CPU too.
 class ReferenceOps {
  public:
@@ -71,10 +75,26 @@ struct OwnRows {
   at::Tensor values;  // real [own, width]
 };
 
-// x W^T + bias + (x A^T) B^T. x: [rows, in], W: [out, in], A: [rank, in], B: [out, rank] with the
-// scale in it; bias, A and B may be undefined. Returns act [rows, out].
+// Rows [row, row + rows) of an adapter's B are 0 but for ranks [rank, rank + ranks).
+struct LowRankBlock {
+  std::int64_t row = 0;
+  std::int64_t rows = 0;
+  std::int64_t rank = 0;
+  std::int64_t ranks = 0;
+};
+
+// An adapter of a linear: real A [ranks, in] and B [out, ranks] with the scale in it; or undefined.
+// `blocks`: where B may differ from 0 (its gradient is had there alone); none: everywhere.
+struct LowRank {
+  at::Tensor a;
+  at::Tensor b;
+  std::vector<LowRankBlock> blocks = {};
+};
+
+// x W^T + bias + (x A^T) B^T. x: [rows, in], W: [out, in]; bias and adapter may be undefined.
+// Returns act [rows, out].
 at::Tensor Linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
-                  const at::Tensor& a, const at::Tensor& b, const Precision& precision);
+                  const LowRank& adapter, const Precision& precision);
 
 // The same for rows sorted by expert: rows [starts[e], starts[e + 1]) meet weight[e]. W: [experts,
 // out, in].

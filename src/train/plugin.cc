@@ -6,6 +6,7 @@
 #include <exception>
 #include <string>
 
+#include "base/error_json.h"
 #include "metier/train_plugin.h"
 #include "train/tensor_memory.h"
 
@@ -23,7 +24,16 @@ Result<Json> Call(const char* verb, const char* request, const metier_train_call
       return callbacks->event(callbacks->context, DumpCompact(event).c_str()) != 0;
     };
   }
-  auto reply = CallVerb(verb, document, sink);
+  Ask ask;
+  if (callbacks != nullptr && callbacks->ask != nullptr) {
+    ask = [callbacks](const Json& question) -> Result<Json> {
+      const char* text = callbacks->ask(callbacks->context, DumpCompact(question).c_str());
+      METIER_ASSIGN(Json answer, ParseJson(text == nullptr ? "" : text));
+      if (answer.is_object() && answer.contains("error")) return ErrorFromJson(answer["error"]);
+      return answer;
+    };
+  }
+  auto reply = CallVerb(verb, document, sink, ask);
   TensorMemory::Ours().Release();
   return reply;
 }
@@ -40,8 +50,7 @@ int Reply(const Result<Json>& result, char** reply) {
   if (result.ok()) {
     document = *result;
   } else {
-    document["error"] = {{"code", std::string(ErrorCodeName(result.error().code()))},
-                         {"message", result.error().message()}};
+    document["error"] = ErrorToJson(result.error());
   }
   if (reply != nullptr) *reply = Copy(DumpCompact(document));
   return result.ok() ? 0 : 1;

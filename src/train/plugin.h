@@ -10,6 +10,7 @@
 namespace metier::train {
 
 // Runs a verb. kInvalidArgument: no such verb (with the nearest).
-Result<Json> CallVerb(const std::string& verb, const Json& request, const EventSink& sink);
+Result<Json> CallVerb(const std::string& verb, const Json& request, const EventSink& sink,
+                      const Ask& ask = {});
 
 }  // namespace metier::train

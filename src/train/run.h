@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +15,8 @@
 #include "recipe/train_config.h"
 #include "train/consolidation.h"
 #include "train/objective.h"
+#include "train/policy.h"
+#include "train/rollouts.h"
 #include "train/run_data.h"
 #include "train/run_folder.h"
 #include "train/run_model.h"
@@ -30,8 +33,8 @@ namespace metier::train {
 class Run {
  public:
   // `config`: its batches of a step are those of all workers.
-  Run(const recipe::TrainConfig& config, const EventSink& sink, Workers& workers)
-      : config_(config), sink_(sink), workers_(workers), objective_(config) {}
+  Run(const recipe::TrainConfig& config, const EventSink& sink, const Ask& ask, Workers& workers)
+      : config_(config), sink_(sink), ask_(ask), workers_(workers), objective_(config) {}
 
   Result<Json> Do();
   // What is left of the run where it broke off.
@@ -50,6 +53,17 @@ class Run {
   Result<double> AddGradients(const StepPlan& plan);
   double AddHyperGradients(const std::vector<Pack>& packs, const StepShare& share,
                            std::uint64_t key);
+  // Of stage grpo (run_policy.cc).
+  Status PreparePolicy();
+  std::string PolicyFolder() const;
+  void RemovePolicy() const;
+  Result<std::vector<RolloutGroup>> AskFor(const Corpus& corpus,
+                                           const std::vector<std::int64_t>& examples,
+                                           const std::vector<std::int64_t>& streams, bool greedy);
+  Result<std::vector<RolloutGroup>> AnswersTo(const StepPlan& plan);
+  at::Tensor PolicyPart(const std::vector<Pack>& packs, std::span<const RolloutGroup> answers,
+                        const StepShare& share, std::uint64_t key);
+  Status AddEvalRewards(Json& metrics);
   Status SumOverWorkers(double& loss, double& norm);
   Error NotFinite(double loss, double norm, double learning_rate) const;
   bool EvaluationIsDue() const;
@@ -92,6 +106,7 @@ class Run {
 
   const recipe::TrainConfig& config_;
   const EventSink& sink_;
+  const Ask& ask_;
   Workers& workers_;
   std::optional<RunFolder> folder_;  // of worker 0
   Objective objective_;
@@ -99,6 +114,7 @@ class Run {
   std::optional<RunData> data_;
   std::optional<Consolidation> consolidation_;
   std::optional<std::string> checkpoint_;  // the one this run continues
+  std::int64_t end_token_ = -1;            // of answers, in stage grpo
   RunState state_;                         // its seconds are those before this process
   std::int64_t tokens_before_ = 0;         // seen before this process
   std::int64_t tokens_summed_ = 0;         // of those seen, those of all workers

@@ -158,6 +158,11 @@ Result<RunData> RunData::Open(const recipe::TrainConfig& config, std::int64_t vo
     METIER_ASSIGN(data.total_steps_, TotalSteps(data.items_, config));
     return data;
   }
+  if (config.grpo) {
+    data.items_ = data.train_.corpus.examples();
+    METIER_ASSIGN(data.total_steps_, TotalSteps(data.items_, config));
+    return data;
+  }
   METIER_ASSIGN(data.train_.counts, CountPacks(data.train_.corpus, PackingOf(config),
                                                static_cast<std::uint64_t>(config.seed), 0));
   METIER_ASSIGN(data.total_steps_, TotalSteps(data.train_.corpus, config));
@@ -165,6 +170,10 @@ Result<RunData> RunData::Open(const recipe::TrainConfig& config, std::int64_t vo
 }
 
 std::string RunData::Summary() const {
+  if (config_.grpo) {
+    return fmt::format("{} prompts, {} answers to each; {} steps", items_,
+                       config_.grpo->num_generations, total_steps_);
+  }
   if (items_ > 0) {
     return fmt::format("{} adapters with {} descriptions; {} steps", config_.hyper->tasks.size(),
                        items_, total_steps_);

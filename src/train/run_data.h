@@ -58,7 +58,8 @@ class RunData {
   const Json& eval_hashes() const { return eval_hashes_; }
   const Json& old_hash() const { return old_hash_; }
   std::int64_t total_steps() const { return total_steps_; }
-  // Of a reconstruction what its steps go through (HyperTasks::Distance), else 0: texts.
+  // What steps go through where that is not texts, else 0: of a reconstruction
+  // HyperTasks::Distance's, of stage grpo prompts.
   std::int64_t items() const { return items_; }
 
   // What the run is about to read, in a line for its user.

@@ -44,6 +44,7 @@ Json RowsOf(const at::Tensor& values) {
 
 Result<Json> Run::Do() {
   METIER_TRY(Prepare());
+  METIER_TRY(PreparePolicy());
   METIER_TRY(Resume());
   METIER_TRY(Steps());
   return Finish();
@@ -57,6 +58,8 @@ Result<double> Run::AddGradients(const StepPlan& plan) {
   GradientBuckets* const buckets = model_->buckets();
   if (buckets != nullptr) buckets->Clear();
   double loss = 0;
+  METIER_ASSIGN(const std::vector<RolloutGroup> answers, AnswersTo(plan));
+  std::span<const RolloutGroup> open = answers;
   const auto workers = static_cast<std::size_t>(workers_.count());
   for (auto i = static_cast<std::size_t>(workers_.rank()); i < plan.batches.size(); i += workers) {
     const auto draw =
@@ -67,12 +70,19 @@ Result<double> Run::AddGradients(const StepPlan& plan) {
       loss += AddHyperGradients(plan.batches[i], share, key);
       continue;
     }
-    const Batch batch = data_->MakeBatch(data_->train(), plan.batches[i], Device());
-    const at::Tensor part = objective_.Loss(model_->network(), batch, share, key, tally_);
+    at::Tensor part;
+    if (config_.grpo) {
+      const std::size_t prompts = plan.batches[i].size();
+      part = PolicyPart(plan.batches[i], open.first(prompts), share, key);
+      open = open.subspan(prompts);
+    } else {
+      const Batch batch = data_->MakeBatch(data_->train(), plan.batches[i], Device());
+      part = objective_.Loss(model_->network(), batch, share, key, tally_);
+      state_.tokens += batch.read;
+    }
     if (buckets != nullptr && i + workers >= plan.batches.size()) buckets->Arm();
     part.backward();
     loss += part.item<double>();  // waits for a GPU, so last
-    state_.tokens += batch.read;
   }
   if (buckets != nullptr) METIER_TRY(buckets->Reduce());
   return loss;
@@ -164,6 +174,7 @@ Status Run::LogStep(double learning_rate, double norm) {
   if (tally_.expert_tokens.defined()) line["expert_tokens"] = RowsOf(tally_.expert_tokens);
   if (config_.expert_capacity_factor > 0) line["choices_over_capacity"] = tally_.choices_over;
   AddRewards(tally_.rewards, "", line);
+  AddPolicy(tally_.policy, config_, line);
   if (consolidation_) line["ewc_penalty"] = tally_.penalty;
   if (tally_.reconstruction.size > 0) {
     line["reconstruction_error"] =
@@ -174,15 +185,16 @@ Status Run::LogStep(double learning_rate, double norm) {
 }
 
 Status Run::LogEvaluation() {
-  const std::optional<Json> metrics = train::Evaluate(*model_, *data_, objective_, config_,
-                                                      [&](std::int64_t done, std::int64_t total) {
-                                                        return Emit({{"event", "evaluating"},
-                                                                     {"step", state_.step},
-                                                                     {"total_steps", state_.total},
-                                                                     {"done", done},
-                                                                     {"total", total}});
-                                                      });
+  std::optional<Json> metrics = train::Evaluate(*model_, *data_, objective_, config_,
+                                                [&](std::int64_t done, std::int64_t total) {
+                                                  return Emit({{"event", "evaluating"},
+                                                               {"step", state_.step},
+                                                               {"total_steps", state_.total},
+                                                               {"done", done},
+                                                               {"total", total}});
+                                                });
   if (!metrics) return Ok();  // still due
+  METIER_TRY(AddEvalRewards(*metrics));
   state_.eval_loss = metrics->at("eval_loss").get<double>();
   state_.eval_step = state_.step;
   Json event = {{"event", "eval"}, {"step", state_.step}, {"total_steps", state_.total}};
@@ -355,6 +367,7 @@ Status Run::WriteFinal(const std::string& folder) {
 
 Result<Json> Run::Finish() {
   const bool stopped = !Complete();
+  if (config_.grpo) RemovePolicy();
   const double seconds = Here();
   METIER_TRY(AgreeOnWeights());
   if (!stopped && workers_.first()) {
@@ -407,15 +420,15 @@ int ThreadsOf(const recipe::TrainConfig& config, const WorkerPlace& place) {
   return std::max(1, ThreadPool::DefaultThreads() / place.local_count);
 }
 
-Result<Json> Train(const recipe::TrainConfig& config, const EventSink& sink) {
+Result<Json> Train(const recipe::TrainConfig& config, const EventSink& sink, const Ask& ask) {
   METIER_ASSIGN(const WorkerPlace place,
                 ReadWorkerPlace([](const char* name) { return std::getenv(name); }));
-  at::set_num_threads(ThreadsOf(config, place));
+  SetThreads(ThreadsOf(config, place));
   METIER_ASSIGN(const std::unique_ptr<Workers> workers,
                 Workers::Open(place, std::chrono::seconds(config.ddp_timeout)));
   recipe::TrainConfig of_all = config;
   of_all.gradient_accumulation_steps *= place.count;
-  Run run(of_all, sink, *workers);
+  Run run(of_all, sink, ask, *workers);
   try {
     Result<Json> reply = run.Do();
     if (reply.ok()) return reply;

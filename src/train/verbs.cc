@@ -1,5 +1,4 @@
 // The verbs of the plug-in; include/metier/train_plugin.h says what each takes and gives.
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -132,8 +131,7 @@ Status PutOn(const std::string& folder, const ModelSource& source, Network& netw
 Result<Json> Logits(const Json& document) {
   LogitsRequest request;
   METIER_TRY(recipe::ReadFields(document, "logits", request));
-  at::set_num_threads(request.threads > 0 ? static_cast<int>(request.threads)
-                                          : ThreadPool::DefaultThreads());
+  SetThreads(request.threads);
   METIER_ASSIGN(const at::Device device, ParseDevice(request.device));
   METIER_ASSIGN(const ModelSource source, OpenModelAt(request.model));
   METIER_TRY(model::CheckRunsWithoutTask(source.spec));
@@ -180,13 +178,14 @@ Result<Json> Info() {
 
 }  // namespace
 
-Result<Json> CallVerb(const std::string& verb, const Json& request, const EventSink& sink) {
+Result<Json> CallVerb(const std::string& verb, const Json& request, const EventSink& sink,
+                      const Ask& ask) {
   if (verb == "info") return Info();
   if (verb == "logits") return Logits(request);
   if (verb == "write_adapter") return WriteAdapter(request);
   if (verb == "train" || verb == "plan") {
     METIER_ASSIGN(const recipe::TrainConfig config, recipe::ParseTrainConfig(request));
-    return verb == "plan" ? Forecast(config, sink) : Train(config, sink);
+    return verb == "plan" ? Forecast(config, sink) : Train(config, sink, ask);
   }
   if (verb == "edit") return EditModel(request, sink);
   const std::vector<std::string> known = {"info",   "train",         "plan",

@@ -1,6 +1,5 @@
 #include "train/write_adapter.h"
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,12 +9,12 @@
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "base/thread_pool.h"
 #include "recipe/fields.h"
 #include "train/hyper_tasks.h"
 #include "train/hypernetwork.h"
 #include "train/model_source.h"
 #include "train/network.h"
+#include "train/ops.h"
 #include "train/torch.h"
 
 namespace metier::train {
@@ -47,8 +46,7 @@ struct WriteRequest {
 Result<Json> WriteAdapter(const Json& document) {
   WriteRequest request;
   METIER_TRY(recipe::ReadFields(document, "write_adapter", request));
-  at::set_num_threads(request.threads > 0 ? static_cast<int>(request.threads)
-                                          : ThreadPool::DefaultThreads());
+  SetThreads(request.threads);
   METIER_ASSIGN(const at::Device device, ParseDevice(request.device));
   METIER_ASSIGN(const ModelSource source, OpenModelAt(request.model));
   METIER_ASSIGN(const std::string base_hash, HashModel(request.model));

@@ -13,6 +13,7 @@
 #include "specialist/descriptions.h"
 #include "specialist/general_texts.h"
 #include "specialist/recipe.h"
+#include "specialist/rollouts.h"
 #include "specialist/train_plugin.h"
 #include "specialist/train_progress.h"
 
@@ -103,13 +104,16 @@ Result<Outcome> Train(const TrainOptions& options, Console& console) {
   if (!options.plan) METIER_TRY(specialist::FillGeneralFile(config));
   const Json request = recipe::WriteFields(config);
   const InterruptGuard guard;
+  specialist::Rollouts rollouts;
   Result<Json> reply = [&] {
     specialist::TrainProgress progress(options.plan ? "plan" : "train");
-    return plugin.Call(options.plan ? "plan" : "train", request, [&progress](const Json& event) {
+    const auto on_event = [&progress](const Json& event) {
       progress.OnEvent(event);
       return InterruptGuard::asked() ? specialist::TrainPlugin::Continue::kStop
                                      : specialist::TrainPlugin::Continue::kYes;
-    });
+    };
+    return plugin.Call(options.plan ? "plan" : "train", request, on_event,
+                       [&rollouts](const Json& question) { return rollouts.Answer(question); });
   }();
   METIER_TRY(reply);
   if (options.plan) {

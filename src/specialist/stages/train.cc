@@ -9,6 +9,7 @@
 #include "specialist/descriptions.h"
 #include "specialist/general_texts.h"
 #include "specialist/report.h"
+#include "specialist/rollouts.h"
 #include "specialist/stages/stages.h"
 #include "specialist/train_plugin.h"
 #include "specialist/train_progress.h"
@@ -41,11 +42,14 @@ Result<Json> Run(const StageContext& context) {
   METIER_ASSIGN(const TrainPlugin plugin, TrainPlugin::Load());
   METIER_TRY(FillGeneralFile(config));
   TrainProgress progress(context.name);
-  METIER_ASSIGN(
-      Json summary, plugin.Call("train", recipe::WriteFields(config), [&](const Json& event) {
-        progress.OnEvent(event);
-        return context.StopAsked() ? TrainPlugin::Continue::kStop : TrainPlugin::Continue::kYes;
-      }));
+  Rollouts rollouts;
+  const auto on_event = [&](const Json& event) {
+    progress.OnEvent(event);
+    return context.StopAsked() ? TrainPlugin::Continue::kStop : TrainPlugin::Continue::kYes;
+  };
+  METIER_ASSIGN(Json summary,
+                plugin.Call("train", recipe::WriteFields(config), on_event,
+                            [&](const Json& question) { return rollouts.Answer(question); }));
   if (summary.value("stopped", false))
     return Interrupted(fmt::format("saved at step {}", summary.value("steps", std::int64_t{0})));
   // Paths in the folder under way, which is about to get its final name.

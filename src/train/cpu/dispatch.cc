@@ -9,8 +9,8 @@ namespace metier::train::cpu {
 namespace {
 
 struct Supported {
-  std::array<const KernelTable*, 3> f32{};
-  std::array<const KernelTable*, 3> f64{};
+  std::array<const KernelTable*, 4> f32{};
+  std::array<const KernelTable*, 4> f64{};
   int count = 0;
 
   void Add(const KernelTable& single, const KernelTable& twice) {
@@ -28,8 +28,10 @@ Supported Find() {
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
     found.Add(kAvx2F32, kAvx2F64);
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
     found.Add(kAvx512F32, kAvx512F64);
+    if (__builtin_cpu_supports("avx512bf16")) found.Add(kAvx512Bf16F32, kAvx512Bf16F64);
+  }
 #endif
   return found;
 }

@@ -16,6 +16,7 @@ namespace {
 // clang-format off
 #include "train/cpu/body/vector.h"
 #include "train/cpu/body/gemm.h"
+#include "train/cpu/body/low_rank.h"
 #include "train/cpu/body/rows.h"
 #include "train/cpu/body/attention.h"
 #include "train/cpu/body/table.h"

@@ -124,6 +124,25 @@ struct DropoutArgs {
   void* out = nullptr;
 };
 
+// The products of an adapter of few ranks (Hu et al. 2022, equation 3) with what is wide: a
+// linear's output or input. Rows lie *_row elements apart.
+//   add: wide[t, n] += sum_r thin[t, r] factor[r, n]     range: tokens
+//   sum: factor[r, n] = sum_t thin[t, r] wide[t, n]      range: columns; splits at multiples of
+//                                                        kColumnTile
+struct LowRankArgs {
+  std::int64_t tokens = 0;
+  std::int64_t ranks = 0;
+  std::int64_t columns = 0;
+  Act act = Act::kReal;        // of wide
+  const void* thin = nullptr;  // real [tokens, ranks]
+  std::int64_t thin_row = 0;
+  void* factor = nullptr;  // real [ranks, columns]
+  std::int64_t factor_row = 0;
+  void* wide = nullptr;  // act [tokens, columns]
+  std::int64_t wide_row = 0;
+};
+constexpr std::int64_t kColumnTile = 64;
+
 // All ranges are [begin, end). Norm backward ranges are groups, attention ranges are tasks, Adam
 // and dropout ranges are elements.
 struct KernelTable {
@@ -139,13 +158,15 @@ struct KernelTable {
   void (*attention_grad)(const AttentionArgs&, std::int64_t task, void* scratch);
   void (*adam)(const AdamArgs&, std::int64_t begin, std::int64_t end);
   void (*dropout)(const DropoutArgs&, std::int64_t begin, std::int64_t end);
+  void (*low_rank_add)(const LowRankArgs&, std::int64_t begin, std::int64_t end);
+  void (*low_rank_sum)(const LowRankArgs&, std::int64_t begin, std::int64_t end);
   double (*sum_squares)(const void* values, std::int64_t begin, std::int64_t end);
 };
 
 enum class Real { kF32, kF64 };
 
-// The best table of this machine. METIER_ISA=scalar|avx2|avx512 (as for the engine) asks for one;
-// a table the machine cannot run is never chosen.
+// The best table of this machine. METIER_ISA=scalar|avx2|avx512|avx512bf16 (as for the engine) asks
+// for one; a table the machine cannot run is never chosen.
 const KernelTable& Kernels(Real real);
 
 // Every table this machine can run, for tests.

@@ -11,5 +11,7 @@ extern const KernelTable kAvx2F32;
 extern const KernelTable kAvx2F64;
 extern const KernelTable kAvx512F32;
 extern const KernelTable kAvx512F64;
+extern const KernelTable kAvx512Bf16F32;
+extern const KernelTable kAvx512Bf16F64;
 
 }  // namespace metier::train::cpu

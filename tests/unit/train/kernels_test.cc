@@ -113,6 +113,102 @@ TEST_P(EveryTable, AttentionAndItsGradient) {
   }
 }
 
+// The size of what is wrong, as a share of what is right.
+double RelativeError(const std::vector<std::uint16_t>& found, const std::vector<double>& exact) {
+  double wrong = 0;
+  double all = 0;
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    const double difference = static_cast<double>(tensor::FromBF16(found[i])) - exact[i];
+    wrong += difference * difference;
+    all += exact[i] * exact[i];
+  }
+  return std::sqrt(wrong / all);
+}
+
+TEST_P(EveryTable, AttentionOfBf16AndItsGradient) {
+  const std::vector<std::int64_t> starts = {0, 1, 38, 38, 109, 129};
+  const std::int64_t tokens = starts.back();
+  for (const AttentionCase& c :
+       {AttentionCase{4, 2, 24, 0, true, true, false}, AttentionCase{3, 3, 8, 0, true, false, true},
+        AttentionCase{2, 1, 64, 5, true, true, false},
+        AttentionCase{1, 1, 7, 0, true, false, false},
+        AttentionCase{2, 2, 20, 0, false, false, false}}) {
+    const std::int64_t row = (c.heads + 2 * c.kv_heads) * c.dim;
+    const Both angles(71 * c.dim / 2, 3, 3.0);
+    const Both slopes(c.heads, 4, 0.5);
+    Both cosine = angles;
+    Both sine = angles;
+    for (std::size_t i = 0; i < angles.f.size(); ++i) {
+      cosine.f[i] = static_cast<float>(cosine.d[i] = std::cos(angles.d[i]));
+      sine.f[i] = static_cast<float>(sine.d[i] = std::sin(angles.d[i]));
+    }
+    AttentionArgs args;
+    args.heads = c.heads;
+    args.kv_heads = c.kv_heads;
+    args.head_dim = c.dim;
+    args.scale = 1 / std::sqrt(static_cast<double>(c.dim));
+    args.causal = c.causal;
+    args.window = c.window;
+    args.starts = starts.data();
+    const std::int64_t tasks = static_cast<std::int64_t>(starts.size() - 1) * c.kv_heads;
+    const auto run = [&](const KernelTable& table, auto& scratch) {
+      scratch.resize(static_cast<std::size_t>(table.attention_scratch(args, 71)));
+      for (std::int64_t task = 0; task < tasks; ++task) {
+        table.attention(args, task, scratch.data());
+        table.attention_grad(args, task, scratch.data());
+      }
+    };
+    const auto rounded = [](const Both& values) {
+      std::vector<std::uint16_t> halves;
+      for (const float value : values.f) halves.push_back(tensor::ToBF16(value));
+      return halves;
+    };
+    const std::vector<std::uint16_t> qkv = rounded(Both(tokens * row, 1));
+    const std::vector<std::uint16_t> dout = rounded(Both(tokens * c.heads * c.dim, 2));
+    std::vector<std::uint16_t> out(dout.size());
+    std::vector<std::uint16_t> dqkv(qkv.size());
+    std::vector<float> log_sum(static_cast<std::size_t>(tokens * c.heads));
+    args.act = Act::kBf16;
+    args.qkv = qkv.data();
+    args.cosine = c.rope ? cosine.f.data() : nullptr;
+    args.sine = c.rope ? sine.f.data() : nullptr;
+    args.slopes = c.alibi ? slopes.f.data() : nullptr;
+    args.out = out.data();
+    args.log_sum = log_sum.data();
+    args.dout = dout.data();
+    args.dqkv = dqkv.data();
+    std::vector<float> scratch;
+    run(*GetParam(), scratch);
+
+    const auto widened = [](const std::vector<std::uint16_t>& halves) {
+      std::vector<double> values;
+      for (const std::uint16_t half : halves)
+        values.push_back(static_cast<double>(tensor::FromBF16(half)));
+      return values;
+    };
+    const std::vector<double> exact_qkv = widened(qkv);
+    const std::vector<double> exact_dout = widened(dout);
+    std::vector<double> exact_out(out.size());
+    std::vector<double> exact_dqkv(dqkv.size());
+    std::vector<double> exact_log_sum(log_sum.size());
+    args.act = Act::kReal;
+    args.qkv = exact_qkv.data();
+    args.cosine = c.rope ? cosine.d.data() : nullptr;
+    args.sine = c.rope ? sine.d.data() : nullptr;
+    args.slopes = c.alibi ? slopes.d.data() : nullptr;
+    args.out = exact_out.data();
+    args.log_sum = exact_log_sum.data();
+    args.dout = exact_dout.data();
+    args.dqkv = exact_dqkv.data();
+    std::vector<double> exact_scratch;
+    run(InDouble(), exact_scratch);
+    // At most six roundings to bf16 one behind the other: query, key, probability, output, its
+    // gradient's product, result.
+    EXPECT_LT(RelativeError(out, exact_out), 6.0 / 512) << c.dim;
+    EXPECT_LT(RelativeError(dqkv, exact_dqkv), 6.0 / 512) << c.dim;
+  }
+}
+
 TEST_P(EveryTable, NormsAndTheirGradients) {
   for (const std::int64_t width : {1, 7, 16, 33, 96}) {
     for (const bool rms : {true, false}) {
@@ -260,6 +356,103 @@ TEST_P(EveryTable, AdamFollowsItsFormula) {
     EXPECT_NEAR(static_cast<double>(parameter.f[i]), expected, 16 * FLT_EPSILON);
     EXPECT_EQ(rounded[i], tensor::ToBF16(parameter.f[i]));
   }
+}
+
+struct LowRankCase {
+  std::int64_t tokens, ranks, columns;
+};
+
+TEST_P(EveryTable, ThinProductsOfAdapters) {
+  for (const auto& [tokens, ranks, columns] :
+       {LowRankCase{1, 1, 1}, LowRankCase{9, 3, 31}, LowRankCase{131, 13, 100},
+        LowRankCase{64, 16, 64}, LowRankCase{200, 48, 193}}) {
+    // All three lie in wider rows, whose other columns must stay as they are.
+    const std::int64_t wide_row = columns + 5;
+    const std::int64_t thin_row = ranks + 3;
+    const Both thin(tokens * thin_row, 1);
+    const Both wide(tokens * wide_row, 2);
+    const Both factor(ranks * wide_row, 3);
+    Both added = wide;
+    Both summed = factor;
+    const auto run = [&](const KernelTable& table, auto member, bool in_parts) {
+      LowRankArgs args;
+      args.tokens = tokens;
+      args.ranks = ranks;
+      args.columns = columns;
+      args.thin = (thin.*member).data();
+      args.thin_row = thin_row;
+      args.factor_row = wide_row;
+      args.wide_row = wide_row;
+      args.factor = const_cast<void*>(static_cast<const void*>((factor.*member).data()));
+      args.wide = (added.*member).data();
+      const std::int64_t token = in_parts ? tokens / 3 : 0;
+      table.low_rank_add(args, token, tokens);
+      table.low_rank_add(args, 0, token);
+      args.factor = (summed.*member).data();
+      args.wide = const_cast<void*>(static_cast<const void*>((wide.*member).data()));
+      const std::int64_t column = in_parts ? std::min(kColumnTile, columns) : 0;
+      table.low_rank_sum(args, column, columns);
+      table.low_rank_sum(args, 0, column);
+    };
+    run(*GetParam(), &Both::f, false);
+    run(InDouble(), &Both::d, false);
+    // Sums of numbers below 1, each product and each partial sum rounded once.
+    ExpectNear(added, static_cast<double>((ranks + 1) * (ranks + 1)) * FLT_EPSILON);
+    ExpectNear(summed, static_cast<double>(tokens * tokens) * FLT_EPSILON);
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      for (std::int64_t n = columns; n < wide_row; ++n) {
+        const auto at = static_cast<std::size_t>(t * wide_row + n);
+        ASSERT_EQ(added.f[at], wide.f[at]);
+      }
+    }
+    const std::vector<float> whole_add = added.f;
+    const std::vector<float> whole_sum = summed.f;
+    added.f = wide.f;
+    summed.f = factor.f;
+    run(*GetParam(), &Both::f, true);
+    EXPECT_EQ(added.f, whole_add);
+    EXPECT_EQ(summed.f, whole_sum);
+  }
+}
+
+TEST_P(EveryTable, ThinProductsOfBf16) {
+  const std::int64_t tokens = 70;
+  const std::int64_t ranks = 9;
+  const std::int64_t columns = 83;
+  const Both thin(tokens * ranks, 1);
+  Both factor(ranks * columns, 2);
+  std::vector<std::uint16_t> wide;
+  for (const float value : Both(tokens * columns, 3).f) wide.push_back(tensor::ToBF16(value));
+  LowRankArgs args;
+  args.tokens = tokens;
+  args.ranks = args.thin_row = ranks;
+  args.columns = args.factor_row = args.wide_row = columns;
+  args.act = Act::kBf16;
+  args.thin = thin.f.data();
+  args.factor = factor.f.data();
+  std::vector<std::uint16_t> added = wide;
+  args.wide = added.data();
+  GetParam()->low_rank_add(args, 0, tokens);
+  Both summed = Both::Zero(ranks * columns);
+  args.factor = summed.f.data();
+  args.wide = wide.data();
+  GetParam()->low_rank_sum(args, 0, columns);
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    for (std::int64_t n = 0; n < columns; ++n) {
+      const auto at = static_cast<std::size_t>(t * columns + n);
+      const double old = static_cast<double>(tensor::FromBF16(wide[at]));
+      double sum = old;
+      for (std::int64_t r = 0; r < ranks; ++r) {
+        const double share = thin.d[static_cast<std::size_t>(t * ranks + r)];
+        sum += share * factor.d[static_cast<std::size_t>(r * columns + n)];
+        summed.d[static_cast<std::size_t>(r * columns + n)] += share * old;
+      }
+      // A sum below 10 keeps eight bits.
+      ASSERT_NEAR(static_cast<double>(tensor::FromBF16(added[at])), sum,
+                  std::fabs(sum) / 256 + 100 * FLT_EPSILON);
+    }
+  }
+  ExpectNear(summed, static_cast<double>(tokens * tokens) * FLT_EPSILON);
 }
 
 TEST_P(EveryTable, DropoutKeepsItsShareAndItsMask) {

@@ -172,17 +172,19 @@ TEST_P(EveryFamily, SomeRowsAreTheRowsOfAll) {
   EXPECT_LT((some - all).abs().max().item<double>(), 1e-12);
 }
 
-// The fused operations of the CPU, the others where the tests compute.
-TEST_P(EveryFamily, FusedAndReferenceOperationsAgree) {
+// The fused operations of the CPU against the others where the tests compute. `make`: the same
+// network on a device.
+template <class Make>
+void ExpectFusedAndReferenceAgree(const model::ModelSpec& spec, Make&& make) {
   std::vector<std::vector<std::int32_t>> sequences;  // alone in their class of lengths, and padded
-  for (const std::int64_t length : {spec_.max_positions, std::int64_t{5}, spec_.max_positions - 7,
+  for (const std::int64_t length : {spec.max_positions, std::int64_t{5}, spec.max_positions - 7,
                                     std::int64_t{12}, std::int64_t{1}})
-    sequences.push_back(Tokens(length, spec_.vocab, static_cast<std::uint64_t>(length)));
-  ASSERT_OK_AND_ASSIGN(const Network network, TinyNetwork(spec_, Training::kAll, at::kCPU));
+    sequences.push_back(Tokens(length, spec.vocab, static_cast<std::uint64_t>(length)));
+  ASSERT_OK_AND_ASSIGN(const Network network, make(at::Device(at::kCPU)));
   const Batch batch = MakeBatch(sequences, {}, at::kCPU);
   const at::Tensor fused = network.Hidden(batch).detach();
   const std::map<std::string, at::Tensor> fused_gradients = Gradients(network, batch);
-  ASSERT_OK_AND_ASSIGN(const Network other_network, TinyNetwork(spec_));
+  ASSERT_OK_AND_ASSIGN(const Network other_network, make(TestDevice()));
   const Batch other_batch = MakeBatch(sequences, {}, TestDevice());
   const ReferenceOps guard;
   const at::Tensor reference = other_network.Hidden(other_batch).detach().to(at::kCPU);
@@ -196,6 +198,32 @@ TEST_P(EveryFamily, FusedAndReferenceOperationsAgree) {
     const double size = std::max(1.0, gradient.abs().max().item<double>());
     EXPECT_LT((gradient - other).abs().max().item<double>(), 1e-10 * size) << name;
   }
+}
+
+TEST_P(EveryFamily, FusedAndReferenceOperationsAgree) {
+  ExpectFusedAndReferenceAgree(
+      spec_, [&](at::Device device) { return TinyNetwork(spec_, Training::kAll, device); });
+}
+
+// Ranks that differ from module to module, so that what is fused has blocks of its own.
+TEST_P(EveryFamily, FusedAndReferenceAdaptersAgree) {
+  ExpectFusedAndReferenceAgree(spec_, [&](at::Device device) -> Result<Network> {
+    METIER_ASSIGN(Network network, TinyNetwork(spec_, Training::kFrozen, device));
+    recipe::LoraConfig config;
+    config.rank = 9;
+    for (const char* narrow : {"k_proj", "key", "gate_proj", "fc1"})
+      config.rank_pattern[narrow] = 2;
+    METIER_ASSIGN(LoraSet lora, LoraSet::Create(spec_, config, 5, at::kDouble, device));
+    const torch::NoGradGuard no_grad;
+    double next = 0;
+    for (const LoraModule& module : lora.modules()) {
+      const at::Tensor values =
+          at::arange(module.b.numel(), at::kDouble).add(++next).sin().mul(0.2);
+      module.b.copy_(values.view(module.b.sizes()));
+    }
+    network.SetLora(std::move(lora));
+    return network;
+  });
 }
 
 // A run goes on elsewhere with the masks it had.

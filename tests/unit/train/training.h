@@ -72,9 +72,10 @@ inline void WriteLearnable(const std::string& path, int examples) {
   WriteTokens(path, all, {});
 }
 
-inline Result<Json> RunTraining(const Json& document, const EventSink& sink = {}) {
+inline Result<Json> RunTraining(const Json& document, const EventSink& sink = {},
+                                const Ask& ask = {}) {
   METIER_ASSIGN(const recipe::TrainConfig config, recipe::ParseTrainConfig(document));
-  return Train(config, sink);
+  return Train(config, sink, ask);
 }
 
 inline std::string HashOf(const std::string& path) {

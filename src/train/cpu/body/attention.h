@@ -44,12 +44,13 @@ inline TaskShape<T> ShapeOf(const AttentionArgs& args, std::int64_t task) {
 }
 
 // Scratch of a task, in order: keys^T, values, [values^T, keys, dkeys, dvalues], queries, outputs,
-// [dqueries], scores, [dscores]; brackets: backward only.
+// [dqueries], scores, [dscores]; brackets: backward only. attention_pairs.h has less of the first
+// and more of the others.
 template <class T>
 std::int64_t AttentionScratch(const AttentionArgs& args, std::int64_t length) {
   const std::int64_t keys = PaddedKeys<T>(length);
   const std::int64_t wide_dim = RoundUp(args.head_dim, kLanes<T>);
-  return 6 * keys * wide_dim + 4 * kQueries * wide_dim + 2 * kQueries * keys;
+  return 6 * keys * wide_dim + 6 * kQueries * wide_dim + 4 * kQueries * keys;
 }
 
 // Reads head `slot` of token `position` widened to T, rotated by its position and scaled.
@@ -254,6 +255,25 @@ inline void SoftmaxGradRow(const T* p, T* dp, std::int64_t width, T delta) {
     Store(dp + j, Load(p + j) * (Load(dp + j) - delta));
 }
 
+// Widens the gradient of one head's output; the sum of its products with the output.
+template <class T, class Io>
+inline T ReadOutputGrad(const typename Io::Element* dout, const typename Io::Element* out,
+                        std::int64_t dim, T* wide) {
+  Vec<T> sums{};
+  std::int64_t i = 0;
+  for (; i + kLanes<T> <= dim; i += kLanes<T>) {
+    const Vec<T> d = Io::LoadVector(dout + i);
+    Store(wide + i, d);
+    sums = MulAdd(d, Io::LoadVector(out + i), sums);
+  }
+  T sum = Sum<T>(sums);
+  for (; i < dim; ++i) {
+    wide[i] = Io::LoadOne(dout + i);
+    sum += wide[i] * Io::LoadOne(out + i);
+  }
+  return sum;
+}
+
 template <class T, class Io>
 void AttentionGradTask(const AttentionArgs& args, std::int64_t task, T* scratch) {
   using E = typename Io::Element;
@@ -303,11 +323,7 @@ void AttentionGradTask(const AttentionArgs& args, std::int64_t task, T* scratch)
         ReadHead<T, Io>(args, qkv, row_width, s, begin + r, head, true, static_cast<T>(args.scale),
                         queries + r * s.wide_dim);
         const std::int64_t at = (s.start + begin + r) * out_width + head * s.dim;
-        for (std::int64_t i = 0; i < s.dim; ++i) {
-          const T d = Io::LoadOne(dout + at + i);
-          douts[r * s.wide_dim + i] = d;
-          delta[r] += d * Io::LoadOne(out + at + i);
-        }
+        delta[r] = ReadOutputGrad<T, Io>(dout + at, out + at, s.dim, douts + r * s.wide_dim);
       }
       Gemm<T>(rows, width, s.dim, queries, s.wide_dim, 1, keys_t + block.first, s.keys, scores,
               width, false);

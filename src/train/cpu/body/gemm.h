@@ -1,20 +1,25 @@
-// train/cpu/body/gemm.h - small matrix products on scratch memory, for attention.
+// train/cpu/body/gemm.h - small matrix products: on scratch memory for attention, and one side thin
+// for adapters.
 
 // c[m, n] (+)= sum_k a(i, k) b[k, n], a(i, k) = a[i * a_row + k * a_step]; kRows x kCols vectors of
-// c stay in registers.
-template <class T, int kRows, int kCols>
+// c stay in registers. B and C: how b and c are stored; kAhead: rows of b behind these are fetched
+// meanwhile, for who comes for them next.
+template <class T, int kRows, int kCols, class B = RealIo<T>, class C = RealIo<T>,
+          bool kAhead = false>
 inline void Tile(std::int64_t depth, const T* a, std::int64_t a_row, std::int64_t a_step,
-                 const T* b, std::int64_t b_row, T* c, std::int64_t c_row, bool accumulate) {
+                 const typename B::Element* b, std::int64_t b_row, typename C::Element* c,
+                 std::int64_t c_row, bool accumulate) {
   Vec<T> sum[kRows][kCols];
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 2
     for (int j = 0; j < kCols; ++j)
-      sum[i][j] = accumulate ? Load(c + i * c_row + j * kLanes<T>) : Vec<T>{};
+      sum[i][j] = accumulate ? C::LoadVector(c + i * c_row + j * kLanes<T>) : Vec<T>{};
   for (std::int64_t k = 0; k < depth; ++k) {
     Vec<T> row[kCols];
+    if constexpr (kAhead) __builtin_prefetch(b + (k + depth) * b_row);
 #pragma GCC unroll 2
-    for (int j = 0; j < kCols; ++j) row[j] = Load(b + k * b_row + j * kLanes<T>);
+    for (int j = 0; j < kCols; ++j) row[j] = B::LoadVector(b + k * b_row + j * kLanes<T>);
 #pragma GCC unroll 8
     for (int i = 0; i < kRows; ++i) {
       const Vec<T> value = Splat<T>(a[i * a_row + k * a_step]);
@@ -25,7 +30,7 @@ inline void Tile(std::int64_t depth, const T* a, std::int64_t a_row, std::int64_
 #pragma GCC unroll 8
   for (int i = 0; i < kRows; ++i)
 #pragma GCC unroll 2
-    for (int j = 0; j < kCols; ++j) Store(c + i * c_row + j * kLanes<T>, sum[i][j]);
+    for (int j = 0; j < kCols; ++j) C::StoreVector(c + i * c_row + j * kLanes<T>, sum[i][j]);
 }
 
 template <class T, int kRows>

@@ -14,6 +14,8 @@ constexpr KernelTable TableOf(const char* name) {
   table.attention_grad = &AttentionGrad<T>;
   table.adam = &Adam<T>;
   table.dropout = &Dropout<T>;
+  table.low_rank_add = &LowRankAdd<T>;
+  table.low_rank_sum = &LowRankSum<T>;
   table.sum_squares = &SumSquares<T>;
   return table;
 }
