@@ -1,5 +1,7 @@
 #include "specialist/rollouts.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -141,8 +143,10 @@ Result<Json> Rollouts::Answer(const Json& document) {
   METIER_TRY(recipe::ReadFields(document, "rollout", question));
   if (question.truths.size() != question.prompts.size() ||
       question.streams.size() != question.prompts.size())
-    return Error(ErrorCode::kInvalidArgument,
-                 "rollout: prompts, truths and streams of different length");
+    return Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("rollout: found {} prompts, {} truths and {} streams, expected as many of each",
+                    question.prompts.size(), question.truths.size(), question.streams.size()));
   METIER_ASSIGN(const evaluate::Rewards rewards, evaluate::Rewards::Create(question.rewards));
   if (!engine_ || engine_->path != question.model) {
     METIER_ASSIGN(engine_, Engine::Open(question));
@@ -151,18 +155,25 @@ Result<Json> Rollouts::Answer(const Json& document) {
   Result<std::vector<engine::Generation>> generations = engine_->Generate(question, adapter);
   METIER_TRY(engine_->backend->RemoveAdapter(adapter));
   METIER_TRY(generations);
+  std::vector<std::string> truths;
+  for (const std::vector<std::int64_t>& ids : question.truths) {
+    METIER_ASSIGN(std::string truth, engine_->tokenizer.Decode(ToIds(ids)));
+    truths.push_back(std::move(truth));
+  }
+  model::AdapterId reference = model::AdapterId::kNone;
+  if (question.reference) {
+    METIER_ASSIGN(reference, engine_->Reference(*question.reference));
+  }
   Json groups = Json::array();
   for (std::size_t i = 0; i < generations->size(); ++i) {
     const engine::Generation& generation = (*generations)[i];
     const std::size_t prompt = i / static_cast<std::size_t>(question.answers);
-    METIER_ASSIGN(const std::string truth,
-                  engine_->tokenizer.Decode(ToIds(question.truths[prompt])));
     METIER_ASSIGN(const std::string text, engine_->tokenizer.Decode(generation.tokens));
     const bool ended = generation.finish == engine::FinishReason::kStop;
-    Json answer = {
-        {"tokens", generation.tokens}, {"ended", ended}, {"reward", rewards.Of(text, truth)}};
+    Json answer = {{"tokens", generation.tokens},
+                   {"ended", ended},
+                   {"reward", rewards.Of(text, truths[prompt])}};
     if (question.reference) {
-      METIER_ASSIGN(const model::AdapterId reference, engine_->Reference(*question.reference));
       Ids tokens = ToIds(question.prompts[prompt]);
       const auto first = static_cast<std::int64_t>(tokens.size()) - 1;
       tokens.insert(tokens.end(), generation.tokens.begin(), generation.tokens.end());

@@ -121,7 +121,7 @@ Json RolloutQuestion(const recipe::TrainConfig& config, const Corpus& corpus,
       {"seed", static_cast<std::int64_t>(request.seed >> 1)},
       {"streams", std::vector<std::int64_t>(request.streams.begin(), request.streams.end())},
       {"threads", config.threads},
-      {"rewards", recipe::WriteFields(config)["grpo"]["rewards"]}};
+      {"rewards", recipe::WriteFields(grpo)["rewards"]}};
   if (grpo.beta > 0 && !request.greedy) question["reference"] = config.lora->adapter;
   return question;
 }

@@ -36,6 +36,10 @@ class Run {
   Run(const recipe::TrainConfig& config, const EventSink& sink, const Ask& ask, Workers& workers)
       : config_(config), sink_(sink), ask_(ask), workers_(workers), objective_(config) {}
 
+  ~Run() { RemovePolicy(); }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+
   Result<Json> Do();
   // What is left of the run where it broke off.
   std::string Remains() const;
@@ -56,6 +60,8 @@ class Run {
   // Of stage grpo (run_policy.cc).
   Status PreparePolicy();
   std::string PolicyFolder() const;
+  Status SavePolicy() const;
+  // What was written for the program to read, however the run ended.
   void RemovePolicy() const;
   Result<std::vector<RolloutGroup>> AskFor(const Corpus& corpus,
                                            const std::vector<std::int64_t>& examples,

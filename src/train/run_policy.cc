@@ -37,16 +37,21 @@ std::string Run::PolicyFolder() const {
 }
 
 void Run::RemovePolicy() const {
+  if (!config_.grpo) return;
   std::error_code ignored;
   std::filesystem::remove_all(PolicyFolder(), ignored);
 }
 
-// One group for each of `examples`, by the weights as they are.
+// The weights as they are, for the program to read.
+Status Run::SavePolicy() const {
+  return model_->network().lora().Save(PolicyFolder(), config_.model);
+}
+
+// One group for each of `examples`, by the weights that were saved last.
 Result<std::vector<RolloutGroup>> Run::AskFor(const Corpus& corpus,
                                               const std::vector<std::int64_t>& examples,
                                               const std::vector<std::int64_t>& streams,
                                               bool greedy) {
-  METIER_TRY(model_->network().lora().Save(PolicyFolder(), config_.model));
   RolloutRequest request;
   request.adapter = PolicyFolder();
   request.examples = examples;
@@ -79,6 +84,7 @@ Result<std::vector<RolloutGroup>> Run::AnswersTo(const StepPlan& plan) {
     }
   }
   if (examples.empty()) return std::vector<RolloutGroup>();
+  METIER_TRY(SavePolicy());
   return AskFor(data_->train().corpus, examples, streams, /*greedy=*/false);
 }
 
@@ -104,6 +110,7 @@ Status Run::AddEvalRewards(Json& metrics) {
   if (!config_.grpo) return Ok();
   constexpr std::size_t kAtOnce = 256;
   const RunModel::Averaged averaged(*model_);
+  METIER_TRY(SavePolicy());
   double sum = 0;
   for (const Reading& reading : data_->evals()) {
     double reward = 0;

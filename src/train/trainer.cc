@@ -367,7 +367,6 @@ Status Run::WriteFinal(const std::string& folder) {
 
 Result<Json> Run::Finish() {
   const bool stopped = !Complete();
-  if (config_.grpo) RemovePolicy();
   const double seconds = Here();
   METIER_TRY(AgreeOnWeights());
   if (!stopped && workers_.first()) {

@@ -74,8 +74,6 @@ TEST_F(RolloutsTest, AreDrawnByTheAdapterAndScoredByTheReference) {
   auto weights = engine::NativeModel::Open(Model());
   ASSERT_OK(weights);
   engine::NativeBackend backend(*weights, {.threads = 1});
-  bool ended = false;
-  bool cut = false;
   for (std::size_t p = 0; p < 2; ++p) {
     ASSERT_EQ(reply.at("answers")[p].size(), 3U);
     for (const Json& answer : reply.at("answers")[p]) {
@@ -84,7 +82,6 @@ TEST_F(RolloutsTest, AreDrawnByTheAdapterAndScoredByTheReference) {
       EXPECT_EQ(answer.at("reward"), text.find('e') == std::string::npos ? 0 : 1);
       if (answer.at("ended") == true)
         tokens.push_back(question.at("end_token").get<text::TokenId>());
-      (answer.at("ended") == true ? ended : cut) = true;
       ASSERT_LE(tokens.size(), 12U);
       auto whole = question.at("prompts")[p].get<std::vector<text::TokenId>>();
       const auto first = static_cast<std::int64_t>(whole.size()) - 1;
@@ -94,7 +91,23 @@ TEST_F(RolloutsTest, AreDrawnByTheAdapterAndScoredByTheReference) {
       EXPECT_EQ(answer.at("reference").get<std::vector<double>>(), scores);
     }
   }
-  EXPECT_TRUE(ended || cut);
+}
+
+// The first token of an answer, taken for the one that ends answers, ends this one at once.
+TEST_F(RolloutsTest, EndWithTheirEndToken) {
+  Rollouts rollouts;
+  Json question = Question();
+  question["end_token"] = 0;
+  ASSERT_OK_AND_ASSIGN(const Json whole, rollouts.Answer(question));
+  const Json& answer = whole.at("answers")[0][0];
+  ASSERT_EQ(answer.at("ended"), false);
+  ASSERT_EQ(answer.at("tokens").size(), 12U);
+  question["end_token"] = answer.at("tokens")[0];
+  ASSERT_OK_AND_ASSIGN(const Json ended, rollouts.Answer(question));
+  const Json& empty = ended.at("answers")[0][0];
+  EXPECT_EQ(empty.at("ended"), true);
+  EXPECT_EQ(empty.at("tokens"), Json::array());
+  EXPECT_EQ(empty.at("reference"), Json({answer.at("reference")[0]}));
 }
 
 TEST_F(RolloutsTest, HangOnTheirStreamAndAdapterAlone) {
@@ -139,7 +152,8 @@ TEST_F(RolloutsTest, SayWhatIsWrongWithAQuestion) {
   EXPECT_ERROR(error({{"model", folder_ / "none"}}), ErrorCode::kNotFound, "none");
   EXPECT_ERROR(error({{"adapter", folder_ / "none"}}), ErrorCode::kNotFound, "none");
   EXPECT_ERROR(error({{"question", "weather"}}), ErrorCode::kDataCorrupt, "rollout");
-  EXPECT_ERROR(error({{"streams", {0}}}), ErrorCode::kInvalidArgument, "different length");
+  EXPECT_ERROR(error({{"streams", {0}}}), ErrorCode::kInvalidArgument,
+               "found 2 prompts, 2 truths and 1 streams");
   EXPECT_ERROR(error({{"rewards", {{{"kind", "regex"}, {"pattern", "("}}}}}),
                ErrorCode::kDataCorrupt, "pattern '('");
 }

@@ -59,9 +59,54 @@ struct AttentionCase {
   bool causal, rope, alibi;
 };
 
+constexpr std::int64_t kLongest = 71;
+const std::vector<std::int64_t> kStarts = {0, 1, 38, 38, 109, 129};
+
+// What a case rotates and slopes by.
+struct Positions {
+  explicit Positions(const AttentionCase& c)
+      : cosine(kLongest * c.dim / 2, 3, 3.0), sine(cosine), slopes(c.heads, 4, 0.5) {
+    for (std::size_t i = 0; i < cosine.f.size(); ++i) {
+      const double angle = cosine.d[i];
+      cosine.f[i] = static_cast<float>(cosine.d[i] = std::cos(angle));
+      sine.f[i] = static_cast<float>(sine.d[i] = std::sin(angle));
+    }
+  }
+  Both cosine;
+  Both sine;
+  Both slopes;
+};
+
+// All of a case but its activations. `member`: of Both, the numbers' type.
+template <class Member>
+AttentionArgs ArgsOf(const AttentionCase& c, const Positions& positions, Member member) {
+  AttentionArgs args;
+  args.heads = c.heads;
+  args.kv_heads = c.kv_heads;
+  args.head_dim = c.dim;
+  args.scale = 1 / std::sqrt(static_cast<double>(c.dim));
+  args.causal = c.causal;
+  args.window = c.window;
+  args.cosine = c.rope ? (positions.cosine.*member).data() : nullptr;
+  args.sine = c.rope ? (positions.sine.*member).data() : nullptr;
+  args.slopes = c.alibi ? (positions.slopes.*member).data() : nullptr;
+  args.starts = kStarts.data();
+  return args;
+}
+
+// Forward, then backward. T: of its sums.
+template <class T>
+void Attend(const KernelTable& table, const AttentionArgs& args) {
+  std::vector<T> scratch(static_cast<std::size_t>(table.attention_scratch(args, kLongest)));
+  const std::int64_t tasks = static_cast<std::int64_t>(kStarts.size() - 1) * args.kv_heads;
+  for (std::int64_t task = 0; task < tasks; ++task) {
+    table.attention(args, task, scratch.data());
+    table.attention_grad(args, task, scratch.data());
+  }
+}
+
 TEST_P(EveryTable, AttentionAndItsGradient) {
-  const std::vector<std::int64_t> starts = {0, 1, 38, 38, 109, 129};
-  const std::int64_t tokens = starts.back();
+  const std::int64_t tokens = kStarts.back();
   for (const AttentionCase& c :
        {AttentionCase{4, 2, 24, 0, true, true, false}, AttentionCase{3, 3, 8, 0, true, false, true},
         AttentionCase{2, 1, 32, 5, true, true, false},
@@ -69,41 +114,19 @@ TEST_P(EveryTable, AttentionAndItsGradient) {
     const std::int64_t row = (c.heads + 2 * c.kv_heads) * c.dim;
     const Both qkv(tokens * row, 1);
     const Both dout(tokens * c.heads * c.dim, 2);
-    const Both angles(71 * c.dim / 2, 3, 3.0);
-    const Both slopes(c.heads, 4, 0.5);
-    Both cosine = angles;
-    Both sine = angles;
-    for (std::size_t i = 0; i < angles.f.size(); ++i) {
-      cosine.f[i] = static_cast<float>(cosine.d[i] = std::cos(angles.d[i]));
-      sine.f[i] = static_cast<float>(sine.d[i] = std::sin(angles.d[i]));
-    }
+    const Positions positions(c);
     Both out = Both::Zero(tokens * c.heads * c.dim);
     Both log_sum = Both::Zero(tokens * c.heads);
     Both dqkv = Both::Zero(tokens * row);
     const auto run = [&](const KernelTable& table, auto member) {
       using T = std::decay_t<decltype((qkv.*member)[0])>;
-      AttentionArgs args;
-      args.heads = c.heads;
-      args.kv_heads = c.kv_heads;
-      args.head_dim = c.dim;
-      args.scale = 1 / std::sqrt(static_cast<double>(c.dim));
-      args.causal = c.causal;
-      args.window = c.window;
+      AttentionArgs args = ArgsOf(c, positions, member);
       args.qkv = (qkv.*member).data();
-      args.cosine = c.rope ? (cosine.*member).data() : nullptr;
-      args.sine = c.rope ? (sine.*member).data() : nullptr;
-      args.slopes = c.alibi ? (slopes.*member).data() : nullptr;
-      args.starts = starts.data();
       args.out = (out.*member).data();
       args.log_sum = (log_sum.*member).data();
       args.dout = (dout.*member).data();
       args.dqkv = (dqkv.*member).data();
-      std::vector<T> scratch(static_cast<std::size_t>(table.attention_scratch(args, 71)));
-      const std::int64_t tasks = static_cast<std::int64_t>(starts.size() - 1) * c.kv_heads;
-      for (std::int64_t task = 0; task < tasks; ++task) {
-        table.attention(args, task, scratch.data());
-        table.attention_grad(args, task, scratch.data());
-      }
+      Attend<T>(table, args);
     };
     run(*GetParam(), &Both::f);
     run(InDouble(), &Both::d);
@@ -126,38 +149,14 @@ double RelativeError(const std::vector<std::uint16_t>& found, const std::vector<
 }
 
 TEST_P(EveryTable, AttentionOfBf16AndItsGradient) {
-  const std::vector<std::int64_t> starts = {0, 1, 38, 38, 109, 129};
-  const std::int64_t tokens = starts.back();
+  const std::int64_t tokens = kStarts.back();
   for (const AttentionCase& c :
        {AttentionCase{4, 2, 24, 0, true, true, false}, AttentionCase{3, 3, 8, 0, true, false, true},
         AttentionCase{2, 1, 64, 5, true, true, false},
         AttentionCase{1, 1, 7, 0, true, false, false},
         AttentionCase{2, 2, 20, 0, false, false, false}}) {
     const std::int64_t row = (c.heads + 2 * c.kv_heads) * c.dim;
-    const Both angles(71 * c.dim / 2, 3, 3.0);
-    const Both slopes(c.heads, 4, 0.5);
-    Both cosine = angles;
-    Both sine = angles;
-    for (std::size_t i = 0; i < angles.f.size(); ++i) {
-      cosine.f[i] = static_cast<float>(cosine.d[i] = std::cos(angles.d[i]));
-      sine.f[i] = static_cast<float>(sine.d[i] = std::sin(angles.d[i]));
-    }
-    AttentionArgs args;
-    args.heads = c.heads;
-    args.kv_heads = c.kv_heads;
-    args.head_dim = c.dim;
-    args.scale = 1 / std::sqrt(static_cast<double>(c.dim));
-    args.causal = c.causal;
-    args.window = c.window;
-    args.starts = starts.data();
-    const std::int64_t tasks = static_cast<std::int64_t>(starts.size() - 1) * c.kv_heads;
-    const auto run = [&](const KernelTable& table, auto& scratch) {
-      scratch.resize(static_cast<std::size_t>(table.attention_scratch(args, 71)));
-      for (std::int64_t task = 0; task < tasks; ++task) {
-        table.attention(args, task, scratch.data());
-        table.attention_grad(args, task, scratch.data());
-      }
-    };
+    const Positions positions(c);
     const auto rounded = [](const Both& values) {
       std::vector<std::uint16_t> halves;
       for (const float value : values.f) halves.push_back(tensor::ToBF16(value));
@@ -168,17 +167,14 @@ TEST_P(EveryTable, AttentionOfBf16AndItsGradient) {
     std::vector<std::uint16_t> out(dout.size());
     std::vector<std::uint16_t> dqkv(qkv.size());
     std::vector<float> log_sum(static_cast<std::size_t>(tokens * c.heads));
+    AttentionArgs args = ArgsOf(c, positions, &Both::f);
     args.act = Act::kBf16;
     args.qkv = qkv.data();
-    args.cosine = c.rope ? cosine.f.data() : nullptr;
-    args.sine = c.rope ? sine.f.data() : nullptr;
-    args.slopes = c.alibi ? slopes.f.data() : nullptr;
     args.out = out.data();
     args.log_sum = log_sum.data();
     args.dout = dout.data();
     args.dqkv = dqkv.data();
-    std::vector<float> scratch;
-    run(*GetParam(), scratch);
+    Attend<float>(*GetParam(), args);
 
     const auto widened = [](const std::vector<std::uint16_t>& halves) {
       std::vector<double> values;
@@ -191,17 +187,13 @@ TEST_P(EveryTable, AttentionOfBf16AndItsGradient) {
     std::vector<double> exact_out(out.size());
     std::vector<double> exact_dqkv(dqkv.size());
     std::vector<double> exact_log_sum(log_sum.size());
-    args.act = Act::kReal;
+    args = ArgsOf(c, positions, &Both::d);
     args.qkv = exact_qkv.data();
-    args.cosine = c.rope ? cosine.d.data() : nullptr;
-    args.sine = c.rope ? sine.d.data() : nullptr;
-    args.slopes = c.alibi ? slopes.d.data() : nullptr;
     args.out = exact_out.data();
     args.log_sum = exact_log_sum.data();
     args.dout = exact_dout.data();
     args.dqkv = exact_dqkv.data();
-    std::vector<double> exact_scratch;
-    run(InDouble(), exact_scratch);
+    Attend<double>(InDouble(), args);
     // At most six roundings to bf16 one behind the other: query, key, probability, output, its
     // gradient's product, result.
     EXPECT_LT(RelativeError(out, exact_out), 6.0 / 512) << c.dim;

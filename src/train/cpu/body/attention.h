@@ -185,6 +185,25 @@ inline T LargestOf(const T* row, std::int64_t count) {
   return best;
 }
 
+// Of queries [begin, begin + count) of a head: their scores, rows as wide as `block`, become
+// e^(score
+// - largest), `inverse` 1 / their sum, whose logarithm is kept for the backward pass.
+template <class T>
+inline void SoftmaxRows(const AttentionArgs& args, const TaskShape<T>& s, std::int64_t head,
+                        std::int64_t begin, std::int64_t count, KeyRange block, T* scores,
+                        T* inverse) {
+  for (std::int64_t r = 0; r < count; ++r) {
+    T* row = scores + r * (block.last - block.first);
+    const KeyRange seen = Visible(args, begin + r, s.length);
+    AddAlibi<T>(row, seen, block.first, begin + r, SlopeOf<T>(args, head));
+    const T largest = LargestOf<T>(row + seen.first - block.first, seen.last - seen.first);
+    const T sum = ExpRow<T>(row, seen, block, largest);
+    inverse[r] = T(1) / sum;
+    static_cast<T*>(args.log_sum)[(s.start + begin + r) * args.heads + head] =
+        largest + LogOne(sum);
+  }
+}
+
 template <class T, class Io>
 void AttentionTask(const AttentionArgs& args, std::int64_t task, T* scratch) {
   using E = typename Io::Element;
@@ -220,16 +239,7 @@ void AttentionTask(const AttentionArgs& args, std::int64_t task, T* scratch) {
       Gemm<T>(rows, width, s.dim, queries, s.wide_dim, 1, keys_t + block.first, s.keys, scores,
               width, false);
       T inverse[kQueries] = {};
-      for (std::int64_t r = 0; r < count; ++r) {
-        T* row = scores + r * width;
-        const KeyRange seen = Visible(args, begin + r, s.length);
-        AddAlibi<T>(row, seen, block.first, begin + r, SlopeOf<T>(args, head));
-        const T largest = LargestOf<T>(row + seen.first - block.first, seen.last - seen.first);
-        const T sum = ExpRow<T>(row, seen, block, largest);
-        inverse[r] = T(1) / sum;
-        static_cast<T*>(args.log_sum)[(s.start + begin + r) * args.heads + head] =
-            largest + LogOne(sum);
-      }
+      SoftmaxRows<T>(args, s, head, begin, count, block, scores, inverse);
       Gemm<T>(rows, s.wide_dim, width, scores, width, 1, values + block.first * s.wide_dim,
               s.wide_dim, outputs, s.wide_dim, false);
       for (std::int64_t r = 0; r < count; ++r) {
@@ -253,6 +263,39 @@ template <class T>
 inline void SoftmaxGradRow(const T* p, T* dp, std::int64_t width, T delta) {
   for (std::int64_t j = 0; j < width; j += kLanes<T>)
     Store(dp + j, Load(p + j) * (Load(dp + j) - delta));
+}
+
+// The same queries' scores become probabilities, and the gradients of these those of the scores;
+// rows from `count` to `rows` become 0.
+template <class T>
+inline void SoftmaxGradRows(const AttentionArgs& args, const TaskShape<T>& s, std::int64_t head,
+                            std::int64_t begin, std::int64_t count, std::int64_t rows,
+                            KeyRange block, const T* delta, T* scores, T* dscores) {
+  const std::int64_t width = block.last - block.first;
+  for (std::int64_t r = 0; r < count; ++r) {
+    T* row = scores + r * width;
+    const KeyRange seen = Visible(args, begin + r, s.length);
+    AddAlibi<T>(row, seen, block.first, begin + r, SlopeOf<T>(args, head));
+    const T log_sum =
+        static_cast<const T*>(args.log_sum)[(s.start + begin + r) * args.heads + head];
+    ExpRow<T>(row, seen, block, log_sum);
+    SoftmaxGradRow<T>(row, dscores + r * width, width, delta[r]);
+  }
+  Clear(scores + count * width, scores + rows * width);
+  Clear(dscores + count * width, dscores + rows * width);
+}
+
+// The gradients of all keys and values of the task.
+template <class T, class Io>
+inline void WriteKeyGrads(const AttentionArgs& args, const TaskShape<T>& s, std::int64_t row_width,
+                          const T* dkeys, const T* dvalues) {
+  auto* dqkv = static_cast<typename Io::Element*>(args.dqkv);
+  for (std::int64_t t = 0; t < s.length; ++t) {
+    WriteHeadGrad<T, Io>(args, dqkv, row_width, s, t, args.heads + s.kv, true, T(1),
+                         dkeys + t * s.wide_dim);
+    WriteHeadGrad<T, Io>(args, dqkv, row_width, s, t, args.heads + args.kv_heads + s.kv, false,
+                         T(1), dvalues + t * s.wide_dim);
+  }
 }
 
 // Widens the gradient of one head's output; the sum of its products with the output.
@@ -329,17 +372,7 @@ void AttentionGradTask(const AttentionArgs& args, std::int64_t task, T* scratch)
               width, false);
       Gemm<T>(rows, width, s.dim, douts, s.wide_dim, 1, values_t + block.first, s.keys, dscores,
               width, false);
-      for (std::int64_t r = 0; r < count; ++r) {
-        T* row = scores + r * width;
-        const KeyRange seen = Visible(args, begin + r, s.length);
-        AddAlibi<T>(row, seen, block.first, begin + r, SlopeOf<T>(args, head));
-        const T log_sum =
-            static_cast<const T*>(args.log_sum)[(s.start + begin + r) * args.heads + head];
-        ExpRow<T>(row, seen, block, log_sum);
-        SoftmaxGradRow<T>(row, dscores + r * width, width, delta[r]);
-      }
-      Clear(scores + count * width, scores + rows * width);
-      Clear(dscores + count * width, dscores + rows * width);
+      SoftmaxGradRows<T>(args, s, head, begin, count, rows, block, delta, scores, dscores);
       Gemm<T>(width, s.wide_dim, rows, scores, 1, width, douts, s.wide_dim,
               dvalues + block.first * s.wide_dim, s.wide_dim, true);
       Gemm<T>(width, s.wide_dim, rows, dscores, 1, width, queries, s.wide_dim,
@@ -351,12 +384,7 @@ void AttentionGradTask(const AttentionArgs& args, std::int64_t task, T* scratch)
                              static_cast<T>(args.scale), dqueries + r * s.wide_dim);
     }
   }
-  for (std::int64_t t = 0; t < s.length; ++t) {
-    WriteHeadGrad<T, Io>(args, dqkv, row_width, s, t, args.heads + s.kv, true, T(1),
-                         dkeys + t * s.wide_dim);
-    WriteHeadGrad<T, Io>(args, dqkv, row_width, s, t, args.heads + args.kv_heads + s.kv, false,
-                         T(1), dvalues + t * s.wide_dim);
-  }
+  WriteKeyGrads<T, Io>(args, s, row_width, dkeys, dvalues);
 }
 
 template <class T>

@@ -135,17 +135,7 @@ inline void AttentionPairTask(const AttentionArgs& args, std::int64_t task, floa
       PairGemm(tall, width, depth, queries, along, 1, keys_t + block.first, s.keys, scores, width,
                false);
       float inverse[kQueries] = {};
-      for (std::int64_t r = 0; r < count; ++r) {
-        float* row = scores + r * width;
-        const KeyRange seen = Visible(args, begin + r, s.length);
-        AddAlibi<float>(row, seen, block.first, begin + r, SlopeOf<float>(args, head));
-        const float largest =
-            LargestOf<float>(row + seen.first - block.first, seen.last - seen.first);
-        const float sum = ExpRow<float>(row, seen, block, largest);
-        inverse[r] = 1.0F / sum;
-        static_cast<float*>(args.log_sum)[(s.start + begin + r) * args.heads + head] =
-            largest + LogOne(sum);
-      }
+      SoftmaxRows<float>(args, s, head, begin, count, block, scores, inverse);
       PairsOfRow(scores, tall * width, probabilities);
       PairGemm(tall, s.wide_dim, width / 2, probabilities, width / 2, 1,
                values + block.first / 2 * s.wide_dim, s.wide_dim, outputs, s.wide_dim, false);
@@ -228,17 +218,7 @@ inline void AttentionGradPairTask(const AttentionArgs& args, std::int64_t task, 
                width, false);
       PairGemm(tall, width, depth, douts_along, along, 1, values_t + block.first, s.keys, dscores,
                width, false);
-      for (std::int64_t r = 0; r < count; ++r) {
-        float* row = scores + r * width;
-        const KeyRange seen = Visible(args, begin + r, s.length);
-        AddAlibi<float>(row, seen, block.first, begin + r, SlopeOf<float>(args, head));
-        const float log_sum =
-            static_cast<const float*>(args.log_sum)[(s.start + begin + r) * args.heads + head];
-        ExpRow<float>(row, seen, block, log_sum);
-        SoftmaxGradRow<float>(row, dscores + r * width, width, delta[r]);
-      }
-      Clear(scores + count * width, scores + tall * width);
-      Clear(dscores + count * width, dscores + tall * width);
+      SoftmaxGradRows<float>(args, s, head, begin, count, tall, block, delta, scores, dscores);
       for (std::int64_t r = 0; r < tall; r += 2) {
         PairsOfRows(scores + r * width, scores + (r + 1) * width, width,
                     scores_across + r / 2 * width);
@@ -257,12 +237,7 @@ inline void AttentionGradPairTask(const AttentionArgs& args, std::int64_t task, 
                                      static_cast<float>(args.scale), dqueries + r * s.wide_dim);
     }
   }
-  for (std::int64_t t = 0; t < s.length; ++t) {
-    WriteHeadGrad<float, Bf16Io>(args, dqkv, row_width, s, t, args.heads + s.kv, true, 1.0F,
-                                 dkeys + t * s.wide_dim);
-    WriteHeadGrad<float, Bf16Io>(args, dqkv, row_width, s, t, args.heads + args.kv_heads + s.kv,
-                                 false, 1.0F, dvalues + t * s.wide_dim);
-  }
+  WriteKeyGrads<float, Bf16Io>(args, s, row_width, dkeys, dvalues);
 }
 
 // Of bf16 activations by pairs, of others as everywhere.
