@@ -14,16 +14,25 @@ PROMPT = [f"<|prompt{number}|>" for number in range(1, 10)]
 
 def base(lab):
     """The model of learn/base.yaml: 3.4 million parameters, books only."""
+    return of_base(lab, "pretrain/final", "pretrain")
+
+
+def words(lab):
+    """The base's tokenizer alone, for models that begin with nothing."""
+    return of_base(lab, "tokenizer", "tokenizer")
+
+
+def of_base(lab, part, stage):
+    """What a stage of learn/base.yaml makes, after those before it."""
     whole = lab.folder / "base"
-    final = whole / "pretrain/final"
-    if not final.exists():
+    if not (whole / part).exists():
         train, valid = corpora.books(lab.short)
         files = {"train": lab.rows("books", train), "valid": lab.rows("other_books", valid)}
         sets = [word for name, path in files.items() for word in ("--set", f"inputs.{name}={path}")]
         if lab.short:
             sets += ["--set", "stages.pretrain.train.max_steps=30"]
-        lab.verb("run", ROOT / "learn/base.yaml", "--out", whole, *sets)
-    return final
+        lab.verb("run", ROOT / "learn/base.yaml", "--out", whole, "--until", stage, *sets)
+    return whole / part
 
 
 def sizes(lab):

@@ -3,7 +3,7 @@ choose one expert each (Switch). Both compute one expert a token."""
 
 from learn import corpora
 from learn.lab import id_of
-from learn.specialists import MASK, base
+from learn.specialists import MASK, words
 
 CLAIMS = {
     "choice_wins": "experts that choose, each its even share: loss of hidden tokens not above that of Switch without a balance loss",
@@ -29,18 +29,18 @@ def fullest(lab, final):
 
 def run(lab, seed):
     """The figures of one seed."""
-    tokenizer = base(lab)
+    tokenizer = words(lab)
     rows, held = corpora.books(lab.short)
     lab = lab.within(f"choosers-{seed}")
     train, _ = corpora.split(rows, seed, 60 if lab.short else 1000, 1)
     files = {"train_file": lab.tokens("train", train, tokenizer, 0),
-             "eval_file": lab.tokens("test", held, tokenizer, 256)}
+             "eval_file": lab.tokens("test", held, tokenizer, 0)}
 
     def learn(name, kind):
         final = lab.train(name, stage="mlm", mask_token_id=id_of(tokenizer, MASK), seed=seed, init={"spec": shape(kind)},
                           tokenizer=tokenizer, max_seq_len=256, per_device_train_batch_size=8, learning_rate=2e-3,
                           warmup_ratio=0.05, adam_beta2=0.95, dtype="float32", logging_steps=20,
-                          num_train_epochs=1 if lab.short else 6, **files)
+                          num_train_epochs=1 if lab.short else 2, **files)
         return {"loss": lab.log(final)[-1]["eval_loss"], "fullest": fullest(lab, final)}
 
     return {"choice": learn("choice", CHOICE), "switch": learn("switch", SWITCH)}

@@ -4,7 +4,7 @@ against as many in each layer; and a shallower student of it, taught in stages."
 import json
 
 from learn import corpora
-from learn.specialists import base
+from learn.specialists import words
 
 CLAIMS = {
     "pyramid": "a residual pyramid's loss at most 1 % above that of experts alike in all layers, with 30 % fewer parameters",
@@ -38,7 +38,7 @@ def parameters(model):
 
 def run(lab, seed):
     """The figures of one seed."""
-    tokenizer = base(lab)
+    tokenizer = words(lab)
     rows, held = corpora.books(lab.short)
     lab = lab.within(f"experts-{seed}")
     train, _ = corpora.split(rows, seed, 60 if lab.short else 1000, 1)

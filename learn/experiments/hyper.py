@@ -1,12 +1,13 @@
-"""Text-to-LoRA (Charakorn et al. 2025): a network writes an adapter for a task from its description alone. 24 tasks on words of
-letters, each a shift of the alphabet and an order to write in; four pairs of these that nobody trained on, the base included."""
+"""Text-to-LoRA (Charakorn et al. 2025): a network writes an adapter for a task from its description alone. 24 tasks on pairs of
+letters, each followed by what it becomes: the first and the second are moved on, each by a number of its own. Four pairs of
+numbers nobody trains on, the base included."""
 
 import json
 import random
 from statistics import mean
 
 CLAIMS = {
-    "beats_base": "adapters written for descriptions of unseen tasks: loss below the base's on each of the four",
+    "beats_base": "adapters written for descriptions of four unseen tasks: mean loss below the base's",
     "beats_mean": "the same against the mean of the adapters written for the tasks it learned from",
     "beats_one": "mean loss below one LoRA trained on all of these tasks",
     "aligned_beats_shuffled": "mean loss below a network trained with the tasks' descriptions exchanged, and below the adapters "
@@ -14,21 +15,15 @@ CLAIMS = {
 }
 NEEDS_DATA = False
 LETTERS = "abcdefghijkl"
-SHIFTS = ("one", "two", "three", "four", "five", "six")
-ORDERS = {
-    "as they are": lambda word: word,
-    "backwards": lambda word: word[::-1],
-    "from the second": lambda word: word[1:] + word[:1],
-    "the last first": lambda word: word[-1:] + word[:-1],
-}
-UNSEEN = (("two", "as they are"), ("five", "backwards"), ("three", "from the second"), ("four", "the last first"))
-WAYS = ("shift each letter by {0} and write them {1}", "write the letters {1} , each moved on by {0}",
-        "take every letter {0} further , written {1}", "{1} , shifted by {0}", "move on by {0} , {1}")
-LENGTH = 4  # letters of a word
+FIRST = ("one", "two", "three", "four", "five", "six")
+SECOND = ("seven", "eight", "nine", "ten")
+UNSEEN = (("two", "seven"), ("five", "eight"), ("three", "nine"), ("four", "ten"))
+WAYS = ("move the first letter on by {0} and the second by {1}", "the second letter goes {1} further , the first {0}",
+        "take the first {0} on , the second {1} on", "{1} further with the second , {0} with the first", "on by {0} , then by {1}")
 
 
 def tasks():
-    return [(shift, order) for order in ORDERS for shift in SHIFTS]
+    return [(first, second) for second in SECOND for first in FIRST]
 
 
 def descriptions(task):
@@ -36,11 +31,11 @@ def descriptions(task):
 
 
 def row(task, chance):
-    """A word and what the task makes of it."""
-    word = [chance.randrange(len(LETTERS)) for _ in range(LENGTH)]
-    moved = [(letter + SHIFTS.index(task[0]) + 1) % len(LETTERS) for letter in ORDERS[task[1]](word)]
-    spell = lambda numbers: " ".join(LETTERS[number] for number in numbers)
-    return {"prompt": f": {spell(word)} >", "completion": f" {spell(moved)}"}
+    """Two letters, and what the task makes of each behind it."""
+    first, second = chance.randrange(len(LETTERS)), chance.randrange(len(LETTERS))
+    moved = (first + FIRST.index(task[0]) + 1, second + SECOND.index(task[1]) + 7)
+    letters = [LETTERS[number % len(LETTERS)] for number in (first, moved[0], second, moved[1])]
+    return {"prompt": f": {letters[0]}", "completion": f" {' '.join(letters[1:])}"}
 
 
 def tokenizer(path):
@@ -59,11 +54,11 @@ def tokenizer(path):
 
 
 def base(lab, seed, words):
-    """A small model that has seen the tasks but the unseen ones, described and not."""
+    """A small model that has seen all tasks but the unseen ones, described and not."""
     chance = random.Random(f"base {seed}")
     seen = [task for task in tasks() if task not in UNSEEN]
     rows = []
-    for number in range(3000 if lab.short else 40000):
+    for number in range(3000 if lab.short else 16000):
         task = chance.choice(seen)
         one = row(task, chance)
         if number % 4:
@@ -75,8 +70,8 @@ def base(lab, seed, words):
             "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "hidden_act": "silu", "tie_word_embeddings": True,
             "eos_token_id": 1}
     return lab.train("base", stage="pretrain", init={"spec": spec}, tokenizer=words, train_file=file, seed=seed,
-                     max_seq_len=64, per_device_train_batch_size=32, num_train_epochs=1 if lab.short else 10, learning_rate=2e-3,
-                     lr_scheduler_type="cosine", bf16=False, dtype="float32", logging_steps=50)
+                     max_seq_len=64, per_device_train_batch_size=16, num_train_epochs=1, learning_rate=3e-3,
+                     lr_scheduler_type="cosine", warmup_ratio=0.05, packing=False, bf16=False, dtype="float32", logging_steps=50)
 
 
 def run(lab, seed):
@@ -86,17 +81,17 @@ def run(lab, seed):
     model = base(lab, seed, words)
     chance = random.Random(f"tasks {seed}")
     seen = [task for task in tasks() if task not in UNSEEN]
-    short_name = {task: f"{SHIFTS.index(task[0]) + 1}-{list(ORDERS).index(task[1])}" for task in tasks()}
+    short_name = {task: f"{FIRST.index(task[0]) + 1}-{SECOND.index(task[1])}" for task in tasks()}
     files = {task: lab.tokens(f"data/{short_name[task]}", [row(task, chance) for _ in range(60 if lab.short else 400)], model, 64)
              for task in tasks()}
     setting = {"model": model, "stage": "sft", "seed": seed, "max_seq_len": 64, "per_device_train_batch_size": 16,
-               "num_train_epochs": 1 if lab.short else 5, "lr_scheduler_type": "cosine", "warmup_ratio": 0.05, "bf16": False,
-               "logging_steps": 20}
+               "num_train_epochs": 100, "max_steps": 20 if lab.short else 300, "packing": False, "lr_scheduler_type": "cosine",
+               "warmup_ratio": 0.05, "bf16": False, "logging_steps": 20}
 
     def network(folder, described):
         hyper = {"tasks": [{"name": short_name[task], "descriptions": descriptions(described[task]), "file": files[task]}
-                           for task in seen], "rank": 8, "alpha": 16, "latent_size": 64}
-        return lab.train(folder, hyper=hyper, **{**setting, "learning_rate": 2e-3})
+                           for task in seen], "rank": 4, "alpha": 8, "latent_size": 32, "blocks": 0}
+        return lab.train(folder, hyper=hyper, **{**setting, "learning_rate": 3e-3})
 
     def written(folder, by, task):
         return lab.made(f"{folder}/{short_name[task]}", lambda path: lab.verb(
@@ -105,8 +100,8 @@ def run(lab, seed):
     own = network("network", {task: task for task in seen})
     moved = seen[7:] + seen[:7]
     shuffled = network("shuffled", dict(zip(seen, moved)))
-    one = lab.train("one", train_mixture={"sources": [{"file": files[task]} for task in seen]}, lora={"rank": 8, "alpha": 16},
-                    **{**setting, "learning_rate": 2e-3})
+    one = lab.train("one", train_mixture={"sources": [{"file": files[task]} for task in seen]}, lora={"rank": 4, "alpha": 8},
+                    **{**setting, "learning_rate": 3e-3})
     models = [lab.made(f"whole/{short_name[task]}", lambda path, t=task: lab.verb(
         "merge", model, "--adapter", written("written", own, t), "--out", path, "--dtype", "F32")) for task in seen]
     middle = lab.merge("mean", merge_method="linear", dtype="float32", models=[
@@ -128,10 +123,9 @@ def judge(f):
     """What of CLAIMS is true of one seed, with the figures that say so."""
     average = {name: mean(losses.values()) for name, losses in f.items()}
     ours = average["written"]
-    below = lambda name: all(f["written"][task] < f[name][task] for task in f["written"])
     return {
-        "beats_base": (below("base"), f"{ours:.3f} : {average['base']:.3f}"),
-        "beats_mean": (below("mean"), f"{ours:.3f} : {average['mean']:.3f}"),
+        "beats_base": (ours < average["base"], f"{ours:.3f} : {average['base']:.3f}"),
+        "beats_mean": (ours < average["mean"], f"{ours:.3f} : {average['mean']:.3f}"),
         "beats_one": (ours < average["one"], f"{ours:.3f} : {average['one']:.3f}"),
         "aligned_beats_shuffled": (ours < min(average["shuffled"], average["other"]),
                                    f"{ours:.3f} : {average['shuffled']:.3f}, {average['other']:.3f}"),

@@ -3,7 +3,7 @@ each token."""
 
 from statistics import mean
 
-from learn.specialists import DOMAINS, LONGEST, base, domain_tokens
+from learn.specialists import DOMAINS, LONGEST, domain_tokens, words
 
 CLAIMS = {
     "tasks_help": "four tasks from scratch: mean loss of experts by task below a dense model of equal active parameters",
@@ -18,7 +18,7 @@ def shape(**more):
 
 def run(lab, seed):
     """The figures of one seed."""
-    tokenizer = base(lab)
+    tokenizer = words(lab)
     lab = lab.within(f"tasks-{seed}")
     files = domain_tokens(lab, tokenizer, seed, DOMAINS)
 

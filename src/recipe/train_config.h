@@ -417,7 +417,10 @@ struct TrainConfig {
     field("gradient_checkpointing", gradient_checkpointing,
           "keep of each layer its inputs alone and compute the rest again for its gradients: less "
           "memory, a third more time");
-    field("bf16", bf16, "matrix products in bf16; weights, sums and the optimiser stay in float");
+    field(
+        "bf16", bf16,
+        "matrix products in bf16 where the device has them, otherwise in float; weights, sums and "
+        "the optimiser stay in float");
     field("dtype", dtype,
           "type of the final model's weights; auto: as the model read, else bfloat16")
         .OneOf({"auto", "float32", "float16", "bfloat16"});

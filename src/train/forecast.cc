@@ -232,10 +232,11 @@ void FillReferences(const recipe::TrainConfig& config, RunData& data) {
 // Bytes of what every configuration has: an adapter's own numbers are few beside it.
 std::int64_t LeastBytes(const recipe::TrainConfig& config, const model::ModelSpec& spec) {
   const std::int64_t numbers = model::ParameterCount(spec);
+  const bool bf16 = ProductType(config.bf16, at::kCPU) == at::kBFloat16;
   if (config.quantization_bit > 0) return numbers * config.quantization_bit / 8;
-  if (recipe::LeavesModel(config)) return numbers * (config.bf16 ? 2 : 4);
+  if (recipe::LeavesModel(config)) return numbers * (bf16 ? 2 : 4);
   constexpr std::int64_t kLearning = 12;  // a gradient and two moments
-  return numbers * ((config.bf16 ? 6 : 4) + kLearning);
+  return numbers * ((bf16 ? 6 : 4) + kLearning);
 }
 
 }  // namespace

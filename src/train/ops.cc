@@ -306,6 +306,10 @@ void SetProducts(const Precision& precision) {
   at::globalContext().setAllowTF32CuBLAS(precision.act == at::kBFloat16);
 }
 
+at::ScalarType ProductType(bool bf16, at::Device device) {
+  return bf16 && (!device.is_cpu() || cpu::MultipliesBf16()) ? at::kBFloat16 : at::kFloat;
+}
+
 void SetThreads(std::int64_t threads) {
   at::set_num_threads(threads > 0 ? static_cast<int>(threads) : ThreadPool::DefaultThreads());
 }

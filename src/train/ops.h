@@ -30,6 +30,10 @@ struct Precision {
 // where bf16 has seven) beside products in bf16, otherwise as floats do.
 void SetProducts(const Precision& precision);
 
+// What enters products where bf16 is asked for or not: floats also where the device has no products
+// of bf16, which is faster there and rounds less.
+at::ScalarType ProductType(bool bf16, at::Device device);
+
 // Threads of products and kernels, in all of the process; 0: as many as the machine has. LibTorch
 // by itself may take one.
 void SetThreads(std::int64_t threads);

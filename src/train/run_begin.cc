@@ -45,8 +45,10 @@ Status Run::Prepare() {
   }
   METIER_ASSIGN(RunData data, RunData::Open(config_, spec.vocab, domains));
   data_.emplace(std::move(data));
+  const bool bf16 = model_->network().options().precision.act == at::kBFloat16;
   METIER_TRY(AgreeOn(workers_, {{"train_file's hash", data_->train_hashes()},
-                                {"eval_file's hash", data_->eval_hashes()}}));
+                                {"eval_file's hash", data_->eval_hashes()},
+                                {"type of products", bf16 ? "bf16" : "float"}}));
   METIER_TRY(CheckAverages());
   std::string summary = data_->Summary();
   const Network::Footprint weights = model_->network().WeightBytes();
@@ -54,6 +56,7 @@ Status Run::Prepare() {
     summary += fmt::format("; weights of {:.1f} MiB in blocks and {:.1f} MiB beside them",
                            Mebibytes(weights.blocks), Mebibytes(weights.plain));
   }
+  if (config_.bf16 && !bf16) summary += "; products in float, this processor has none of bf16";
   if (!workers_.alone()) summary += fmt::format("; {} workers", workers_.count());
   Emit({{"event", "log"}, {"text", summary}});
   return Ok();

@@ -41,7 +41,7 @@ std::int64_t LongestDescription(const recipe::TrainConfig& config) {
 
 NetworkOptions OptionsOf(const recipe::TrainConfig& config, at::Device device) {
   NetworkOptions options;
-  options.precision.act = config.bf16 ? at::kBFloat16 : at::kFloat;
+  options.precision.act = ProductType(config.bf16, device);
   options.device = device;
   options.training = recipe::LeavesModel(config) ? Training::kFrozen : Training::kAll;
   options.longest = std::max(config.max_seq_len, LongestDescription(config));

@@ -60,7 +60,7 @@ Result<Json> WriteAdapter(const Json& document) {
   options.longest =
       std::max<std::int64_t>(1, static_cast<std::int64_t>(request.description_ids.size()));
   // As it read the descriptions that it learned from.
-  options.precision.act = config.bf16 ? at::kBFloat16 : at::kFloat;
+  options.precision.act = ProductType(config.bf16, device);
   SetProducts(options.precision);
   METIER_ASSIGN(const Network base, Network::Create(source.spec, options, source.read));
   METIER_ASSIGN(const at::Tensor description, ReadDescription(base, request.description_ids));

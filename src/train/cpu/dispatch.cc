@@ -57,6 +57,8 @@ const KernelTable& Kernels(Real real) {
   return *tables[static_cast<std::size_t>(chosen)];
 }
 
+bool MultipliesBf16() { return Kernels(Real::kF32).name == std::string_view("avx512bf16"); }
+
 const KernelTable* const* SupportedTables(Real real, int* count) {
   *count = All().count;
   return (real == Real::kF64 ? All().f64 : All().f32).data();

@@ -169,6 +169,10 @@ enum class Real { kF32, kF64 };
 // for one; a table the machine cannot run is never chosen.
 const KernelTable& Kernels(Real real);
 
+// Whether the best table's machine multiplies bf16; others only imitate it, many times slower than
+// they multiply floats.
+bool MultipliesBf16();
+
 // Every table this machine can run, for tests.
 const KernelTable* const* SupportedTables(Real real, int* count);
 

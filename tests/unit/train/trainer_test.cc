@@ -7,6 +7,7 @@
 
 #include "format/peft.h"
 #include "model/adapter.h"
+#include "train/cpu/kernels.h"
 #include "train/lora.h"
 #include "unit/engine/tiny_models.h"
 #include "unit/train/training.h"
@@ -111,6 +112,22 @@ TEST_F(Trainer, AccumulationChangesNothingButRounding) {
   EXPECT_EQ(a.at("tokens"), b.at("tokens"));
   // Losses near 4 in float, after three steps whose gradients differ in rounding only.
   EXPECT_NEAR(a.at("final_loss").get<double>(), b.at("final_loss").get<double>(), 2e-5);
+}
+
+// A processor without products of bf16 would imitate them, dozens of times slower than floats.
+TEST_F(Trainer, TakesFloatsWhereTheProcessorHasNoBf16) {
+  Json config = TinyRun(folder_, "floats");
+  ASSERT_OK_AND_ASSIGN(const Json floats, RunTraining(config));
+  config["bf16"] = true;
+  config["output_dir"] = folder_ / "asked";
+  std::string text;
+  ASSERT_OK_AND_ASSIGN(const Json asked, RunTraining(config, [&](const Json& event) {
+                         if (event.at("event") == "log") text += event.at("text");
+                         return false;
+                       }));
+  const bool imitated = TestDevice().is_cpu() && !cpu::MultipliesBf16();
+  EXPECT_EQ(WeightsOf(asked) == WeightsOf(floats), imitated);
+  EXPECT_EQ(text.find("products in float") != text.npos, imitated) << text;
 }
 
 class Resume : public Trainer, public ::testing::WithParamInterface<int> {};
