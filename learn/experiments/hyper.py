@@ -18,8 +18,7 @@ LETTERS = "abcdefghijkl"
 FIRST = ("one", "two", "three", "four", "five", "six")
 SECOND = ("seven", "eight", "nine", "ten")
 UNSEEN = (("two", "seven"), ("five", "eight"), ("three", "nine"), ("four", "ten"))
-WAYS = ("move the first letter on by {0} and the second by {1}", "the second letter goes {1} further , the first {0}",
-        "take the first {0} on , the second {1} on", "{1} further with the second , {0} with the first", "on by {0} , then by {1}")
+WAYS = ("move {0} then {1}", "first {0} , second {1}", "second {1} , first {0}", "go on {0} and {1}", "{1} behind {0}")
 
 
 def tasks():
@@ -58,7 +57,7 @@ def base(lab, seed, words):
     chance = random.Random(f"base {seed}")
     seen = [task for task in tasks() if task not in UNSEEN]
     rows = []
-    for number in range(3000 if lab.short else 16000):
+    for number in range(3000 if lab.short else 40000):
         task = chance.choice(seen)
         one = row(task, chance)
         if number % 4:
@@ -70,8 +69,9 @@ def base(lab, seed, words):
             "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "hidden_act": "silu", "tie_word_embeddings": True,
             "eos_token_id": 1}
     return lab.train("base", stage="pretrain", init={"spec": spec}, tokenizer=words, train_file=file, seed=seed,
-                     max_seq_len=64, per_device_train_batch_size=16, num_train_epochs=1, learning_rate=3e-3,
-                     lr_scheduler_type="cosine", warmup_ratio=0.05, packing=False, bf16=False, dtype="float32", logging_steps=50)
+                     max_seq_len=32, per_device_train_batch_size=16, num_train_epochs=1 if lab.short else 4,
+                     learning_rate=3e-3, lr_scheduler_type="cosine", warmup_ratio=0.05, bf16=False,
+                     dtype="float32", logging_steps=50)
 
 
 def run(lab, seed):
@@ -84,8 +84,8 @@ def run(lab, seed):
     short_name = {task: f"{FIRST.index(task[0]) + 1}-{SECOND.index(task[1])}" for task in tasks()}
     files = {task: lab.tokens(f"data/{short_name[task]}", [row(task, chance) for _ in range(60 if lab.short else 400)], model, 64)
              for task in tasks()}
-    setting = {"model": model, "stage": "sft", "seed": seed, "max_seq_len": 64, "per_device_train_batch_size": 16,
-               "num_train_epochs": 100, "max_steps": 20 if lab.short else 300, "packing": False, "lr_scheduler_type": "cosine",
+    setting = {"model": model, "stage": "sft", "seed": seed, "max_seq_len": 32, "per_device_train_batch_size": 16,
+               "num_train_epochs": 100, "max_steps": 20 if lab.short else 300, "lr_scheduler_type": "cosine",
                "warmup_ratio": 0.05, "bf16": False, "logging_steps": 20}
 
     def network(folder, described):
