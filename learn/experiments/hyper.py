@@ -66,11 +66,11 @@ def base(lab, seed, words):
     file = lab.tokens("base-rows", rows, words, 64)
     spec = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 64, "hidden_size": 96,
             "intermediate_size": 256, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 4,
-            "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "hidden_act": "silu", "tie_word_embeddings": True,
+            "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "hidden_act": "silu", "tie_word_embeddings": False,
             "eos_token_id": 1}
     return lab.train("base", stage="pretrain", init={"spec": spec}, tokenizer=words, train_file=file, seed=seed,
-                     max_seq_len=32, per_device_train_batch_size=16, num_train_epochs=1 if lab.short else 4,
-                     learning_rate=3e-3, lr_scheduler_type="cosine", warmup_ratio=0.05, bf16=False,
+                     max_seq_len=32, per_device_train_batch_size=16, num_train_epochs=1 if lab.short else 3,
+                     learning_rate=1e-3, lr_scheduler_type="cosine", warmup_ratio=0.05, bf16=False,
                      dtype="float32", logging_steps=50)
 
 
