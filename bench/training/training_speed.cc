@@ -67,12 +67,15 @@ double OperationsOfToken(const model::ModelSpec& spec, std::int64_t length) {
          12.0 * static_cast<double>(spec.layers * spec.q_width()) * static_cast<double>(length) / 2;
 }
 
+// As a run takes them: bf16 where the machine has it.
+at::ScalarType ProductsOf(const Flags& flags) { return train::ProductType(!flags.f32, at::kCPU); }
+
 // A network of ours and what it is trained with.
 class Ours {
  public:
   Ours(const model::ModelSpec& spec, const Flags& flags, bool lora) : config_(ConfigOf()) {
     train::NetworkOptions options;
-    options.precision.act = flags.f32 ? at::kFloat : at::kBFloat16;
+    options.precision.act = ProductsOf(flags);
     options.training = lora ? train::Training::kFrozen : train::Training::kAll;
     options.longest = flags.length;
     network_.emplace(*train::Network::Create(spec, options, [&](const std::string& name) {
@@ -150,7 +153,7 @@ void MeasureTime(Contender& contender) {
 
 Status Run(const Flags& flags) {
   METIER_ASSIGN(const model::ModelSpec spec, ReadShape(flags.config));
-  const at::ScalarType act = flags.f32 ? at::kFloat : at::kBFloat16;
+  const at::ScalarType act = ProductsOf(flags);
   const at::Tensor ids = at::randint(spec.vocab, {flags.sequences, flags.length}, at::kLong);
   std::vector<std::vector<std::int32_t>> sequences;
   for (std::int64_t s = 0; s < flags.sequences; ++s) {
@@ -188,7 +191,7 @@ Status Run(const Flags& flags) {
   std::ranges::sort(rates);
   const double rate = rates[rates.size() / 2];
   fmt::print("{} threads; product of {} x {}, {}: {:.0f} GFLOP/s\n", flags.threads, Peak::kSide,
-             Peak::kSide, flags.f32 ? "f32" : "bf16", rate / 1e9);
+             Peak::kSide, act == at::kFloat ? "f32" : "bf16", rate / 1e9);
   for (const Contender& contender : contenders) Print(contender, tokens, rate);
   return Ok();
 }
@@ -205,7 +208,7 @@ int main(int argc, char** argv) {
   app.add_option("--rounds", flags.rounds, "steps of each")->capture_default_str();
   app.add_option("--rank", flags.rank, "of the adapters")->capture_default_str();
   app.add_option("--threads", flags.threads, "that work on a step")->capture_default_str();
-  app.add_flag("--f32", flags.f32, "products of floats instead of bf16");
+  app.add_flag("--f32", flags.f32, "products of floats, also where there are products of bf16");
   app.add_option("--only", flags.only, "contenders of this name, for a profiler");
   CLI11_PARSE(app, argc, argv);
   metier::train::TensorMemory::Install();

@@ -20,7 +20,7 @@ def run(lab, seed):
     """The figures of one seed."""
     tokenizer = words(lab)
     lab = lab.within(f"tasks-{seed}")
-    files = domain_tokens(lab, tokenizer, seed, DOMAINS)
+    files = domain_tokens(lab, tokenizer, seed, DOMAINS, (60, 20) if lab.short else (1500, 150))
 
     def learn(name, spec, tasks):
         owner = lambda task: {"task": task} if tasks else {}
