@@ -3,6 +3,7 @@
 import json
 from statistics import mean
 
+from learn.experiments.experts import parameters
 from learn.specialists import DOMAINS, base, domain_tokens, training
 
 CLAIMS = {
@@ -19,13 +20,6 @@ def ranks(model):
     return config["num_hidden_layers"] * (4 * width + 3 * min(width, inner))
 
 
-def numbers(path):
-    """How many numbers a safetensors file holds."""
-    with open(path, "rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return sum(tensor["shape"][0] for name, tensor in header.items() if name != "__metadata__")
-
-
 def run(lab, seed):
     """The figures of one seed."""
     model = base(lab)
@@ -37,7 +31,7 @@ def run(lab, seed):
         evaluated = [line["eval_loss"] for line in lab.log(final) if "eval_loss" in line]
         merged = lab.made(f"whole/{name}", lambda path, svf=final: lab.verb(
             "merge", model, "--adapter", svf, "--out", path, "--dtype", "F32"))
-        figures["numbers"] = numbers(final / "svf.safetensors")
+        figures["numbers"] = parameters(final)
         figures["base"][name] = lab.loss(model, file["test"])
         figures["start"][name], figures["end"][name] = evaluated[0], evaluated[-1]
         figures["merged"][name] = lab.loss(merged, file["test"])
