@@ -91,7 +91,7 @@ def run(lab, seed):
     def network(folder, described):
         hyper = {"tasks": [{"name": short_name[task], "descriptions": descriptions(described[task]), "file": files[task]}
                            for task in seen], "rank": 4, "alpha": 8, "latent_size": 32, "blocks": 0}
-        return lab.train(folder, hyper=hyper, **{**setting, "learning_rate": 3e-3})
+        return lab.train(folder, hyper=hyper, **{**setting, "learning_rate": 6e-3})
 
     def written(folder, by, task):
         return lab.made(f"{folder}/{short_name[task]}", lambda path: lab.verb(
@@ -101,7 +101,7 @@ def run(lab, seed):
     moved = seen[7:] + seen[:7]
     shuffled = network("shuffled", dict(zip(seen, moved)))
     one = lab.train("one", train_mixture={"sources": [{"file": files[task]} for task in seen]}, lora={"rank": 4, "alpha": 8},
-                    **{**setting, "learning_rate": 3e-3})
+                    **{**setting, "learning_rate": 6e-3})
     models = [lab.made(f"whole/{short_name[task]}", lambda path, t=task: lab.verb(
         "merge", model, "--adapter", written("written", own, t), "--out", path, "--dtype", "F32")) for task in seen]
     middle = lab.merge("mean", merge_method="linear", dtype="float32", models=[

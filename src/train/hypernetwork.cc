@@ -130,11 +130,11 @@ Result<std::uint64_t> Hypernetwork::Numbers(const model::ModelSpec& spec,
   const std::int64_t d = config_.latent_size;
   const auto kinds = static_cast<std::int64_t>(kinds_.size());
   SizeSum count;
-  count.Add({d / 2, spec.width});                     // the description's linear,
+  count.Add({d / 2, 2, spec.width});                  // the description's linear,
   count.Add({3, d / 2});                              // its bias and its norm,
   count.Add({spec.layers + kinds, d / 4});            // tables,
   count.Add({config_.blocks, d, 8 * d + 4 + 1 + 2});  // blocks with biases and norms,
-  count.Add({spec.width + 1});                        // what standardises,
+  count.Add({2, spec.width + 1});                     // what standardises,
   count.Add({kinds, 2});                              // units
   for (const Kind& kind : kinds_) {
     const auto modules = static_cast<std::int64_t>(kind.modules.size());
@@ -173,7 +173,7 @@ Status Hypernetwork::Build(const model::ModelSpec& spec, std::uint64_t seed, at:
   METIER_ASSIGN(template_, LoraSet::Create(spec, LoraOf(config_), seed, real, device));
   options_ = at::TensorOptions().dtype(real).device(device);
   const std::int64_t d = config_.latent_size;
-  task_ = AddLinear("task", spec.width, d / 2);
+  task_ = AddLinear("task", 2 * spec.width, d / 2);
   task_norm_ = AddNorm("task_norm", d / 2);
   depth_ = Add("depth.weight", {spec.layers, d / 4}, false);
   kind_ = Add("kind.weight", {static_cast<std::int64_t>(kinds_.size()), d / 4}, false);
@@ -198,8 +198,8 @@ Status Hypernetwork::Build(const model::ModelSpec& spec, std::uint64_t seed, at:
   }
   depth_rows_ = torch::tensor(depths, at::kLong).to(device);
   kind_rows_ = torch::tensor(kinds, at::kLong).to(device);
-  mean_ = at::zeros({spec.width}, options_);
-  deviation_ = at::ones({1}, options_);
+  mean_ = at::zeros({2 * spec.width}, options_);
+  deviation_ = at::ones({2}, options_);
   units_ = at::full({static_cast<std::int64_t>(kinds_.size()), 2}, 1.0 / static_cast<double>(d),
                     options_);
   return Ok();
@@ -291,7 +291,8 @@ void Hypernetwork::Standardise(const at::Tensor& descriptions) {
   const at::Tensor wide = descriptions.to(at::kDouble);
   const at::Tensor mean = wide.mean(0);
   mean_.copy_(mean);
-  deviation_.copy_((wide - mean).square().mean().sqrt().clamp_min(kLeastDeviation));
+  const at::Tensor apart = (wide - mean).view({descriptions.size(0), 2, -1});
+  deviation_.copy_(apart.square().mean(0).mean(1).sqrt().clamp_min(kLeastDeviation));
 }
 
 void Hypernetwork::BeginAt(const std::vector<std::vector<LoraSet::Factors>>& adapters) {
@@ -328,7 +329,8 @@ std::vector<LoraSet::Factors> Hypernetwork::Write(const at::Tensor& descriptions
   const std::int64_t n = descriptions.size(0);
   const std::int64_t rows = depth_rows_.size(0);
   const std::int64_t d = config_.latent_size;
-  const at::Tensor standard = (descriptions - mean_) / deviation_;
+  const at::Tensor apart = (descriptions - mean_).view({n, 2, -1});
+  const at::Tensor standard = (apart / deviation_.unsqueeze(1)).view_as(descriptions);
   const at::Tensor task = Normalised(at::linear(standard, task_.weight, task_.bias),
                                      task_norm_.weight, task_norm_.bias);
   const at::Tensor place =
@@ -396,7 +398,8 @@ Result<at::Tensor> ReadDescription(const Network& base, const std::vector<std::i
   }
   const torch::NoGradGuard no_grad;
   const Batch batch = MakeBatch({{ids.begin(), ids.end()}}, {}, base.options().device);
-  return base.Hidden(batch).to(base.options().precision.real).mean(0);
+  const at::ScalarType real = base.options().precision.real;
+  return at::cat({base.Embed(batch).to(real).mean(0), base.Hidden(batch).to(real).mean(0)});
 }
 
 }  // namespace metier::train

@@ -1,16 +1,18 @@
 // train/hypernetwork.h - a network that writes a LoRA of a frozen base for a description of a task
 // (Charakorn et al. 2025, arXiv 2506.06105, "Text-to-LoRA", section 3; separate heads for A and B).
 //
-//   t       = LayerNorm(W (h - mean) / deviation + c)               [d / 2], of a description
+//   t       = LayerNorm(W ((h - mean) / deviation) + c)             [d / 2], of a description
 //   z       = t | depth(layer) | kind(module)                       [d], for each module
 //   z       = z + silu(W2 silu(W1 LayerNorm(z)))                    for each block, W1: [4 d, d]
 //   A       = A0(module) + unit_A(kind) (heads_A(kind) z)           [rank, in]
 //   B       = B0(module) + unit_B(kind) (heads_B(kind) z)           [out, rank]
 //
-// h is how the base itself reads the description: the mean of its last hidden states behind the
-// final norm, over the description's tokens. Its mean and deviation over the descriptions to learn
-// from are kept: texts of one base are near each other, and what they share says nothing. A kind is
-// a module's path without its layer, and its shape. A0 and B0 learn what all tasks have in common.
+// h is how the base itself reads the description: over the description's tokens the mean of their
+// embeddings, which says what words are there, and behind it that of the last hidden states behind
+// the final norm, which says what the base makes of them. Of each half the mean and the deviation
+// over the descriptions to learn from are kept: texts of one base are near each other, and what
+// they share says nothing. A kind is a module's path without its layer, and its shape. A0 and B0
+// learn what all tasks have in common.
 //
 // Heads and B0 begin as 0 and A0 as PEFT begins A, so the first delta is exactly 0. The units are
 // no parameters: 1 / d, with which a step of Adam moves what is written about as far as it would
@@ -54,16 +56,16 @@ class Hypernetwork {
   Status Save(const std::string& folder, const std::string& base_model,
               const std::string& base_hash, bool bf16) const;
 
-  // Takes mean and deviation from these: real [descriptions, width].
+  // Takes mean and deviation from these: real [descriptions, 2 width].
   void Standardise(const at::Tensor& descriptions);
   // Begins where a reconstruction does: A0 and B0 are the means of these adapters, by task and
   // module, and the units their deviations from them, by kind.
   void BeginAt(const std::vector<std::vector<LoraSet::Factors>>& adapters);
 
-  // descriptions: real [n, width]. By module, in the order of modules(): A [n, rank, in] and
+  // descriptions: real [n, 2 width]. By module, in the order of modules(): A [n, rank, in] and
   // B [n, out, rank], differentiable in the trainables.
   std::vector<LoraSet::Factors> Write(const at::Tensor& descriptions) const;
-  // The adapter for one: [width].
+  // The adapter for one: [2 width].
   LoraSet AdapterFor(const at::Tensor& description) const;
 
   const std::vector<LoraModule>& modules() const { return template_.modules(); }
@@ -117,14 +119,14 @@ class Hypernetwork {
   at::Tensor depth_;  // real [layers, d / 4]
   at::Tensor kind_;   // real [kinds, d / 4]
   std::vector<Block> blocks_;
-  at::Tensor mean_;        // real [width]
-  at::Tensor deviation_;   // real [1]
+  at::Tensor mean_;        // real [2 width]
+  at::Tensor deviation_;   // real [2]: of each half
   at::Tensor units_;       // real [kinds, 2]: of A, of B
   at::Tensor depth_rows_;  // int64 [modules], kind by kind, into depth_
   at::Tensor kind_rows_;   // into kind_
 };
 
-// How the base reads a description (h above): real [width]. `base` has nothing on it.
+// How the base reads a description (h above): real [2 width]. `base` has nothing on it.
 // kInvalidArgument: no token, one that the model does not have, more than it takes.
 Result<at::Tensor> ReadDescription(const Network& base, const std::vector<std::int64_t>& ids);
 

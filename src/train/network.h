@@ -136,6 +136,9 @@ class Network {
   };
   Footprint WeightBytes() const;
 
+  // What the first block reads, real [tokens, width]; NEFTune's noise of the key, 0: none.
+  at::Tensor Embed(const Batch& batch, std::uint64_t key = 0) const;
+
   // Last hidden states after the final norm, [tokens, width] in act (encoders: real). Requires
   // sequences of at most longest() tokens, and the gates of a mixture by sequence.
   at::Tensor Hidden(const Batch& batch, const Pass& pass = {}) const;
@@ -262,7 +265,6 @@ class Network {
   // The streams behind a layer; `wanted` rows only, where it is defined.
   Streams RunLayer(std::int64_t index, const Streams& in, const at::Tensor& wanted,
                    State& state) const;
-  at::Tensor Embed(const Batch& batch, std::uint64_t key) const;
   at::Tensor Project(const Linears& linears, const at::Tensor& x, State& state) const;
   // B (A x) of modules that each draw a mask of x.
   at::Tensor DroppedUpdate(const FusedLora& lora, const at::Tensor& x, std::uint64_t key) const;

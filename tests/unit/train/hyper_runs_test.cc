@@ -350,7 +350,7 @@ class DescribedTasks : public Trainer {
 
 TEST_F(DescribedTasks, UnseenOnesAreWrittenFromTheirDescriptions) {
   const std::string base = Knowing();
-  Json config = Settings("hyper", kSteps, 3e-3);
+  Json config = Settings("hyper", kSteps, 6e-3);
   config["model"] = base;
   config["stage"] = "sft";
   config["hyper"] = {
