@@ -62,7 +62,7 @@ WRAPPED = [
     (r"yaml-cpp/", {"base"}),
     (r"openssl/", {"base"}),
     (r"spdlog/", {"base"}),
-    (r"pcre2\.h", {"text", "format"}),  # format/: the patterns by which PEFT names modules
+    (r"pcre2\.h", {"text", "format", "grammar"}),  # format/: the patterns by which PEFT names modules
     (r"utf8proc\.h", {"text"}),
     (r"(oneapi/|dnnl)", set()),  # bench/ measures against it
     (r"simdjson", {"data"}),

@@ -198,6 +198,10 @@ bool IsOther(std::uint32_t code) {
   return Category(code) >= UTF8PROC_CATEGORY_CC;
 }
 
+std::string_view GeneralCategory(std::uint32_t code) {
+  return utf8proc_category_string(static_cast<utf8proc_int32_t>(code));
+}
+
 bool IsWord(std::uint32_t code) {
   if (code < 0x80) {
     return (code >= '0' && code <= '9') || (code >= 'A' && code <= 'Z') || code == '_' ||
@@ -270,6 +274,14 @@ std::string Lowercase(std::string_view text) {
     }
   }
   return out;
+}
+
+std::uint32_t SimpleLower(std::uint32_t code) {
+  return static_cast<std::uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code)));
+}
+
+std::uint32_t SimpleUpper(std::uint32_t code) {
+  return static_cast<std::uint32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(code)));
 }
 
 std::size_t NextGrapheme(std::string_view text, std::size_t begin) {

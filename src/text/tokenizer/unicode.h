@@ -52,6 +52,8 @@ bool IsPunctuation(std::uint32_t code);  // categories P*, and all of ASCII's pu
 bool IsMark(std::uint32_t code);         // categories M*
 bool IsNonspacingMark(std::uint32_t code);
 bool IsOther(std::uint32_t code);  // Cc, Cf, Cs, Co
+// The general category as the standard abbreviates it: "Lu", "Nd"; "Cn" of what has none.
+std::string_view GeneralCategory(std::uint32_t code);
 // Letter, mark, decimal digit or connector: what \w means to Unicode.
 bool IsWord(std::uint32_t code);
 // The blocks that BERT calls Chinese and sets apart, as its reference implementation lists them.
@@ -61,6 +63,9 @@ enum class NormalForm { kNfc, kNfd, kNfkc, kNfkd };
 std::string Normalize(std::string_view text, NormalForm form);
 // The first character of the canonical decomposition.
 std::uint32_t BaseCharacter(std::uint32_t code);
+// The character's lower or upper case where that is one character, else itself.
+std::uint32_t SimpleLower(std::uint32_t code);
+std::uint32_t SimpleUpper(std::uint32_t code);
 // Full lower case, character by character (U+0130 becomes two), without the final-sigma rule.
 std::string Lowercase(std::string_view text);
 // End of the extended grapheme cluster that starts at `begin`.

@@ -1,0 +1,162 @@
+#include "grammar/schema/compiler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <optional>
+#include <utility>
+
+#include "grammar/automata/language.h"
+#include "grammar/schema/heights.h"
+#include "grammar/schema/member_names.h"
+#include "grammar/schema/text_language.h"
+
+namespace metier::grammar {
+namespace {
+
+class SchemaCompiler {
+ public:
+  SchemaCompiler(SchemaTree& tree, const SchemaLimits& limits)
+      : tree_(tree), limits_(limits), expander_(tree, limits.expander) {}
+
+  Result<Shapes> Compile() {
+    shapes_.root = NodeOf({{tree_.root(), false}});
+    while (!waiting_.empty()) {
+      const auto [node, conjunction] = std::move(waiting_.front());
+      waiting_.pop_front();
+      METIER_ASSIGN(const std::vector<Rules> alternatives, expander_.Expand(conjunction));
+      for (const Rules& rules : alternatives) METIER_TRY(AddAlternatives(node, rules));
+      if (node >= limits_.max_nodes || states_ > limits_.max_states) {
+        return Error(
+            ErrorCode::kResourceExhausted,
+            fmt::format("schema: found {} different parts with {} states, the limits are "
+                        "{} and {}",
+                        shapes_.nodes.size(), states_, limits_.max_nodes, limits_.max_states));
+      }
+    }
+    FindHeights(shapes_);
+    if (shapes_.heights[static_cast<std::size_t>(shapes_.root)] == kNoHeight) {
+      return Error(ErrorCode::kDataCorrupt,
+                   "schema: no value is valid; its keywords contradict each other");
+    }
+    return std::move(shapes_);
+  }
+
+ private:
+  NodeId NodeOf(Conjunction conjunction) {
+    std::ranges::sort(conjunction);
+    conjunction.erase(std::unique(conjunction.begin(), conjunction.end()), conjunction.end());
+    const auto next = static_cast<NodeId>(shapes_.nodes.size());
+    const auto [found, fresh] = nodes_.try_emplace(std::move(conjunction), next);
+    if (fresh) {
+      shapes_.nodes.emplace_back();
+      waiting_.emplace_back(next, found->first);
+    }
+    return found->second;
+  }
+
+  template <class Shape>
+  void Add(NodeId node, ShapeKind kind, std::vector<Shape>& shapes, Shape shape) {
+    shapes_.nodes[static_cast<std::size_t>(node)].push_back(
+        {kind, static_cast<std::int32_t>(shapes.size()), 0});
+    shapes.push_back(std::move(shape));
+  }
+
+  Status AddAlternatives(NodeId node, const Rules& rules) {
+    for (const Rules::Unknown& unknown : rules.unknown)
+      if ((unknown.types & rules.types) != 0) return Error(ErrorCode::kUnsupported, unknown.what);
+    METIER_TRY(AddWords(node, rules));
+    if ((rules.types & kStringType) != 0) METIER_TRY(AddString(node, rules.strings));
+    if ((rules.types & kArrayType) != 0) METIER_TRY(AddArray(node, rules.arrays));
+    return (rules.types & kObjectType) != 0 ? AddObject(node, rules.objects) : Ok();
+  }
+
+  Status AddWords(NodeId node, const Rules& rules) {
+    std::vector<Pattern> words;
+    for (const auto& [type, word] : {std::pair(kNullType, "null"), std::pair(kFalseType, "false"),
+                                     std::pair(kTrueType, "true")})
+      if ((rules.types & type) != 0) words.push_back(Pattern::Literal(word));
+    if (!words.empty()) {
+      METIER_ASSIGN(Dfa bytes, LanguageOf(Pattern::Choice(std::move(words)), Match::kWhole,
+                                          Spelling::kText, limits_.expander.automata));
+      Add(node, ShapeKind::kWord, shapes_.words, {std::move(bytes)});
+    }
+    if ((rules.types & kNumberType) == 0) return Ok();
+    METIER_ASSIGN(Dfa numbers, LanguageOf(rules.numbers, limits_.expander.automata));
+    if (numbers.empty()) return Ok();
+    states_ += numbers.states();
+    Add(node, ShapeKind::kWord, shapes_.words, {std::move(numbers)});
+    return Ok();
+  }
+
+  Status AddString(NodeId node, const StringRules& rules) {
+    METIER_ASSIGN(std::optional<StringShape> shape, ShapeOfText(rules, limits_.expander.automata));
+    if (!shape) return Ok();
+    states_ += shape->content.states();
+    Add(node, ShapeKind::kString, shapes_.strings, std::move(*shape));
+    return Ok();
+  }
+
+  Status AddArray(NodeId node, const ArrayRules& rules) {
+    ArrayShape shape;
+    std::size_t first = 0;
+    bool closed = false;
+    for (const ArrayPart& part : rules.parts) first = std::max(first, part.first.size());
+    for (std::size_t i = 0; i <= first; ++i) {
+      Conjunction item;
+      for (const ArrayPart& part : rules.parts) {
+        if (i < part.first.size()) {
+          item.push_back(part.first[i]);
+        } else if (part.rest) {
+          item.push_back(*part.rest);
+        }
+      }
+      if (i < first) {
+        shape.first.push_back(NodeOf(std::move(item)));
+        continue;
+      }
+      closed = std::ranges::any_of(
+          item, [&](const Literal& literal) { return expander_.IsNever(literal); });
+      if (!closed) shape.rest = NodeOf(std::move(item));
+    }
+    std::int64_t most = rules.most.value_or(kUnlimited);
+    if (rules.distinct && most != 0 && most != 1) {
+      return Error(ErrorCode::kUnsupported, "schema: uniqueItems: this keyword is not compiled");
+    }
+    if (closed && (most == kUnlimited || most > static_cast<std::int64_t>(first)))
+      most = static_cast<std::int64_t>(first);
+    if (most != kUnlimited && rules.least > most) return Ok();
+    shape.least = static_cast<std::int32_t>(rules.least);
+    shape.most = static_cast<std::int32_t>(most);
+    Add(node, ShapeKind::kArray, shapes_.arrays, std::move(shape));
+    return Ok();
+  }
+
+  Status AddObject(NodeId node, const ObjectRules& rules) {
+    MemberNames names(rules, expander_, limits_.expander.automata);
+    METIER_ASSIGN(std::optional<ObjectShape> shape,
+                  names.Shape([this](Conjunction value) { return NodeOf(std::move(value)); }));
+    if (!shape) return Ok();
+    states_ += shape->names.states();
+    Add(node, ShapeKind::kObject, shapes_.objects, std::move(*shape));
+    return Ok();
+  }
+
+  SchemaTree& tree_;
+  const SchemaLimits& limits_;
+  Expander expander_;
+  Shapes shapes_;
+  std::map<Conjunction, NodeId> nodes_;
+  std::deque<std::pair<NodeId, Conjunction>> waiting_;
+  std::int64_t states_ = 0;
+};
+
+}  // namespace
+
+Result<Shapes> CompileSchema(const Json& schema, const SchemaLimits& limits) {
+  METIER_ASSIGN(SchemaTree tree, SchemaTree::Open(schema));
+  return SchemaCompiler(tree, limits).Compile();
+}
+
+}  // namespace metier::grammar
