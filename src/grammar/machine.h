@@ -60,7 +60,8 @@ class Machine {
   // The inside of a JSON string in which any character may come next. Where most of a vocabulary
   // is allowed it need not be asked token by token (token_masks.h).
   struct AnyCharacters {
-    std::int32_t most = -1;  // that many; negative: any number
+    std::int32_t most = -1;     // that many; negative: any number
+    bool one_spelling = false;  // each in Spelling::kJsonString alone
   };
   virtual std::optional<AnyCharacters> InAnyString(const Frame& frame) const = 0;
 };

@@ -57,6 +57,16 @@ const Dfa& AnyStringContent() {
   return any;
 }
 
+const Dfa& AnyNameContent() {
+  static const Dfa any = [] {
+    Result<Dfa> dfa = LanguageOf(Pattern::Repeat(Pattern::Set(CodePoints::All()), 0), Match::kWhole,
+                                 Spelling::kJsonString);
+    METIER_CHECK(dfa.ok() && dfa->Accepts(Dfa::kStart), "any text has an automaton");
+    return std::move(*dfa);
+  }();
+  return any;
+}
+
 JsonMachine::JsonMachine(const Shapes& shapes, const JsonStyle& style)
     : shapes_(shapes), style_(style), any_(AnyStringContent()) {
   for (std::size_t i = 0; i < shapes.objects.size(); ++i) {
@@ -232,13 +242,12 @@ std::int32_t JsonMachine::WithSeen(std::int32_t object, std::int32_t seen, std::
 
 void JsonMachine::ReadName(Frame frame, std::uint8_t byte, std::vector<Move>& moves) {
   const ObjectShape& shape = ShapeOf(shapes_.objects, frame);
-  if (byte != '"') {
+  const std::int32_t of_class = shape.class_at[static_cast<std::size_t>(frame.a)];
+  if (byte != '"' || of_class < 0) {  // a quote behind a backslash is one of the name
     frame.a = shape.names.Next(frame.a, byte);
     if (AnyMayCome(shape, frame, frame.a)) moves.push_back({frame});
     return;
   }
-  const std::int32_t of_class = shape.class_at[static_cast<std::size_t>(frame.a)];
-  if (of_class < 0) return;
   const MemberClass& member = shape.classes[static_cast<std::size_t>(of_class)];
   if (!MayCome(shape, frame, member)) return;
   CountDown(frame.c);
@@ -326,11 +335,18 @@ Frame JsonMachine::Near(const Frame& frame, std::int32_t bytes) const {
 }
 
 std::optional<Machine::AnyCharacters> JsonMachine::InAnyString(const Frame& frame) const {
+  if (static_cast<ShapeKind>(frame.kind) == ShapeKind::kObject && frame.phase == kInName) {
+    const ObjectShape& shape = ShapeOf(shapes_.objects, frame);
+    const auto state = static_cast<std::size_t>(frame.a);
+    if (shape.free.empty() || !shape.free[state]) return std::nullopt;
+    if (frame.d == 0 || shape.others[state] >= frame.room) return std::nullopt;
+    return AnyCharacters{kUnlimited, true};
+  }
   if (static_cast<ShapeKind>(frame.kind) != ShapeKind::kString || frame.phase != kInString)
     return std::nullopt;
   if (!ShapeOf(shapes_.strings, frame).content.empty() || frame.a != Dfa::kStart)
     return std::nullopt;
-  return AnyCharacters{frame.d};
+  return AnyCharacters{frame.d, false};
 }
 
 }  // namespace metier::grammar

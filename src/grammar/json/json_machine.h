@@ -62,5 +62,7 @@ class JsonMachine final : public Machine {
 // Any characters between the quotes of a JSON string, in any of their spellings: it starts, and
 // accepts, between two characters only. Escapes of surrogates come in pairs.
 const Dfa& AnyStringContent();
+// The same in one spelling (Spelling::kJsonString).
+const Dfa& AnyNameContent();
 
 }  // namespace metier::grammar

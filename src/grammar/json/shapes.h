@@ -54,6 +54,9 @@ struct ObjectShape {
   // If the first is there, the second must be; what follows from that is among them. Requires that
   // `most` is kUnlimited, where there are any.
   std::vector<std::pair<std::int32_t, std::int32_t>> dependent;
+  // Of each state of names: whether any character may come next, and any behind it, of a name that
+  // is not written out. None: nowhere.
+  std::vector<bool> free;
   // For each state of names: the lowest value of a name without a number that can follow
   // (kNoHeight: there is none), and the numbers that can.
   std::vector<std::uint16_t> others;

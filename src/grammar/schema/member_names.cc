@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "grammar/automata/language.h"
+#include "grammar/json/json_machine.h"
 #include "grammar/schema/text_language.h"
 
 namespace metier::grammar {
@@ -184,6 +185,29 @@ void MemberNames::AddClasses(const Dfa& names, const MakeNode& node, ObjectShape
   }
 }
 
+// Where any name may be, each state of the automaton is one of AnyNameContent's too: the one behind
+// the same bytes.
+void MemberNames::FindFree(ObjectShape& shape) const {
+  if (!others_ || !patterns_.empty() || allowed_) return;
+  const Dfa& any = AnyNameContent();
+  const Dfa& names = shape.names;
+  std::vector<std::int32_t> beside(static_cast<std::size_t>(names.states()), Dfa::kNone);
+  std::vector<std::int32_t> open = {names.start()};
+  beside[Dfa::kStart] = any.start();
+  while (!open.empty()) {
+    const std::int32_t state = open.back();
+    open.pop_back();
+    for (int byte = 0; byte < 256; ++byte) {
+      const std::int32_t next = names.Next(state, static_cast<std::uint8_t>(byte));
+      if (next == Dfa::kNone || beside[static_cast<std::size_t>(next)] != Dfa::kNone) continue;
+      beside[static_cast<std::size_t>(next)] =
+          any.Next(beside[static_cast<std::size_t>(state)], static_cast<std::uint8_t>(byte));
+      open.push_back(next);
+    }
+  }
+  for (const std::int32_t state : beside) shape.free.push_back(state == Dfa::kStart);
+}
+
 // What follows from what follows.
 void MemberNames::CloseDependencies(ObjectShape& shape) const {
   for (std::size_t i = 0; i < shape.dependent.size(); ++i) {
@@ -227,6 +251,7 @@ Result<std::optional<ObjectShape>> MemberNames::Shape(const MakeNode& node) {
   CloseDependencies(shape);
   METIER_ASSIGN(shape.names, Automaton(shape));
   AddClasses(shape.names, node, shape);
+  FindFree(shape);
   METIER_TRY(CheckCounts(shape));
   const auto required = std::ranges::count(shape.required, true);
   if (rules_.most && (*rules_.most < rules_.least || *rules_.most < required))
