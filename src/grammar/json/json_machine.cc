@@ -16,6 +16,7 @@ enum ArrayPhase : std::uint8_t {
   kFirstItem,  // or the end
   kNextItem,   // behind a comma
   kInItem,
+  kInDistinct,
   kBehindItem,
   kArrayDone,
 };
@@ -69,6 +70,7 @@ const Dfa& AnyNameContent() {
 
 JsonMachine::JsonMachine(const Shapes& shapes, const JsonStyle& style)
     : shapes_(shapes), style_(style), any_(AnyStringContent()) {
+  ItemsId({});
   for (std::size_t i = 0; i < shapes.objects.size(); ++i) {
     const Seen nothing(shapes.objects[i].properties.size());
     nothing_seen_.push_back(static_cast<std::int32_t>(seen_.size()));
@@ -161,7 +163,7 @@ NodeId JsonMachine::NextItem(const ArrayShape& shape, const Frame& frame) const 
   return node == kUnlimited || !Fits(node, frame) ? kNoNode : node;
 }
 
-void JsonMachine::ReadArray(Frame frame, std::uint8_t byte, std::vector<Move>& moves) const {
+void JsonMachine::ReadArray(Frame frame, std::uint8_t byte, std::vector<Move>& moves) {
   const ArrayShape& shape = ShapeOf(shapes_.arrays, frame);
   if (frame.phase == kBeforeBracket) {
     if (byte != '[') return;
@@ -169,6 +171,7 @@ void JsonMachine::ReadArray(Frame frame, std::uint8_t byte, std::vector<Move>& m
     moves.push_back({frame});
     return;
   }
+  if (frame.phase == kInDistinct) return ReadDistinct(frame, byte, moves);
   if (TakeSpace(frame, byte)) {
     moves.push_back({frame});
     return;
@@ -177,23 +180,81 @@ void JsonMachine::ReadArray(Frame frame, std::uint8_t byte, std::vector<Move>& m
   if (byte == ']' && frame.phase != kNextItem) {
     if (frame.c > 0) return;
     frame.phase = kArrayDone;
-    frame.a = frame.d = 0;
+    frame.a = frame.b = frame.d = 0;
     moves.push_back({frame});
     return;
   }
-  const NodeId item = NextItem(shape, frame);
-  if (item == kNoNode) return;
+  const bool distinct = shape.distinct >= 0;
+  if (distinct && !AnyItemLeft(shape, frame)) return;
+  const NodeId item = distinct ? kNoNode : NextItem(shape, frame);
+  if (!distinct && item == kNoNode) return;
   if (frame.phase == kBehindItem) {
     if (byte != ',') return;
     frame.phase = kNextItem;
     moves.push_back({frame});
     return;
   }
+  if (distinct) return BeginDistinct(frame, byte, moves);
   frame.phase = kInItem;
   frame.a = std::min(frame.a + 1, static_cast<std::int32_t>(shape.first.size()));
   CountDown(frame.c);
   CountDown(frame.d);
   moves.push_back({frame, item});
+}
+
+std::int32_t JsonMachine::ItemsId(Items items) {
+  const auto next = static_cast<std::int32_t>(items_.size());
+  const auto [found, fresh] = items_ids_.try_emplace(std::move(items), next);
+  if (fresh) items_.push_back(found->first);
+  return found->second;
+}
+
+bool JsonMachine::AnyItemLeft(const ArrayShape& shape, const Frame& frame) const {
+  if (frame.d == 0) return false;
+  const DistinctShape& distinct = shapes_.distinct[static_cast<std::size_t>(shape.distinct)];
+  const std::int64_t ways = distinct.ways[Dfa::kStart];
+  const auto seen = items_[static_cast<std::size_t>(frame.b)].seen.size();
+  return ways == DistinctShape::kEndless || ways > static_cast<std::int64_t>(seen);
+}
+
+std::optional<Frame> JsonMachine::WithByte(Frame frame, std::uint8_t byte) {
+  const ArrayShape& shape = ShapeOf(shapes_.arrays, frame);
+  const DistinctShape& distinct = shapes_.distinct[static_cast<std::size_t>(shape.distinct)];
+  frame.a = distinct.items.Next(frame.a, byte);
+  if (frame.a == Dfa::kNone) return std::nullopt;
+  Items items = items_[static_cast<std::size_t>(frame.b)];
+  items.under_way += static_cast<char>(byte);
+  // Items that were seen and begin so went through this state too.
+  std::int64_t taken = 0;
+  for (auto seen = items.seen.lower_bound(items.under_way);
+       seen != items.seen.end() && seen->starts_with(items.under_way); ++seen)
+    ++taken;
+  const std::int64_t ways = distinct.ways[static_cast<std::size_t>(frame.a)];
+  if (ways != DistinctShape::kEndless && ways <= taken) return std::nullopt;
+  frame.b = ItemsId(std::move(items));
+  return frame;
+}
+
+void JsonMachine::BeginDistinct(Frame frame, std::uint8_t byte, std::vector<Move>& moves) {
+  frame.phase = kInDistinct;
+  frame.a = Dfa::kStart;
+  CountDown(frame.c);
+  CountDown(frame.d);
+  if (const std::optional<Frame> next = WithByte(frame, byte)) moves.push_back({*next});
+}
+
+// More of the item, or what comes behind it.
+void JsonMachine::ReadDistinct(Frame frame, std::uint8_t byte, std::vector<Move>& moves) {
+  if (const std::optional<Frame> next = WithByte(frame, byte)) moves.push_back({*next});
+  const ArrayShape& shape = ShapeOf(shapes_.arrays, frame);
+  const DistinctShape& distinct = shapes_.distinct[static_cast<std::size_t>(shape.distinct)];
+  Items items = items_[static_cast<std::size_t>(frame.b)];
+  if (!distinct.items.Accepts(frame.a) || items.seen.contains(items.under_way)) return;
+  items.seen.insert(std::exchange(items.under_way, {}));
+  frame.phase = kBehindItem;
+  frame.a = 0;
+  frame.b = ItemsId(std::move(items));
+  ReadArray(frame, byte, moves);
 }
 
 bool JsonMachine::MayCome(const ObjectShape& shape, const Frame& frame,
@@ -340,6 +401,13 @@ std::optional<Machine::AnyCharacters> JsonMachine::InAnyString(const Frame& fram
     const auto state = static_cast<std::size_t>(frame.a);
     if (shape.free.empty() || !shape.free[state]) return std::nullopt;
     if (frame.d == 0 || shape.others[state] >= frame.room) return std::nullopt;
+    return AnyCharacters{kUnlimited, true};
+  }
+  if (static_cast<ShapeKind>(frame.kind) == ShapeKind::kArray && frame.phase == kInDistinct) {
+    const ArrayShape& shape = ShapeOf(shapes_.arrays, frame);
+    const DistinctShape& distinct = shapes_.distinct[static_cast<std::size_t>(shape.distinct)];
+    if (distinct.free.empty() || !distinct.free[static_cast<std::size_t>(frame.a)])
+      return std::nullopt;
     return AnyCharacters{kUnlimited, true};
   }
   if (static_cast<ShapeKind>(frame.kind) != ShapeKind::kString || frame.phase != kInString)

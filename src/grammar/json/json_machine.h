@@ -3,6 +3,9 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -33,7 +36,7 @@ class JsonMachine final : public Machine {
 
   void ReadWord(Frame frame, std::uint8_t byte, std::vector<Move>& moves) const;
   void ReadString(Frame frame, std::uint8_t byte, std::vector<Move>& moves) const;
-  void ReadArray(Frame frame, std::uint8_t byte, std::vector<Move>& moves) const;
+  void ReadArray(Frame frame, std::uint8_t byte, std::vector<Move>& moves);
   void ReadObject(Frame frame, std::uint8_t byte, std::vector<Move>& moves);
   void ReadName(Frame frame, std::uint8_t byte, std::vector<Move>& moves);
   // Whether the white space may come; the frame counts it then.
@@ -41,6 +44,19 @@ class JsonMachine final : public Machine {
   bool Fits(NodeId node, const Frame& frame) const {
     return shapes_.heights[static_cast<std::size_t>(node)] < frame.room;
   }
+  // Of arrays whose items are distinct.
+  struct Items {
+    std::set<std::string> seen;
+    std::string under_way;
+    auto operator<=>(const Items&) const = default;
+  };
+  void BeginDistinct(Frame frame, std::uint8_t byte, std::vector<Move>& moves);
+  void ReadDistinct(Frame frame, std::uint8_t byte, std::vector<Move>& moves);
+  // The frame behind this byte of an item; nothing: no item goes on so.
+  std::optional<Frame> WithByte(Frame frame, std::uint8_t byte);
+  bool AnyItemLeft(const ArrayShape& shape, const Frame& frame) const;
+  std::int32_t ItemsId(Items items);
+
   // What comes next in an array, or -1 where nothing can.
   NodeId NextItem(const ArrayShape& shape, const Frame& frame) const;
 
@@ -55,6 +71,8 @@ class JsonMachine final : public Machine {
   const Dfa& any_;
   std::vector<Seen> seen_;
   std::map<std::pair<std::int32_t, Seen>, std::int32_t> seen_ids_;
+  std::vector<Items> items_;  // the first: none
+  std::map<Items, std::int32_t> items_ids_;
   // Of each object shape: nothing seen.
   std::vector<std::int32_t> nothing_seen_;
 };

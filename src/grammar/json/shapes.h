@@ -30,9 +30,20 @@ struct StringShape {
   std::int32_t most = kUnlimited;
 };
 
+// Items of which no two are equal: each value has one spelling here, so values are equal when their
+// bytes are.
+struct DistinctShape {
+  Dfa items;
+  // Of each state: how many items can still come of it, kEndless: without end.
+  std::vector<std::int64_t> ways;
+  std::vector<bool> free;  // as of ObjectShape
+  static constexpr std::int64_t kEndless = -1;
+};
+
 struct ArrayShape {
-  std::vector<NodeId> first;  // of the first items
-  NodeId rest = kUnlimited;   // of all others; kUnlimited: there are none
+  std::vector<NodeId> first;   // of the first items
+  NodeId rest = kUnlimited;    // of all others; kUnlimited: there are none
+  std::int32_t distinct = -1;  // its number, where items are these instead of all above
   std::int32_t least = 0;
   std::int32_t most = kUnlimited;
 };
@@ -79,6 +90,7 @@ struct Shapes {
   std::vector<WordShape> words;
   std::vector<StringShape> strings;
   std::vector<ArrayShape> arrays;
+  std::vector<DistinctShape> distinct;
   std::vector<ObjectShape> objects;
   std::vector<std::vector<Alternative>> nodes;
   NodeId root = 0;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "grammar/automata/language.h"
+#include "grammar/schema/distinct_items.h"
 #include "grammar/schema/heights.h"
 #include "grammar/schema/member_names.h"
 #include "grammar/schema/text_language.h"
@@ -121,15 +122,35 @@ class SchemaCompiler {
       if (!closed) shape.rest = NodeOf(std::move(item));
     }
     std::int64_t most = rules.most.value_or(kUnlimited);
-    if (rules.distinct && most != 0 && most != 1) {
-      return Error(ErrorCode::kUnsupported, "schema: uniqueItems: this keyword is not compiled");
-    }
     if (closed && (most == kUnlimited || most > static_cast<std::int64_t>(first)))
       most = static_cast<std::int64_t>(first);
     if (most != kUnlimited && rules.least > most) return Ok();
+    if (rules.distinct && most != 0 && most != 1) METIER_TRY(MakeDistinct(rules, first, shape));
     shape.least = static_cast<std::int32_t>(rules.least);
     shape.most = static_cast<std::int32_t>(most);
     Add(node, ShapeKind::kArray, shapes_.arrays, std::move(shape));
+    return Ok();
+  }
+
+  // Items that are all asked the same, and scalars.
+  Status MakeDistinct(const ArrayRules& rules, std::size_t first, ArrayShape& shape) {
+    if (first > 0) {
+      return Error(ErrorCode::kUnsupported,
+                   "schema: uniqueItems: beside prefixItems it is not compiled");
+    }
+    Conjunction item;
+    for (const ArrayPart& part : rules.parts)
+      if (part.rest) item.push_back(*part.rest);
+    if (item.empty()) item.push_back(expander_.Never().Not());
+    METIER_ASSIGN(const std::vector<Rules> alternatives, expander_.Expand(item));
+    METIER_ASSIGN(DistinctShape distinct, DistinctItems(alternatives, limits_.expander.automata));
+    states_ += distinct.items.states();
+    if (distinct.items.empty()) {
+      shape.rest = kUnlimited;
+      return Ok();
+    }
+    shape.distinct = static_cast<std::int32_t>(shapes_.distinct.size());
+    shapes_.distinct.push_back(std::move(distinct));
     return Ok();
   }
 

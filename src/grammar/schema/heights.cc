@@ -15,6 +15,11 @@ std::uint16_t Above(std::uint16_t height) {
 
 std::uint16_t HeightOfArray(const Shapes& shapes, const ArrayShape& shape) {
   std::uint16_t height = 0;
+  if (shape.distinct >= 0) {
+    const DistinctShape& items = shapes.distinct[static_cast<std::size_t>(shape.distinct)];
+    const std::int64_t ways = items.items.empty() ? 0 : items.ways.front();
+    return ways == DistinctShape::kEndless || ways >= shape.least ? height : kNoHeight;
+  }
   for (std::int32_t i = 0; i < shape.least; ++i) {
     const auto index = static_cast<std::size_t>(i);
     if (index >= shape.first.size()) {

@@ -22,6 +22,8 @@ const char* const kSchemas[] = {
     R"({"anyOf": [{"type": "string", "pattern": "^(?:ab|c)+$"}, {"type": "array",
         "items": {"$ref": "#"}, "maxItems": 2}]})",
     R"({"type": "string", "minLength": 2, "maxLength": 3})",
+    R"({"type": "array", "uniqueItems": true, "items": {"enum": ["a", "ab", true, 12]}, "minItems": 3})",
+    R"({"type": "array", "uniqueItems": true, "items": {"type": ["string", "boolean"]}, "maxItems": 3})",
     R"({"oneOf": [{"type": "object", "properties": {"t": {"const": "x"}, "v": {"type": "integer"}},
         "required": ["t", "v"], "additionalProperties": false}, {"type": "object",
         "properties": {"t": {"const": "y"}, "v": {"type": "string", "format": "date"}},

@@ -78,6 +78,15 @@ const SchemaCase kSchemas[] = {
          "items": {"type": "boolean"}, "minItems": 1, "maxItems": 4})",
      {"[1]", "[1,\"a\"]", "[1, \"a\", true, false]"},
      {"[]", "[\"a\"]", "[1,2]", "[1,\"a\",3]", "[1,\"a\",true,true,true]"}},
+    {"DistinctItems",
+     R"({"type": "array", "uniqueItems": true, "minItems": 1,
+         "items": {"anyOf": [{"enum": ["a", "ab", 1.5]}, {"type": "integer", "minimum": 8, "maximum": 12}]}})",
+     {R"(["ab"])", R"(["a", 10, "ab", 1.5])", "[10,11,12,8,9]", R"(["ab","a"])"},
+     {"[]", R"(["a","a"])", R"([10,1.5,10])", "[1.50]", "[8.0]", R"(["abc"])"}},
+    {"DistinctTexts",
+     R"({"type": "array", "uniqueItems": true, "items": {"type": "string"}})",
+     {"[]", R"(["", "a", "a\"", "aa"])"},
+     {R"(["a","b","a"])", R"(["\u0061","b"])", "[1]"}},
     {"OldItems",
      R"({"$schema": "http://json-schema.org/draft-07/schema#",
          "items": [{"type": "integer"}], "additionalItems": false})",
@@ -125,7 +134,7 @@ const SchemaCase kSchemas[] = {
      {"1", "0.01", "-1.05", "1e0"}},
 };
 INSTANTIATE_TEST_SUITE_P(Keywords, SchemaGrammar, ::testing::ValuesIn(kSchemas),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& one) { return one.param.name; });
 
 TEST(SchemaGrammars, RefuseByName) {
   const auto refused = [](std::string_view text, ErrorCode code, const std::string& why) {
