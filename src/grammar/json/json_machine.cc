@@ -72,7 +72,7 @@ JsonMachine::JsonMachine(const Shapes& shapes, const JsonStyle& style)
     : shapes_(shapes), style_(style), any_(AnyStringContent()) {
   ItemsId({});
   for (std::size_t i = 0; i < shapes.objects.size(); ++i) {
-    const Seen nothing(shapes.objects[i].properties.size());
+    const Seen nothing(shapes.objects[i].values.size());
     nothing_seen_.push_back(static_cast<std::int32_t>(seen_.size()));
     seen_ids_.emplace(std::pair(static_cast<std::int32_t>(i), nothing), nothing_seen_.back());
     seen_.push_back(nothing);
@@ -160,7 +160,16 @@ NodeId JsonMachine::NextItem(const ArrayShape& shape, const Frame& frame) const 
   if (frame.d == 0) return kNoNode;
   const auto index = static_cast<std::size_t>(frame.a);
   const NodeId node = index < shape.first.size() ? shape.first[index] : shape.rest;
-  return node == kUnlimited || !Fits(node, frame) ? kNoNode : node;
+  if (node == kUnlimited || !Fits(node, frame)) return kNoNode;
+  // The one that must come needs a place.
+  const bool waits = shape.some >= 0 && frame.b == 0 && index >= shape.first.size();
+  return waits && (frame.d == 1 || !Fits(shape.some, frame)) ? kNoNode : node;
+}
+
+NodeId JsonMachine::NextOfSome(const ArrayShape& shape, const Frame& frame) const {
+  const bool behind = static_cast<std::size_t>(frame.a) >= shape.first.size();
+  const bool waits = shape.some >= 0 && frame.b == 0 && frame.d != 0 && behind;
+  return waits && Fits(shape.some, frame) ? shape.some : kNoNode;
 }
 
 void JsonMachine::ReadArray(Frame frame, std::uint8_t byte, std::vector<Move>& moves) {
@@ -178,7 +187,7 @@ void JsonMachine::ReadArray(Frame frame, std::uint8_t byte, std::vector<Move>& m
   }
   frame.gap = style_.most_space;
   if (byte == ']' && frame.phase != kNextItem) {
-    if (frame.c > 0) return;
+    if (frame.c > 0 || (shape.some >= 0 && frame.b == 0)) return;
     frame.phase = kArrayDone;
     frame.a = frame.b = frame.d = 0;
     moves.push_back({frame});
@@ -187,7 +196,8 @@ void JsonMachine::ReadArray(Frame frame, std::uint8_t byte, std::vector<Move>& m
   const bool distinct = shape.distinct >= 0;
   if (distinct && !AnyItemLeft(shape, frame)) return;
   const NodeId item = distinct ? kNoNode : NextItem(shape, frame);
-  if (!distinct && item == kNoNode) return;
+  const NodeId some = distinct ? kNoNode : NextOfSome(shape, frame);
+  if (!distinct && item == kNoNode && some == kNoNode) return;
   if (frame.phase == kBehindItem) {
     if (byte != ',') return;
     frame.phase = kNextItem;
@@ -199,7 +209,10 @@ void JsonMachine::ReadArray(Frame frame, std::uint8_t byte, std::vector<Move>& m
   frame.a = std::min(frame.a + 1, static_cast<std::int32_t>(shape.first.size()));
   CountDown(frame.c);
   CountDown(frame.d);
-  moves.push_back({frame, item});
+  if (item != kNoNode) moves.push_back({frame, item});
+  if (some == kNoNode) return;
+  frame.b = 1;
+  moves.push_back({frame, some});
 }
 
 std::int32_t JsonMachine::ItemsId(Items items) {
@@ -259,7 +272,7 @@ void JsonMachine::ReadDistinct(Frame frame, std::uint8_t byte, std::vector<Move>
 
 bool JsonMachine::MayCome(const ObjectShape& shape, const Frame& frame,
                           const MemberClass& member) const {
-  if (!Fits(member.value, frame)) return false;
+  if (!Fits(member.value, frame) || HasExtra(shape, frame)) return false;
   if (member.property < 0) return frame.d != 0;
   const auto property = static_cast<std::size_t>(member.property);
   if (seen_[static_cast<std::size_t>(frame.b)][property]) return false;
@@ -274,7 +287,8 @@ bool JsonMachine::AnyMayCome(const ObjectShape& shape, const Frame& frame,
                              std::int32_t state) const {
   if (state == Dfa::kNone) return false;
   const auto at = static_cast<std::size_t>(state);
-  if (frame.d != 0 && shape.others[at] < frame.room) return true;
+  if (HasExtra(shape, frame)) return false;
+  if (shape.others[at] < frame.room && (frame.d != 0 || ExtraMayCome(shape, frame))) return true;
   return std::ranges::any_of(shape.reachable[at], [&](std::int32_t property) {
     const NodeId value = shape.values[static_cast<std::size_t>(property)];
     return MayCome(shape, frame, {value, property});
@@ -282,10 +296,24 @@ bool JsonMachine::AnyMayCome(const ObjectShape& shape, const Frame& frame,
 }
 
 bool JsonMachine::Closes(const ObjectShape& shape, const Frame& frame) const {
-  if (frame.c > 0) return false;
+  return frame.c <= 0 && (shape.extra < 0 || HasExtra(shape, frame)) && HasAll(shape, frame);
+}
+
+bool JsonMachine::HasExtra(const ObjectShape& shape, const Frame& frame) const {
+  return shape.extra >= 0 &&
+         seen_[static_cast<std::size_t>(frame.b)][static_cast<std::size_t>(shape.extra)];
+}
+
+// Last of all: a later member of the same name would take its place.
+bool JsonMachine::ExtraMayCome(const ObjectShape& shape, const Frame& frame) const {
+  return shape.extra >= 0 && !HasExtra(shape, frame) && frame.c <= 1 && HasAll(shape, frame) &&
+         Fits(shape.values[static_cast<std::size_t>(shape.extra)], frame);
+}
+
+bool JsonMachine::HasAll(const ObjectShape& shape, const Frame& frame) const {
   const Seen& seen = seen_[static_cast<std::size_t>(frame.b)];
   for (std::size_t i = 0; i < shape.required.size(); ++i)
-    if (shape.required[i] && !seen[i]) return false;
+    if (shape.required[i] && !seen[i] && static_cast<std::int32_t>(i) != shape.extra) return false;
   return std::ranges::all_of(shape.dependent, [&](const auto& pair) {
     return !seen[static_cast<std::size_t>(pair.first)] ||
            seen[static_cast<std::size_t>(pair.second)];
@@ -310,6 +338,14 @@ void JsonMachine::ReadName(Frame frame, std::uint8_t byte, std::vector<Move>& mo
     return;
   }
   const MemberClass& member = shape.classes[static_cast<std::size_t>(of_class)];
+  if (member.property < 0 && ExtraMayCome(shape, frame)) {
+    Frame last = frame;
+    CountDown(last.c);
+    last.b = WithSeen(frame.of, frame.b, shape.extra);
+    last.phase = kBehindName;
+    last.a = shape.values[static_cast<std::size_t>(shape.extra)];
+    moves.push_back({last});
+  }
   if (!MayCome(shape, frame, member)) return;
   CountDown(frame.c);
   if (member.property < 0 || !shape.required[static_cast<std::size_t>(member.property)])
@@ -400,7 +436,8 @@ std::optional<Machine::AnyCharacters> JsonMachine::InAnyString(const Frame& fram
     const ObjectShape& shape = ShapeOf(shapes_.objects, frame);
     const auto state = static_cast<std::size_t>(frame.a);
     if (shape.free.empty() || !shape.free[state]) return std::nullopt;
-    if (frame.d == 0 || shape.others[state] >= frame.room) return std::nullopt;
+    const bool other = frame.d != 0 && !HasExtra(shape, frame);
+    if (!other || shape.others[state] >= frame.room) return std::nullopt;
     return AnyCharacters{kUnlimited, true};
   }
   if (static_cast<ShapeKind>(frame.kind) == ShapeKind::kArray && frame.phase == kInDistinct) {

@@ -59,11 +59,17 @@ class JsonMachine final : public Machine {
 
   // What comes next in an array, or -1 where nothing can.
   NodeId NextItem(const ArrayShape& shape, const Frame& frame) const;
+  // The same of the one item that must come, while it has not.
+  NodeId NextOfSome(const ArrayShape& shape, const Frame& frame) const;
 
   // Of names: whether one of the class may come now; whether any name below a state may.
   bool MayCome(const ObjectShape& shape, const Frame& frame, const MemberClass& member) const;
   bool AnyMayCome(const ObjectShape& shape, const Frame& frame, std::int32_t state) const;
   bool Closes(const ObjectShape& shape, const Frame& frame) const;
+  // All that is required but the extra member.
+  bool HasAll(const ObjectShape& shape, const Frame& frame) const;
+  bool HasExtra(const ObjectShape& shape, const Frame& frame) const;
+  bool ExtraMayCome(const ObjectShape& shape, const Frame& frame) const;
   std::int32_t WithSeen(std::int32_t object, std::int32_t seen, std::int32_t property);
 
   const Shapes& shapes_;

@@ -43,6 +43,7 @@ struct DistinctShape {
 struct ArrayShape {
   std::vector<NodeId> first;   // of the first items
   NodeId rest = kUnlimited;    // of all others; kUnlimited: there are none
+  NodeId some = kUnlimited;    // one of the others must be of this; kUnlimited: none
   std::int32_t distinct = -1;  // its number, where items are these instead of all above
   std::int32_t least = 0;
   std::int32_t most = kUnlimited;
@@ -62,6 +63,9 @@ struct ObjectShape {
   std::vector<std::string> properties;  // as they are spelled, by number
   std::vector<NodeId> values;           // by number
   std::vector<bool> required;           // by number
+  // A member without a number that must come, behind all others: it has this number for itself,
+  // which no name has. -1: none.
+  std::int32_t extra = -1;
   // If the first is there, the second must be; what follows from that is among them. Requires that
   // `most` is kUnlimited, where there are any.
   std::vector<std::pair<std::int32_t, std::int32_t>> dependent;

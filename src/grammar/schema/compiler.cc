@@ -99,7 +99,32 @@ class SchemaCompiler {
     return Ok();
   }
 
+  // The item that must come is one of the first, or another one.
   Status AddArray(NodeId node, const ArrayRules& rules) {
+    if (rules.some.empty()) return AddArrayShape(node, rules, std::nullopt);
+    ArrayRules without = rules;
+    const SomeItem some = without.some.back();
+    without.some.pop_back();
+    std::size_t first = some.from;
+    for (const ArrayPart& part : rules.parts) first = std::max(first, part.first.size());
+    for (std::size_t i = some.from; i < first; ++i) {
+      ArrayRules placed = without;
+      placed.least = std::max(placed.least, static_cast<std::int64_t>(i) + 1);
+      ArrayPart& part = placed.parts.emplace_back();
+      part.first.assign(i, expander_.Never().Not());
+      part.first.push_back(some.value);
+      METIER_TRY(AddArray(node, placed));
+    }
+    if (!without.some.empty() || rules.distinct) {
+      return Error(ErrorCode::kUnsupported,
+                   "schema: two items that must come (by `contains`, or for `not`, `oneOf` or "
+                   "`if`), or one beside uniqueItems, are not compiled");
+    }
+    without.parts.emplace_back().first.assign(first, expander_.Never().Not());
+    return AddArrayShape(node, without, some.value);
+  }
+
+  Status AddArrayShape(NodeId node, const ArrayRules& rules, const std::optional<Literal>& some) {
     ArrayShape shape;
     std::size_t first = 0;
     bool closed = false;
@@ -119,14 +144,21 @@ class SchemaCompiler {
       }
       closed = std::ranges::any_of(
           item, [&](const Literal& literal) { return expander_.IsNever(literal); });
-      if (!closed) shape.rest = NodeOf(std::move(item));
+      if (closed) continue;
+      if (some) {
+        Conjunction both = item;
+        both.push_back(*some);
+        shape.some = NodeOf(std::move(both));
+      }
+      shape.rest = NodeOf(std::move(item));
     }
     std::int64_t most = rules.most.value_or(kUnlimited);
     if (closed && (most == kUnlimited || most > static_cast<std::int64_t>(first)))
       most = static_cast<std::int64_t>(first);
-    if (most != kUnlimited && rules.least > most) return Ok();
+    const auto least = std::max(rules.least, some ? static_cast<std::int64_t>(first) + 1 : 0);
+    if (most != kUnlimited && least > most) return Ok();
     if (rules.distinct && most != 0 && most != 1) METIER_TRY(MakeDistinct(rules, first, shape));
-    shape.least = static_cast<std::int32_t>(rules.least);
+    shape.least = static_cast<std::int32_t>(least);
     shape.most = static_cast<std::int32_t>(most);
     Add(node, ShapeKind::kArray, shapes_.arrays, std::move(shape));
     return Ok();
@@ -155,7 +187,37 @@ class SchemaCompiler {
   }
 
   Status AddObject(NodeId node, const ObjectRules& rules) {
-    MemberNames names(rules, expander_, limits_.expander.automata);
+    if (!rules.some.empty()) return AddObjectWithSome(node, rules);
+    return AddObjectShape(node, rules, std::nullopt);
+  }
+
+  // A member that must come has a name that is written out, or another one.
+  Status AddObjectWithSome(NodeId node, const ObjectRules& rules) {
+    ObjectRules without = rules;
+    const SomeMember some = without.some.back();
+    without.some.pop_back();
+    std::set<std::string> names = rules.required;
+    for (const ObjectPart& part : rules.parts)
+      for (const auto& [name, value] : part.properties) names.insert(name);
+    for (const std::string& name : names) {
+      if (some.other_than.contains(name)) continue;
+      ObjectRules named = without;
+      named.required.insert(name);
+      named.parts.emplace_back();
+      named.parts.back().properties.emplace_back(name, some.value);
+      METIER_TRY(AddObject(node, named));
+    }
+    if (!without.some.empty()) {
+      return Error(ErrorCode::kUnsupported,
+                   "schema: two members that must break additionalProperties (for `not`, `oneOf` "
+                   "or `if`) are not compiled");
+    }
+    return AddObjectShape(node, without, some.value);
+  }
+
+  Status AddObjectShape(NodeId node, const ObjectRules& rules,
+                        const std::optional<Literal>& extra) {
+    MemberNames names(rules, extra, expander_, limits_.expander.automata);
     METIER_ASSIGN(std::optional<ObjectShape> shape,
                   names.Shape([this](Conjunction value) { return NodeOf(std::move(value)); }));
     if (!shape) return Ok();

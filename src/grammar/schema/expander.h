@@ -111,6 +111,8 @@ class Expander {
   Status NotIf(const Site& site, Branch& branch);
   Status Items(const Site& site, Branch& branch);
   Status NotItems(const Site& site, Branch& branch);
+  Status Contains(const Site& site, Branch& branch);
+  Status NotContains(const Site& site, Branch& branch);
   Status UniqueItems(const Site& site, Branch& branch);
   Status Members(const Site& site, Branch& branch);
   Status NotMembers(const Site& site, Branch& branch);

@@ -20,9 +20,11 @@ std::uint16_t HeightOfArray(const Shapes& shapes, const ArrayShape& shape) {
     const std::int64_t ways = items.items.empty() ? 0 : items.ways.front();
     return ways == DistinctShape::kEndless || ways >= shape.least ? height : kNoHeight;
   }
+  if (shape.some != kUnlimited) height = Above(HeightOf(shapes, shape.some));
   for (std::int32_t i = 0; i < shape.least; ++i) {
     const auto index = static_cast<std::size_t>(i);
     if (index >= shape.first.size()) {
+      if (shape.some != kUnlimited && i + 1 == shape.least) return height;  // that one alone
       if (shape.rest == kUnlimited) return kNoHeight;
       return std::max(height, Above(HeightOf(shapes, shape.rest)));
     }

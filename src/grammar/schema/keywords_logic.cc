@@ -38,7 +38,7 @@ const std::map<std::string, Expander::Keyword>& Expander::Keywords() {
       {"items", {&E::Items, &E::NotItems}},
       {"prefixItems", {&E::Items, &E::NotItems}},
       {"uniqueItems", {&E::UniqueItems, &E::NegationNotCompiled}},
-      {"contains", {&E::NotCompiled, &E::NegationNotCompiled}},
+      {"contains", {&E::Contains, &E::NotContains}},
       {"unevaluatedItems", {&E::NotCompiled, &E::NegationNotCompiled}},
       {"properties", {&E::Members, &E::NotMembers}},
       {"patternProperties", {&E::Members, &E::NotMembers}},
@@ -167,8 +167,7 @@ Status Expander::NotIf(const Site& site, Branch&) {
 
 Status Expander::NotCompiled(const Site& site, Branch& branch) {
   const bool items = site.key == "contains" || site.key == "unevaluatedItems";
-  const bool nothing = site.key != "contains" && site.value == Json(true);
-  if (nothing) return Ok();
+  if (!items && site.value == Json(true)) return Ok();
   branch.rules.unknown.push_back({items ? kArrayType : kObjectType,
                                   Unsupported(site, "this keyword is not compiled").message()});
   return Ok();

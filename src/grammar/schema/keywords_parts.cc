@@ -58,7 +58,7 @@ Status Expander::Items(const Site& site, Branch& branch) {
   return Ok();
 }
 
-Status Expander::NotItems(const Site& site, Branch& branch) {
+Status Expander::NotItems(const Site& site, Branch&) {
   if (site.key == "items" && site.schema.contains("prefixItems")) return Ok();
   METIER_ASSIGN(const ArrayPart part, ArrayPartOf(site));
   for (std::size_t i = 0; i < part.first.size(); ++i) {
@@ -71,10 +71,34 @@ Status Expander::NotItems(const Site& site, Branch& branch) {
     Breaks(std::move(rules));
   }
   if (!part.rest) return Ok();
-  if (tree_.Schema(part.rest->schema) != Json(false)) return NegationNotCompiled(site, branch);
-  Rules longer{.types = kArrayType};
-  longer.arrays.least = static_cast<std::int64_t>(part.first.size()) + 1;
-  Breaks(std::move(longer));
+  Rules rules{.types = kArrayType};
+  if (IsNever(*part.rest)) {
+    rules.arrays.least = static_cast<std::int64_t>(part.first.size()) + 1;
+  } else {
+    rules.arrays.some.push_back({part.first.size(), part.rest->Not()});
+  }
+  Breaks(std::move(rules));
+  return Ok();
+}
+
+// One at least; other numbers (minContains, maxContains) are counted in no shape.
+Status Expander::Contains(const Site& site, Branch& branch) {
+  const Json* least = Find(site.schema, "minContains");
+  if (site.schema.contains("maxContains") || (least != nullptr && *least != 1 && *least != 0))
+    return NotCompiled(site, branch);
+  if (least == nullptr || *least == 1)
+    branch.rules.arrays.some.push_back({0, At(site, site.value, site.key)});
+  return Ok();
+}
+
+Status Expander::NotContains(const Site& site, Branch& branch) {
+  Branch holds;
+  METIER_TRY(Contains(site, holds));
+  if (!holds.rules.unknown.empty()) return NegationNotCompiled(site, branch);
+  if (holds.rules.arrays.some.empty()) return Ok();
+  Rules rules{.types = kArrayType};
+  rules.arrays.parts.push_back({{}, holds.rules.arrays.some.front().value.Not()});
+  Breaks(std::move(rules));
   return Ok();
 }
 
@@ -128,11 +152,14 @@ Status Expander::NotMembers(const Site& site, Branch& branch) {
     rules.objects.required.insert(name);
     Breaks(std::move(rules));
   }
-  const bool more =
-      part.others.has_value() || std::ranges::any_of(part.patterns, [&](const auto& pattern) {
-        return !SaysNothing(tree_.Schema(pattern.second.schema));
-      });
-  return more ? NegationNotCompiled(site, branch) : Ok();
+  if (!part.patterns.empty()) return NegationNotCompiled(site, branch);
+  if (!part.others) return Ok();
+  Rules rules{.types = kObjectType};
+  SomeMember some{{}, part.others->Not()};
+  for (const auto& [name, value] : part.properties) some.other_than.insert(name);
+  rules.objects.some.push_back(std::move(some));
+  Breaks(std::move(rules));
+  return Ok();
 }
 
 Status Expander::Required(const Site& site, Branch& branch) {

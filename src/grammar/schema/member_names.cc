@@ -252,6 +252,19 @@ Result<std::optional<ObjectShape>> MemberNames::Shape(const MakeNode& node) {
   METIER_ASSIGN(shape.names, Automaton(shape));
   AddClasses(shape.names, node, shape);
   FindFree(shape);
+  if (extra_) {
+    if (!others_) return std::optional<ObjectShape>();
+    if (!patterns_.empty()) {
+      return Error(ErrorCode::kUnsupported,
+                   "schema: a member that must break additionalProperties (for `not`, `oneOf` or "
+                   "`if`) beside patternProperties is not compiled");
+    }
+    Conjunction value = ValueOf(nullptr, {});
+    value.push_back(*extra_);
+    shape.extra = static_cast<std::int32_t>(shape.values.size());
+    shape.values.push_back(node(std::move(value)));
+    shape.required.push_back(true);
+  }
   METIER_TRY(CheckCounts(shape));
   const auto required = std::ranges::count(shape.required, true);
   if (rules_.most && (*rules_.most < rules_.least || *rules_.most < required))

@@ -17,9 +17,10 @@ namespace metier::grammar {
 
 class MemberNames {
  public:
-  // Borrows all.
-  MemberNames(const ObjectRules& rules, Expander& expander, const AutomatonLimits& limits)
-      : rules_(rules), expander_(expander), limits_(limits) {}
+  // Borrows all. `extra`: what must hold of a member of a name that is not written out.
+  MemberNames(const ObjectRules& rules, const std::optional<Literal>& extra, Expander& expander,
+              const AutomatonLimits& limits)
+      : rules_(rules), extra_(extra), expander_(expander), limits_(limits) {}
 
   using MakeNode = std::function<NodeId(Conjunction)>;
   // Without heights. Nothing: no object is allowed. kUnsupported, kResourceExhausted.
@@ -38,6 +39,7 @@ class MemberNames {
   void CloseDependencies(ObjectShape& shape) const;
 
   const ObjectRules& rules_;
+  const std::optional<Literal>& extra_;
   Expander& expander_;
   const AutomatonLimits& limits_;
   std::vector<SharedDfa> patterns_;  // of all parts, one behind the other

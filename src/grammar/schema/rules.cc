@@ -36,10 +36,12 @@ void Rules::And(const Rules& other) {
   numbers.And(other.numbers);
   AndStrings(strings, other.strings);
   Append(arrays.parts, other.arrays.parts);
+  Append(arrays.some, other.arrays.some);
   arrays.least = std::max(arrays.least, other.arrays.least);
   Lower(arrays.most, other.arrays.most);
   arrays.distinct = arrays.distinct || other.arrays.distinct;
   Append(objects.parts, other.objects.parts);
+  Append(objects.some, other.objects.some);
   objects.required.insert(other.objects.required.begin(), other.objects.required.end());
   Append(objects.names, other.objects.names);
   objects.dependent.insert(other.objects.dependent.begin(), other.objects.dependent.end());

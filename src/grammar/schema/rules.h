@@ -53,8 +53,15 @@ struct ArrayPart {  // of one schema
   std::optional<Literal> rest;
 };
 
+// An item at this place or behind it, of which the literal holds.
+struct SomeItem {
+  std::size_t from = 0;
+  Literal value;
+};
+
 struct ArrayRules {
   std::vector<ArrayPart> parts;
+  std::vector<SomeItem> some;
   std::int64_t least = 0;
   std::optional<std::int64_t> most;
   bool distinct = false;
@@ -66,8 +73,15 @@ struct ObjectPart {  // of one schema
   std::optional<Literal> others;  // names that neither speaks of
 };
 
+// A member of another name than these, of which the literal holds.
+struct SomeMember {
+  std::set<std::string> other_than;
+  Literal value;
+};
+
 struct ObjectRules {
   std::vector<ObjectPart> parts;
+  std::vector<SomeMember> some;
   std::set<std::string> required;
   std::vector<Literal> names;
   std::set<std::pair<std::string, std::string>> dependent;  // with the first, the second

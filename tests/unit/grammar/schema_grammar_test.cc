@@ -87,6 +87,29 @@ const SchemaCase kSchemas[] = {
      R"({"type": "array", "uniqueItems": true, "items": {"type": "string"}})",
      {"[]", R"(["", "a", "a\"", "aa"])"},
      {R"(["a","b","a"])", R"(["\u0061","b"])", "[1]"}},
+    {"Contains",
+     R"({"type": "array", "contains": {"const": 7}, "items": {"type": "integer"}, "maxItems": 3})",
+     {"[7]", "[1,7,2]", "[7,7,7]", "[1,2,7]"},
+     {"[]", "[1]", "[1,2,3]", "[1,2,3,7]", "[7.5,7]"}},
+    {"ContainsNothing",
+     R"({"type": "array", "not": {"contains": {"type": "integer"}}, "minItems": 1})",
+     {"[\"a\"]", "[1.5, null]"},
+     {"[]", "[1]", "[\"a\", 2]"}},
+    {"NotItems",
+     R"({"type": "array", "prefixItems": [{"type": "integer"}],
+         "not": {"items": {"type": "integer"}, "prefixItems": [{"minimum": 5}]}})",
+     {"[1]", "[7,1,\"a\"]", "[7,null,3]", "[1,2]"},
+     {"[]", "[7]", "[7,1,2]", "[\"a\"]"}},
+    {"NotMembers",
+     R"({"type": "object", "properties": {"a": {"type": "integer"}, "b": true},
+         "not": {"properties": {"a": {"minimum": 5}}, "additionalProperties": {"type": "string"}}})",
+     {R"({"a":1})", R"({"a":7,"b":2})", R"({"a":7,"c":null})", R"({"c":"x","d":[]})"},
+     {"{}", R"({"a":7})", R"({"a":7,"c":"x"})", R"({"b":"x"})"}},
+    {"OneOfClosed",
+     R"({"oneOf": [{"type": "object", "properties": {"a": true}, "additionalProperties": false},
+                   {"type": "object", "properties": {"a": true, "b": true}, "additionalProperties": false}]})",
+     {R"({"b":1})", R"({"a":1,"b":2})", R"({"b":1,"a":2})"},
+     {"{}", R"({"a":1})", R"({"c":1})"}},
     {"OldItems",
      R"({"$schema": "http://json-schema.org/draft-07/schema#",
          "items": [{"type": "integer"}], "additionalItems": false})",
@@ -153,7 +176,7 @@ TEST(SchemaGrammars, RefuseByName) {
   refused(R"({"$schema": "urn:mine"})", unsupported, "$schema");
   refused(R"({"items": {"pattern": "(a)\\1"}})", unsupported,
           "#/items': pattern: regular expression");
-  refused(R"({"contains": {"type": "integer"}})", unsupported, "contains");
+  refused(R"({"contains": {"type": "integer"}, "maxContains": 2})", unsupported, "contains");
   refused(R"({"not": {"multipleOf": 3}})", unsupported, "multipleOf: the opposite");
   refused("false", ErrorCode::kDataCorrupt, "no value is valid");
   refused(R"({"type": "string", "enum": [1, 2]})", ErrorCode::kDataCorrupt, "no value is valid");
@@ -161,7 +184,7 @@ TEST(SchemaGrammars, RefuseByName) {
           ErrorCode::kDataCorrupt, "no value is valid");
   // What cannot be written is of no matter where it cannot be.
   ASSERT_OK_AND_ASSIGN(const Json harmless,
-                       ParseJson(R"({"type": "string", "contains": {"type": "integer"}})"));
+                       ParseJson(R"({"type": "string", "contains": true, "maxContains": 2})"));
   EXPECT_OK(Grammar::OfSchema(harmless));
 }
 
