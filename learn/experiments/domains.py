@@ -1,5 +1,6 @@
-"""Mixture-of-LoRAs and Self-MoE: a routed mixture of domain adapters against one adapter for all of them, and against
-merges of the domains' models; and what a further domain costs the old ones."""
+"""Mixture-of-LoRAs: a routed mixture of domain adapters against one adapter for all of them, and against merges of the
+domains' models; and what a further domain costs the old ones. What routing by token and an adapter of four times the rank do here
+is in the figures, and no claim: docs/methods.md says what they say."""
 
 from statistics import mean
 
@@ -9,11 +10,8 @@ from learn.specialists import DOMAINS, NEW_DOMAIN, adapter, base, domain_tokens,
 
 CLAIMS = {
     "routed_beats_one": "routed by prompt: mean loss of four domains below one LoRA of equal active rank",
-    "routed_beats_wide": "the same against one LoRA of four times that rank",
     "routed_beats_merges": "routed: below the best merge on three of four domains at least",
     "router_right": "the router's choices are the domain's own in 95 of 100",
-    "token_right": "routed by token (frozen experts): the right expert in 90 of 100, and not above the lesser of best merge "
-                   "and one LoRA on three domains at least",
     "fifth_is_cheap": "a fifth domain raises no old domain's loss by 1 %, and is itself learnt",
 }
 
@@ -120,21 +118,16 @@ def run(lab, seed):
 
 def judge(f):
     """What of CLAIMS is true of one seed, with the figures that say so."""
-    average = {name: mean(f[name].values()) for name in ("own", "one", "wide", "routed", "by_token")}
+    average = {name: mean(f[name].values()) for name in ("one", "routed")}
     best_name = min(f["merges"], key=lambda name: mean(f["merges"][name].values()))
     best = f["merges"][best_name]
     wins = sum(f["routed"][name] < best[name] for name in best)
-    bound = {name: min(best[name], f["one"][name]) for name in best}
-    token_wins = sum(f["by_token"][name] <= bound[name] for name in best)
     rise = max(f["grown"][name] / f["routed"][name] - 1 for name in f["routed"])
     new = next(iter(NEW_DOMAIN))
     return {
         "routed_beats_one": (average["routed"] < average["one"], f"{average['routed']:.3f} : {average['one']:.3f}"),
-        "routed_beats_wide": (average["routed"] < average["wide"], f"{average['routed']:.3f} : {average['wide']:.3f}"),
         "routed_beats_merges": (wins >= 3, f"{wins} of 4, {average['routed']:.3f} : {mean(best.values()):.3f} ({best_name})"),
         "router_right": (f["sequence_accuracy"] >= 0.95, f"{100 * f['sequence_accuracy']:.1f} %"),
-        "token_right": (f["token_accuracy"] >= 0.9 and token_wins >= 3,
-                        f"{100 * f['token_accuracy']:.1f} %, {token_wins} of 4, {average['by_token']:.3f}"),
         "fifth_is_cheap": (rise < 0.01 and f["grown"][new] < f["fifth_base"],
                            f"{100 * rise:+.2f} %; {f['fifth_base']:.3f} -> {f['grown'][new]:.3f}"),
     }

@@ -6,11 +6,13 @@ namespace metier::cli {
 
 std::span<const Verb* const> Verbs() {
   static constexpr const Verb* kVerbs[] = {
-      &kRunVerb,     &kTrainVerb,    &kDataCheckVerb,    &kDataBuildVerb,   &kDataStatsVerb,
-      &kEvalVerb,    &kEvalDiffVerb, &kChatVerb,         &kGenerateVerb,    &kInspectVerb,
-      &kConvertVerb, &kMergeVerb,    &kMergeExtractVerb, &kMergeEvolveVerb, &kAdapterWriteVerb,
-      &kEditVerb,    &kPackVerb,     &kTokenizeVerb,     &kLogitsVerb,      &kParityVerb,
-      &kBenchVerb,   &kDoctorVerb,   &kSchemaVerb,       &kCompletionVerb,
+      &kRunVerb,          &kTrainVerb,          &kDataCheckVerb,    &kDataBuildVerb,
+      &kDataStatsVerb,    &kEvalVerb,           &kEvalDiffVerb,     &kChatVerb,
+      &kGenerateVerb,     &kInspectVerb,        &kConvertVerb,      &kMergeVerb,
+      &kMergeExtractVerb, &kMergeEvolveVerb,    &kAdapterWriteVerb, &kEditVerb,
+      &kPackVerb,         &kTokenizeVerb,       &kLogitsVerb,       &kParityVerb,
+      &kGrammarCheckVerb, &kGrammarAcceptsVerb, &kBenchVerb,        &kDoctorVerb,
+      &kSchemaVerb,       &kCompletionVerb,
   };
   return kVerbs;
 }

@@ -24,11 +24,15 @@ Result<Grammar> Grammar::OfSchema(const Json& schema, const JsonStyle& style,
   return Grammar(std::move(shapes), style);
 }
 
-bool Grammar::Accepts(std::string_view text) const {
+Grammar::Verdict Grammar::Judge(std::string_view text) const {
   JsonMachine machine(*shapes_, style_);
   Configurations configurations(machine);
-  const Configurations::Id end = Behind(configurations, configurations.start(), text);
-  return end != Configurations::kNone && configurations.Complete(end);
+  Configurations::Id at = configurations.start();
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    at = configurations.Next(at, static_cast<std::uint8_t>(text[i]));
+    if (at == Configurations::kNone) return {false, i};
+  }
+  return {configurations.Complete(at), text.size()};
 }
 
 TokenGrammar::Kept::Kept(const Grammar& grammar_in,

@@ -37,8 +37,14 @@ class Grammar {
   const Shapes& shapes() const { return *shapes_; }
   const JsonStyle& style() const { return style_; }
 
-  // Whether a text is one of the grammar's. Cost: a few steps a byte.
-  bool Accepts(std::string_view text) const;
+  // Of a text: whether it is one of the grammar's, and how many of its first bytes begin one.
+  struct Verdict {
+    bool accepted = false;
+    std::size_t bytes = 0;
+  };
+  // Cost: a few steps a byte.
+  Verdict Judge(std::string_view text) const;
+  bool Accepts(std::string_view text) const { return Judge(text).accepted; }
 
  private:
   Grammar(Shapes shapes, const JsonStyle& style)

@@ -18,6 +18,8 @@ extern const Verb kEditVerb;
 extern const Verb kEvalVerb;
 extern const Verb kEvalDiffVerb;
 extern const Verb kGenerateVerb;
+extern const Verb kGrammarAcceptsVerb;
+extern const Verb kGrammarCheckVerb;
 extern const Verb kInspectVerb;
 extern const Verb kLogitsVerb;
 extern const Verb kMergeVerb;

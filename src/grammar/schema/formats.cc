@@ -1,6 +1,12 @@
 #include "grammar/schema/formats.h"
 
+#include <map>
+#include <mutex>
 #include <utility>
+
+#include "base/check.h"
+#include "grammar/automata/language.h"
+#include "grammar/regex/pattern.h"
 
 namespace metier::grammar {
 namespace {
@@ -76,10 +82,23 @@ constexpr std::pair<std::string_view, std::string_view> kFormats[] = {
 
 }  // namespace
 
-std::string_view FormatPattern(std::string_view format) {
-  for (const auto& [name, pattern] : kFormats)
-    if (name == format) return pattern;
-  return {};
+SharedDfa FormatLanguage(std::string_view format) {
+  static std::mutex mutex;
+  static std::map<std::string_view, SharedDfa> languages;
+  for (const auto& [name, text] : kFormats) {
+    if (name != format) continue;
+    const std::lock_guard lock(mutex);
+    SharedDfa& language = languages[name];
+    if (language == nullptr) {
+      const Result<Pattern> pattern = ParsePattern(text);
+      METIER_CHECK(pattern.ok(), "formats are patterns");
+      Result<Dfa> dfa = LanguageOf(*pattern, Match::kAnywhere, Spelling::kJsonString);
+      METIER_CHECK(dfa.ok(), "and have automata");
+      language = std::make_shared<const Dfa>(std::move(*dfa));
+    }
+    return language;
+  }
+  return nullptr;
 }
 
 }  // namespace metier::grammar

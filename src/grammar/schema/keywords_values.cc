@@ -202,10 +202,8 @@ Status Expander::NotPattern(const Site& site, Branch& branch) {
 // Formats that we do not know say nothing: that is what a validator makes of them too.
 Status Expander::Format(const Site& site, Branch& branch) {
   if (!site.value.is_string()) return Wrong(site, "a text");
-  const std::string_view pattern = FormatPattern(site.value.get_ref<const std::string&>());
-  if (pattern.empty()) return Ok();
-  METIER_ASSIGN(const SharedDfa language, PatternLanguage(std::string(pattern)));
-  branch.rules.strings.within.push_back(language);
+  const SharedDfa language = FormatLanguage(site.value.get_ref<const std::string&>());
+  if (language != nullptr) branch.rules.strings.within.push_back(language);
   return Ok();
 }
 

@@ -162,10 +162,36 @@ Result<Dfa> MultiplesOf(const Decimal& step, const AutomatonLimits& limits) {
   return Explore(Remainder(), limits, read, accepts);
 }
 
-Result<Dfa> Form(std::string_view pattern, const AutomatonLimits& limits) {
-  const Result<Pattern> parsed = ParsePattern(pattern);
-  METIER_CHECK(parsed.ok(), "the forms of numbers are patterns");
-  return LanguageOf(*parsed, Match::kWhole, Spelling::kText, limits);
+// How numbers are written; made once each, because most schemas have some.
+enum class Form { kInteger, kDecimal, kAny };
+const Dfa& NumbersOf(Form form) {
+  const auto make = [](std::string_view behind) {
+    const std::string pattern =
+        fmt::format("-?(?:0|[1-9][0-9]{{0,{}}}){}", kMostDigits - 1, behind);
+    const Result<Pattern> parsed = ParsePattern(pattern);
+    METIER_CHECK(parsed.ok(), "the forms of numbers are patterns");
+    Result<Dfa> dfa = LanguageOf(*parsed, Match::kWhole, Spelling::kText);
+    METIER_CHECK(dfa.ok(), "the forms of numbers have automata");
+    return std::move(*dfa);
+  };
+  static const std::string fraction = fmt::format("(?:\\.[0-9]{{1,{}}})?", kMostDigits);
+  static const Dfa integers = make("");
+  static const Dfa decimals = make(fraction);
+  static const Dfa any = make(fraction + "(?:[eE][+-]?[0-9]{1,2})?");
+  if (form == Form::kInteger) return integers;
+  return form == Form::kDecimal ? decimals : any;
+}
+
+// Integers that are written with a point.
+const Dfa& WholeDecimals() {
+  static const Dfa dfa = [] {
+    const Result<Pattern> zeros = ParsePattern("-?[0-9]+(?:\\.0+)?");
+    METIER_CHECK(zeros.ok(), "the form of integers is a pattern");
+    Result<Dfa> made = LanguageOf(*zeros, Match::kWhole, Spelling::kText);
+    METIER_CHECK(made.ok(), "and has an automaton");
+    return std::move(*made);
+  }();
+  return dfa;
 }
 
 // Whose form is the other automaton's.
@@ -251,17 +277,11 @@ void NumberRules::And(const NumberRules& other) {
 }
 
 Result<Dfa> LanguageOf(const NumberRules& rules, const AutomatonLimits& limits) {
-  const std::string whole = fmt::format("-?(?:0|[1-9][0-9]{{0,{}}})", kMostDigits - 1);
-  const std::string fraction = fmt::format("(?:\\.[0-9]{{1,{}}})?", kMostDigits);
   const bool free = !rules.fractional && !rules.least && !rules.most &&
                     rules.multiples_of.empty() && !rules.allowed && rules.refused.empty();
-  std::string form = whole;
-  if (!rules.integer) form += fraction;
-  if (!rules.integer && free) form += "(?:[eE][+-]?[0-9]{1,2})?";
-  METIER_ASSIGN(Dfa numbers, Form(form, limits));
+  Dfa numbers = NumbersOf(rules.integer ? Form::kInteger : free ? Form::kAny : Form::kDecimal);
   if (rules.fractional) {
-    METIER_ASSIGN(const Dfa integers, Form(whole + "(?:\\.0+)?", limits));
-    METIER_ASSIGN(numbers, Subtract(numbers, integers, limits));
+    METIER_ASSIGN(numbers, Subtract(numbers, WholeDecimals(), limits));
   }
   if (rules.least) {
     METIER_ASSIGN(const Dfa side, OnSide(*rules.least, Side::kAtLeast, limits));
