@@ -13,6 +13,8 @@ namespace {
 
 // Rounds of refinement: of chains it takes as many as they are long, and saves nothing.
 constexpr int kMostRounds = 24;
+// So many states are no fewer for what telling them apart costs.
+constexpr std::int32_t kMostMinimised = 1 << 14;
 
 struct RowHash {
   std::size_t operator()(const std::vector<std::int32_t>& row) const {
@@ -190,6 +192,7 @@ void DfaBuilder::Trim() {
 // Moore's refinement: states differ that accept differently or lead to states that differ.
 void DfaBuilder::Minimise() {
   const std::int32_t states = dfa_.states();
+  if (states > kMostMinimised) return;
   std::vector<std::int32_t> group = dfa_.accepts_;
   std::size_t groups = 0;
   for (int round = 0; round < kMostRounds; ++round) {

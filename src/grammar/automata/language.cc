@@ -1,6 +1,10 @@
 #include "grammar/automata/language.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <array>
+#include <map>
 #include <span>
 #include <utility>
 #include <vector>
@@ -171,6 +175,59 @@ Lengths LengthsOf(const Dfa& dfa) {
     now = std::move(next);
   }
   return lengths;
+}
+
+// The automaton's states, each with how many characters came before it.
+Result<Dfa> WithLengths(const Dfa& dfa, std::int64_t least, std::optional<std::int64_t> most,
+                        const AutomatonLimits& limits) {
+  struct At {
+    std::int32_t state = Dfa::kStart;
+    Place place = Place::kPlain;
+    std::int64_t count = 0;  // further ones change nothing
+    auto operator<=>(const At&) const = default;
+  };
+  if (dfa.empty()) return Dfa();
+  std::array<bool, 256> begins = {};
+  for (std::size_t byte = 1; byte < begins.size(); ++byte) {
+    const auto here = static_cast<std::uint8_t>(byte);
+    const auto before = static_cast<std::uint8_t>(byte - 1);
+    begins[byte] = dfa.ClassOf(here) != dfa.ClassOf(before);
+  }
+  // What StepOf tells apart: backslash, u, and bytes that begin no character.
+  for (const int byte : {0x5C, 0x5D, 0x75, 0x76, 0x80, 0xC0})
+    begins[static_cast<std::size_t>(byte)] = true;
+  DfaBuilder builder(begins);
+  std::map<At, std::int32_t> known;
+  std::vector<At> all;
+  const std::int64_t enough = most ? *most : least;
+  const auto state_of = [&](const At& at) {
+    const auto [found, fresh] = known.try_emplace(at, builder.states());
+    if (!fresh) return found->second;
+    all.push_back(at);
+    const bool accepts = dfa.Accepts(at.state) && at.place == Place::kPlain && at.count >= least;
+    return builder.AddState(accepts ? dfa.LabelsOf(at.state) : std::vector<Dfa::Label>());
+  };
+  state_of({});
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (static_cast<std::int64_t>(i) > limits.max_states) {
+      return Error(
+          ErrorCode::kResourceExhausted,
+          fmt::format("texts of {} to {} characters of a pattern need more than {} states, "
+                      "the limit",
+                      least, most.value_or(least), limits.max_states));
+    }
+    for (int c = 0; c < builder.classes(); ++c) {
+      const At at = all[i];
+      const std::uint8_t byte = builder.ByteOf(c);
+      const std::int32_t next = dfa.Next(at.state, byte);
+      if (next == Dfa::kNone) continue;
+      const Step step = StepOf(at.place, byte);
+      if (most && at.count + step.characters > *most) continue;
+      const std::int64_t count = std::min(enough, at.count + step.characters);
+      builder.Set(static_cast<std::int32_t>(i), c, state_of({next, step.place, count}));
+    }
+  }
+  return std::move(builder).Build();
 }
 
 }  // namespace metier::grammar

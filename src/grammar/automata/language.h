@@ -29,5 +29,8 @@ struct Lengths {
 };
 // Requires that the automaton accepts something.
 Lengths LengthsOf(const Dfa& dfa);
+// Those of its texts that have at least so many characters, and at most. kResourceExhausted.
+Result<Dfa> WithLengths(const Dfa& dfa, std::int64_t least, std::optional<std::int64_t> most,
+                        const AutomatonLimits& limits = {});
 
 }  // namespace metier::grammar

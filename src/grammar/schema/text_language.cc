@@ -74,9 +74,8 @@ Result<std::optional<StringShape>> ShapeOfText(const StringRules& rules,
     const bool short_ones = lengths.least < rules.least;
     const bool long_ones = rules.most && (!lengths.most || *lengths.most > *rules.most);
     if (short_ones || long_ones) {
-      METIER_ASSIGN(const Dfa counts, OfLength(short_ones ? rules.least : 0,
-                                               long_ones ? rules.most : std::nullopt, limits));
-      METIER_ASSIGN(texts, Intersect(*texts, counts, limits));
+      METIER_ASSIGN(texts, WithLengths(*texts, short_ones ? rules.least : 0,
+                                       long_ones ? rules.most : std::nullopt, limits));
     }
   }
   for (const SharedDfa& outside : rules.outside) {

@@ -163,6 +163,29 @@ TEST(Automata, LengthsAreInCharacters) {
   EXPECT_EQ(lengths("^$").most, 0);
 }
 
+TEST(Automata, LengthsAreKept) {
+  const Dfa texts =
+      Language("^(?:[a-c]|\\n|\xE2\x82\xAC)*$", Match::kAnywhere, Spelling::kJsonString);
+  Rng rng(11);
+  for (int i = 0; i < 60; ++i) {
+    const auto least = static_cast<std::int64_t>(rng.Below(5));
+    std::optional<std::int64_t> most;
+    if (i % 3 != 0) most = least + static_cast<std::int64_t>(rng.Below(4));
+    const Dfa some = *WithLengths(texts, least, most);
+    for (int t = 0; t < 40; ++t) {
+      std::string text;
+      const auto size = static_cast<std::int64_t>(rng.Below(10));
+      for (std::int64_t c = 0; c < size; ++c) {
+        constexpr std::string_view kCharacters[] = {"a", "b", "\\n", "\xE2\x82\xAC"};
+        text += kCharacters[rng.Below(std::size(kCharacters))];
+      }
+      EXPECT_EQ(some.Accepts(text), size >= least && (!most || size <= *most)) << text;
+    }
+  }
+  EXPECT_TRUE(
+      WithLengths(Language("^ab$", Match::kAnywhere, Spelling::kJsonString), 3, 9)->empty());
+}
+
 TEST(Automata, LimitsHold) {
   AutomatonLimits few;
   few.max_states = 100;
