@@ -22,16 +22,41 @@ at::Tensor AddClassTerm(const at::Tensor& log_p, const at::Tensor& classes, doub
   return log_p.gather(1, at).squeeze(1) * -share;
 }
 
-// Losses of some rows, real [rows]; `logits` become what they are differentiated to.
+// Sums of the probabilities of both models over rows; real [vocab].
+struct Spread {
+  at::Tensor own;
+  at::Tensor taught;
+
+  void Add(const at::Tensor& logits, const at::Tensor& teacher_logits, const at::Tensor& weights,
+           double temperature) {
+    const at::ScalarType real = RealOf(logits.scalar_type());
+    const at::Tensor counts = (weights > 0).to(real);
+    const auto sum = [&](const at::Tensor& scores) {
+      return at::matmul(counts, at::softmax(scores.to(real), -1));
+    };
+    const at::Tensor more_own = sum(logits);
+    const at::Tensor more_taught = sum(teacher_logits.to(real) / temperature);
+    own = own.defined() ? own + more_own : more_own;
+    taught = taught.defined() ? taught + more_taught : more_taught;
+  }
+  // What moves log p so that guesses are spread as the teacher's are.
+  at::Tensor Shift() const {
+    constexpr double kLeast = 1e-30;  // where both are 0, nothing moves
+    return (taught + kLeast).log() - (own + kLeast).log();
+  }
+};
+
+// Losses of some rows, real [rows]; `logits` become what they are differentiated to. `shift`: of
+// Spread, or undefined where terms.own is 0.
 at::Tensor DistilledRows(at::Tensor& logits, const at::Tensor& teacher_logits,
                          const at::Tensor& targets, const at::Tensor& weights,
-                         const DistillTerms& terms) {
+                         const at::Tensor& shift, const DistillTerms& terms) {
   const at::ScalarType real = RealOf(logits.scalar_type());
   const at::Tensor wide = logits.to(real);
   const at::Tensor log_p = at::log_softmax(wide, -1);
   at::Tensor d = at::zeros_like(wide);
   at::Tensor losses = AddClassTerm(log_p, targets, terms.labels, d);
-  if (terms.own > 0) losses += AddClassTerm(log_p, wide.argmax(-1), terms.own, d);
+  if (terms.own > 0) losses += AddClassTerm(log_p, (log_p + shift).argmax(-1), terms.own, d);
   const double t = terms.temperature;
   const at::Tensor log_taught = at::log_softmax(teacher_logits.to(real) / t, -1);
   const at::Tensor log_own = t == 1 ? log_p : at::log_softmax(wide / t, -1);
@@ -63,14 +88,25 @@ struct DistilledFunction : public Function<DistilledFunction> {
     at::Tensor dhead;
     at::Tensor total = at::zeros({}, in.options().dtype(real));
     const std::int64_t chunk = RowsAtOnce(head);
+    at::Tensor shift;
+    if (terms->own > 0) {
+      Spread spread;
+      for (std::int64_t begin = 0; begin < in.size(0); begin += chunk) {
+        const std::int64_t count = std::min(chunk, in.size(0) - begin);
+        spread.Add(Multiply(in.narrow(0, begin, count), head),
+                   Multiply(taught.narrow(0, begin, count), teacher_head),
+                   weights.narrow(0, begin, count), terms->temperature);
+      }
+      if (in.size(0) > 0) shift = spread.Shift();
+    }
     for (std::int64_t begin = 0; begin < in.size(0); begin += chunk) {
       const std::int64_t count = std::min(chunk, in.size(0) - begin);
       const at::Tensor part = in.narrow(0, begin, count);
       at::Tensor logits = Multiply(part, head);
-      total +=
-          DistilledRows(logits, Multiply(taught.narrow(0, begin, count), teacher_head),
-                        targets.narrow(0, begin, count), weights.narrow(0, begin, count), *terms)
-              .sum();
+      total += DistilledRows(logits, Multiply(taught.narrow(0, begin, count), teacher_head),
+                             targets.narrow(0, begin, count), weights.narrow(0, begin, count),
+                             shift, *terms)
+                   .sum();
       at::Tensor out = dx.narrow(0, begin, count);
       MultiplyBack(logits, head, out);
       if (!train_head) continue;

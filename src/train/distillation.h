@@ -1,11 +1,14 @@
 // train/distillation.h - learning from another model's distribution of the next token, beside the
 // labels or in their place.
 //
-//   labels * CE(y) + teacher * T^2 KL(p_teacher^T || p^T) + own * CE(argmax p)
+//   labels * CE(y) + teacher * T^2 KL(p_teacher^T || p^T) + own * CE(argmax_c p_c m'_c / m_c)
 //
 // p^T are probabilities of logits divided by the temperature T (Hinton et al. 2015, arXiv
 // 1503.02531, section 2). `own` is the confidence of weak-to-strong training (Burns et al. 2023,
-// arXiv 2312.09390, equation 1), token by token and without a threshold that balances classes.
+// arXiv 2312.09390, equation 1), token by token: the model's guess, where m and m' are the means of
+// p and p_teacher^T over the rows that count. So guesses are spread as the teacher's are, as the
+// paper's thresholds have it for two classes: a model that does not know yet would take one class
+// for all, and learn from itself that it was right.
 #pragma once
 
 #include "train/ops.h"

@@ -52,11 +52,14 @@ double ByFormula(const Rows& rows, const DistillTerms& terms) {
       at::softmax(at::mm(rows.teacher.hidden, rows.teacher.head.act.t()) / terms.temperature, -1);
   const at::Tensor flat = at::softmax(logits / terms.temperature, -1);
   const at::Tensor p = at::softmax(logits, -1);
+  // Guesses, spread over the rows that count as the teacher's are.
+  const at::Tensor counts = (rows.weights > 0).to(at::kDouble).unsqueeze(1);
+  const at::Tensor guess = (p * (taught * counts).sum(0) / (p * counts).sum(0)).argmax(-1);
   double total = 0;
   for (std::int64_t r = 0; r < logits.size(0); ++r) {
     double loss =
         -terms.labels * std::log(p[r][rows.targets[r].item<std::int64_t>()].item<double>());
-    loss -= terms.own * std::log(p[r].max().item<double>());
+    loss -= terms.own * std::log(p[r][guess[r].item<std::int64_t>()].item<double>());
     double divergence = 0;
     for (std::int64_t v = 0; v < logits.size(1); ++v) {
       const double t = taught[r][v].item<double>();
@@ -66,6 +69,31 @@ double ByFormula(const Rows& rows, const DistillTerms& terms) {
     total += loss * rows.weights[r].item<double>();
   }
   return total;
+}
+
+// A student that takes one class for nearly all rows learns from itself which rows are more of the
+// other: the teacher has both as often.
+TEST(DistilledHeadLoss, GuessesAreSpreadAsTheTeachersAre) {
+  const auto options = at::TensorOptions().dtype(at::kDouble).device(TestDevice());
+  const at::Tensor hidden = at::zeros({4, 2}, options);
+  for (std::int64_t r = 0; r < 4; ++r) {
+    hidden[r][0] = 1;                        // class 0, everywhere
+    hidden[r][1] = r % 2 == 0 ? 0.2 : -0.2;  // and a little of what tells rows apart
+  }
+  hidden.requires_grad_();
+  const at::Tensor head = at::zeros({2, 2}, options);
+  head[0][0] = 3;
+  head[1][1] = 1;
+  const TeacherRows even = {at::zeros({4, 1}, options), {at::Tensor(), at::zeros({2, 1}, options)}};
+  const at::Tensor targets = at::zeros({4}, options.dtype(at::kLong));
+  const at::Tensor loss = DistilledHeadLoss(hidden, {at::Tensor(), head}, even, targets,
+                                            at::ones({4}, options), {0, 0, 1, 1});
+  loss.backward();
+  // Rows 0 and 2 go towards class 1, the others towards class 0.
+  for (std::int64_t r = 0; r < 4; ++r) {
+    const double towards_one = -hidden.grad()[r][1].item<double>();
+    EXPECT_EQ(towards_one > 0, r % 2 == 0) << r;
+  }
 }
 
 TEST(DistilledHeadLoss, IsItsFormula) {
