@@ -68,6 +68,30 @@ const Dfa& AnyNameContent() {
   return any;
 }
 
+// Behind the same bytes it is in one state, and AnyNameContent in another.
+std::vector<bool> FreeStates(const Dfa& dfa, std::int32_t from) {
+  const Dfa& any = AnyNameContent();
+  std::vector<std::int32_t> beside(static_cast<std::size_t>(dfa.states()), Dfa::kNone);
+  std::vector<std::int32_t> open = {from};
+  beside[static_cast<std::size_t>(from)] = any.start();
+  while (!open.empty()) {
+    const std::int32_t state = open.back();
+    open.pop_back();
+    for (int byte = 0; byte < 256; ++byte) {
+      const auto here = static_cast<std::uint8_t>(byte);
+      const std::int32_t next = dfa.Next(state, here);
+      const std::int32_t own = any.Next(beside[static_cast<std::size_t>(state)], here);
+      if (next == Dfa::kNone || own == Dfa::kNone) continue;
+      if (beside[static_cast<std::size_t>(next)] != Dfa::kNone) continue;
+      beside[static_cast<std::size_t>(next)] = own;
+      open.push_back(next);
+    }
+  }
+  std::vector<bool> free;
+  for (const std::int32_t state : beside) free.push_back(state == Dfa::kStart);
+  return free;
+}
+
 JsonMachine::JsonMachine(const Shapes& shapes, const JsonStyle& style)
     : shapes_(shapes), style_(style), any_(AnyStringContent()) {
   ItemsId({});

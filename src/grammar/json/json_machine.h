@@ -88,5 +88,8 @@ class JsonMachine final : public Machine {
 const Dfa& AnyStringContent();
 // The same in one spelling (Spelling::kJsonString).
 const Dfa& AnyNameContent();
+// Of each state of an automaton that has all of AnyNameContent's texts behind `from`: whether it
+// stands between two characters of them.
+std::vector<bool> FreeStates(const Dfa& dfa, std::int32_t from);
 
 }  // namespace metier::grammar

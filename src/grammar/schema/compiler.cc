@@ -27,7 +27,7 @@ class SchemaCompiler {
       const auto [node, conjunction] = std::move(waiting_.front());
       waiting_.pop_front();
       METIER_ASSIGN(const std::vector<Rules> alternatives, expander_.Expand(conjunction));
-      for (const Rules& rules : alternatives) METIER_TRY(AddAlternatives(node, rules));
+      for (const Rules& rules : alternatives) METIER_TRY(AddAlternatives(node, rules, conjunction));
       if (node >= limits_.max_nodes || states_ > limits_.max_states) {
         return Error(
             ErrorCode::kResourceExhausted,
@@ -64,9 +64,16 @@ class SchemaCompiler {
     shapes.push_back(std::move(shape));
   }
 
-  Status AddAlternatives(NodeId node, const Rules& rules) {
+  Status AddAlternatives(NodeId node, const Rules& rules, const Conjunction& conjunction) {
     for (const Rules::Unknown& unknown : rules.unknown)
       if ((unknown.types & rules.types) != 0) return Error(ErrorCode::kUnsupported, unknown.what);
+    const Status added = AddShapes(node, rules);
+    if (added.ok() || conjunction.empty()) return added;
+    return Error(added.error())
+        .With(fmt::format("schema '{}'", tree_.PathOf(conjunction.front().schema)));
+  }
+
+  Status AddShapes(NodeId node, const Rules& rules) {
     METIER_TRY(AddWords(node, rules));
     if ((rules.types & kStringType) != 0) METIER_TRY(AddString(node, rules.strings));
     if ((rules.types & kArrayType) != 0) METIER_TRY(AddArray(node, rules.arrays));
@@ -117,7 +124,7 @@ class SchemaCompiler {
     }
     if (!without.some.empty() || rules.distinct) {
       return Error(ErrorCode::kUnsupported,
-                   "schema: two items that must come (by `contains`, or for `not`, `oneOf` or "
+                   "two items that must come (by `contains`, or for `not`, `oneOf` or "
                    "`if`), or one beside uniqueItems, are not compiled");
     }
     without.parts.emplace_back().first.assign(first, expander_.Never().Not());
@@ -167,8 +174,7 @@ class SchemaCompiler {
   // Items that are all asked the same, and scalars.
   Status MakeDistinct(const ArrayRules& rules, std::size_t first, ArrayShape& shape) {
     if (first > 0) {
-      return Error(ErrorCode::kUnsupported,
-                   "schema: uniqueItems: beside prefixItems it is not compiled");
+      return Error(ErrorCode::kUnsupported, "uniqueItems: beside prefixItems it is not compiled");
     }
     Conjunction item;
     for (const ArrayPart& part : rules.parts)
@@ -209,7 +215,7 @@ class SchemaCompiler {
     }
     if (!without.some.empty()) {
       return Error(ErrorCode::kUnsupported,
-                   "schema: two members that must break additionalProperties (for `not`, `oneOf` "
+                   "two members that must break additionalProperties (for `not`, `oneOf` "
                    "or `if`) are not compiled");
     }
     return AddObjectShape(node, without, some.value);

@@ -26,7 +26,7 @@ class ItemsAutomaton {
   Status Add(const Rules& rules) {
     if ((rules.types & (kArrayType | kObjectType)) != 0) {
       return Error(ErrorCode::kUnsupported,
-                   "schema: uniqueItems: of arrays and objects, whose values have many spellings, "
+                   "uniqueItems: of arrays and objects, whose values have many spellings, "
                    "it is not compiled");
     }
     for (const auto& [type, word] : {std::pair(kNullType, "null"), std::pair(kFalseType, "false"),
@@ -48,7 +48,7 @@ class ItemsAutomaton {
     DistinctShape shape;
     METIER_ASSIGN(shape.items, nfa_.Determinise(start_, limits_));
     CountWays(shape);
-    if (any_text_) FindFree(shape);
+    if (any_text_) shape.free = FreeStates(shape.items, shape.items.Next(shape.items.start(), '"'));
     return shape;
   }
 
@@ -103,28 +103,6 @@ class ItemsAutomaton {
       ways = sum == kManyWays ? DistinctShape::kEndless : sum;
       open.pop_back();
     }
-  }
-
-  static void FindFree(DistinctShape& shape) {
-    const Dfa& any = AnyNameContent();
-    std::vector<std::int32_t> beside(static_cast<std::size_t>(shape.items.states()), Dfa::kNone);
-    const std::int32_t first = shape.items.Next(shape.items.start(), '"');
-    beside[static_cast<std::size_t>(first)] = any.start();
-    std::vector<std::int32_t> open = {first};
-    while (!open.empty()) {
-      const std::int32_t state = open.back();
-      open.pop_back();
-      for (int byte = 0; byte < 256; ++byte) {
-        const std::int32_t next = shape.items.Next(state, static_cast<std::uint8_t>(byte));
-        const std::int32_t own =
-            any.Next(beside[static_cast<std::size_t>(state)], static_cast<std::uint8_t>(byte));
-        if (next == Dfa::kNone || own == Dfa::kNone) continue;
-        if (beside[static_cast<std::size_t>(next)] != Dfa::kNone) continue;
-        beside[static_cast<std::size_t>(next)] = own;
-        open.push_back(next);
-      }
-    }
-    for (const std::int32_t state : beside) shape.free.push_back(state == Dfa::kStart);
   }
 
   const AutomatonLimits& limits_;

@@ -188,13 +188,12 @@ Status Expander::PatternKeyword(const Site& site, Branch& branch) {
   return Ok();
 }
 
-Status Expander::NotPattern(const Site& site, Branch& branch) {
+Status Expander::NotPattern(const Site& site, Branch&) {
   Branch holds;
   METIER_TRY(PatternKeyword(site, holds));
   Rules rules{.types = kStringType};
   rules.strings.outside = holds.rules.strings.within;
   rules.unknown = holds.rules.unknown;
-  static_cast<void>(branch);
   Breaks(std::move(rules));
   return Ok();
 }

@@ -37,7 +37,7 @@ Status MemberNames::FindPatterns() {
   for (const ObjectPart& part : rules_.parts) {
     for (const NamedLiteral& pattern : part.patterns) {
       Result<SharedDfa> language = expander_.PatternLanguage(pattern.first);
-      if (!language.ok()) return std::move(language).error().With("schema: patternProperties");
+      if (!language.ok()) return std::move(language).error().With("patternProperties");
       patterns_.push_back(*language);
     }
   }
@@ -185,29 +185,6 @@ void MemberNames::AddClasses(const Dfa& names, const MakeNode& node, ObjectShape
   }
 }
 
-// Where any name may be, each state of the automaton is one of AnyNameContent's too: the one behind
-// the same bytes.
-void MemberNames::FindFree(ObjectShape& shape) const {
-  if (!others_ || !patterns_.empty() || allowed_) return;
-  const Dfa& any = AnyNameContent();
-  const Dfa& names = shape.names;
-  std::vector<std::int32_t> beside(static_cast<std::size_t>(names.states()), Dfa::kNone);
-  std::vector<std::int32_t> open = {names.start()};
-  beside[Dfa::kStart] = any.start();
-  while (!open.empty()) {
-    const std::int32_t state = open.back();
-    open.pop_back();
-    for (int byte = 0; byte < 256; ++byte) {
-      const std::int32_t next = names.Next(state, static_cast<std::uint8_t>(byte));
-      if (next == Dfa::kNone || beside[static_cast<std::size_t>(next)] != Dfa::kNone) continue;
-      beside[static_cast<std::size_t>(next)] =
-          any.Next(beside[static_cast<std::size_t>(state)], static_cast<std::uint8_t>(byte));
-      open.push_back(next);
-    }
-  }
-  for (const std::int32_t state : beside) shape.free.push_back(state == Dfa::kStart);
-}
-
 // What follows from what follows.
 void MemberNames::CloseDependencies(ObjectShape& shape) const {
   for (std::size_t i = 0; i < shape.dependent.size(); ++i) {
@@ -229,13 +206,13 @@ Status MemberNames::CheckCounts(const ObjectShape& shape) const {
   const auto required = std::ranges::count(shape.required, true);
   if (others_ && rules_.least > required + 1) {
     return Error(ErrorCode::kUnsupported,
-                 fmt::format("schema: minProperties: {} of names that are not written out in the "
+                 fmt::format("minProperties: {} of names that are not written out in the "
                              "schema are not compiled",
                              rules_.least));
   }
   if (rules_.most && !shape.dependent.empty()) {
     return Error(ErrorCode::kUnsupported,
-                 "schema: maxProperties together with dependentRequired is not compiled");
+                 "maxProperties together with dependentRequired is not compiled");
   }
   return Ok();
 }
@@ -251,12 +228,13 @@ Result<std::optional<ObjectShape>> MemberNames::Shape(const MakeNode& node) {
   CloseDependencies(shape);
   METIER_ASSIGN(shape.names, Automaton(shape));
   AddClasses(shape.names, node, shape);
-  FindFree(shape);
+  if (others_ && patterns_.empty() && !allowed_)
+    shape.free = FreeStates(shape.names, shape.names.start());
   if (extra_) {
     if (!others_) return std::optional<ObjectShape>();
     if (!patterns_.empty()) {
       return Error(ErrorCode::kUnsupported,
-                   "schema: a member that must break additionalProperties (for `not`, `oneOf` or "
+                   "a member that must break additionalProperties (for `not`, `oneOf` or "
                    "`if`) beside patternProperties is not compiled");
     }
     Conjunction value = ValueOf(nullptr, {});

@@ -34,7 +34,6 @@ class MemberNames {
   Status AddNames(const MakeNode& node, ObjectShape& shape);
   Result<Dfa> Automaton(const ObjectShape& shape) const;
   void AddClasses(const Dfa& names, const MakeNode& node, ObjectShape& shape);
-  void FindFree(ObjectShape& shape) const;
   Status CheckCounts(const ObjectShape& shape) const;
   void CloseDependencies(ObjectShape& shape) const;
 

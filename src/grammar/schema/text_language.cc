@@ -17,7 +17,7 @@ Result<Dfa> OfLength(std::int64_t least, std::optional<std::int64_t> most,
                      const AutomatonLimits& limits) {
   if (std::max(least, most.value_or(0)) > kMostCounted) {
     return Error(ErrorCode::kResourceExhausted,
-                 fmt::format("schema: a length of {} beside a pattern or an enum, the limit is {}",
+                 fmt::format("a length of {} beside a pattern or an enum, the limit is {}",
                              std::max(least, most.value_or(0)), kMostCounted));
   }
   return LanguageOf(

@@ -178,6 +178,8 @@ TEST(SchemaGrammars, RefuseByName) {
           "#/items': pattern: regular expression");
   refused(R"({"contains": {"type": "integer"}, "maxContains": 2})", unsupported, "contains");
   refused(R"({"not": {"multipleOf": 3}})", unsupported, "multipleOf: the opposite");
+  refused(R"({"properties": {"a": {"type": "array", "uniqueItems": true}}})", unsupported,
+          "schema '#/properties/a': uniqueItems: of arrays and objects");
   refused("false", ErrorCode::kDataCorrupt, "no value is valid");
   refused(R"({"type": "string", "enum": [1, 2]})", ErrorCode::kDataCorrupt, "no value is valid");
   refused(R"({"type": "object", "required": ["a"], "properties": {"a": {"$ref": "#"}}})",
