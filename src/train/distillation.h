@@ -8,7 +8,8 @@
 // arXiv 2312.09390, equation 1), token by token: the model's guess, where m and m' are the means of
 // p and p_teacher^T over the rows that count. So guesses are spread as the teacher's are, as the
 // paper's thresholds have it for two classes: a model that does not know yet would take one class
-// for all, and learn from itself that it was right.
+// for all, and learn from itself that it was right. Rows are those of one batch of one worker, so
+// with `own` the loss depends on how examples are put into batches.
 #pragma once
 
 #include "train/ops.h"
