@@ -208,15 +208,16 @@ TEST_F(HyperRuns, ReconstructSixteenAdapters) {
                      {"adapter", folder_ / name}});
   }
   config["hyper"]["tasks"] = tasks;
-  config["max_steps"] = 1200;
   config["per_device_train_batch_size"] = 16;
-  config["learning_rate"] = 3e-3;
+  config["learning_rate"] = 6e-3;
   config["max_grad_norm"] = 0;
   config["logging_steps"] = 1;
   for (const std::string distance : {"l1", "l2"}) {
     SCOPED_TRACE(distance);
     config["hyper"]["distance"] = distance;
     config["output_dir"] = folder_ / distance;
+    // The gradient of l1 is as long near its end as far from it.
+    config["max_steps"] = distance == "l1" ? 450 : 150;
     ASSERT_OK(RunTraining(config));
     // It begins at their mean, which is none of them.
     const std::string log = ReadAll(folder_ / distance + "/trainer_log.jsonl");
@@ -343,8 +344,8 @@ class DescribedTasks : public Trainer {
     return folder_ / "base/final";
   }
 
-  static constexpr int kBaseSteps = 800;
-  static constexpr int kSteps = 300;
+  static constexpr int kBaseSteps = 500;
+  static constexpr int kSteps = 120;
   Rng rng_{11};
 };
 
