@@ -40,7 +40,7 @@ def run(lab, seed):
         final = lab.train(name, stage="mlm", mask_token_id=id_of(tokenizer, MASK), seed=seed, init={"spec": shape(kind)},
                           tokenizer=tokenizer, max_seq_len=256, per_device_train_batch_size=8, learning_rate=2e-3,
                           warmup_ratio=0.05, adam_beta2=0.95, dtype="float32", logging_steps=20,
-                          num_train_epochs=1 if lab.short else 2, **files)
+                          num_train_epochs=1 if lab.short else 4, **files)
         return {"loss": lab.log(final)[-1]["eval_loss"], "fullest": fullest(lab, final)}
 
     return {"choice": learn("choice", CHOICE), "switch": learn("switch", SWITCH)}
