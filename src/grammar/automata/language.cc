@@ -71,19 +71,27 @@ class SequenceLanguage {
       return nfa.Determinise(start, limits_);
     }
     const auto behind = first + static_cast<std::size_t>(looks - rest.begin()) + 1;
-    METIER_ASSIGN(const Dfa allowed, Looked(*looks, behind));
+    // Whether nothing was read yet where it looks.
+    const bool at_begin =
+        std::all_of(parts_.begin(), parts_.begin() + static_cast<std::ptrdiff_t>(behind),
+                    [](const Pattern& part) {
+                      return part.kind == Kind::kBegin || part.kind == Kind::kAhead;
+                    }) &&
+        (match_ == Match::kWhole || parts_.front().kind == Kind::kBegin);
+    METIER_ASSIGN(const Dfa allowed, Looked(*looks, behind, at_begin));
     nfa.AddDfa(allowed, state, end);
     return nfa.Determinise(start, limits_);
   }
 
  private:
   static Error BeginBehindLookahead() {
-    return {ErrorCode::kUnsupported, "'^' behind a lookahead or inside of it"};
+    return {ErrorCode::kUnsupported,
+            "'^' behind a lookahead, or in one that does not stand where the text begins"};
   }
 
   // What the parts from `behind` on may be, where the lookahead in front of them looks.
-  Result<Dfa> Looked(const Pattern& looks, std::size_t behind) const {
-    if (Has(looks.parts.front(), Kind::kBegin)) return BeginBehindLookahead();
+  Result<Dfa> Looked(const Pattern& looks, std::size_t behind, bool at_begin) const {
+    if (!at_begin && Has(looks.parts.front(), Kind::kBegin)) return BeginBehindLookahead();
     METIER_ASSIGN(const Dfa rest, From(behind));
     std::vector<Pattern> ahead = {looks.parts.front(), AnyText()};
     METIER_ASSIGN(const Dfa seen, LanguageOf(Pattern::Sequence(std::move(ahead)), Match::kWhole,

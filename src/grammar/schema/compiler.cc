@@ -214,11 +214,23 @@ class SchemaCompiler {
       METIER_TRY(AddObject(node, named));
     }
     if (!without.some.empty()) {
+      ObjectRules closed = without;
+      closed.some.clear();
+      METIER_ASSIGN(const bool possible, TakesOthers(closed, some.value));
+      if (!possible) return Ok();
       return Error(ErrorCode::kUnsupported,
                    "two members that must break additionalProperties (for `not`, `oneOf` "
                    "or `if`) are not compiled");
     }
     return AddObjectShape(node, without, some.value);
+  }
+
+  // Whether there can be a member with a name that is not written out.
+  Result<bool> TakesOthers(const ObjectRules& rules, const std::optional<Literal>& value) {
+    MemberNames names(rules, value, expander_, limits_.expander.automata);
+    METIER_ASSIGN(const std::optional<ObjectShape> shape,
+                  names.Shape([this](Conjunction other) { return NodeOf(std::move(other)); }));
+    return shape.has_value();
   }
 
   Status AddObjectShape(NodeId node, const ObjectRules& rules,

@@ -11,7 +11,7 @@
 namespace metier::grammar {
 namespace {
 
-// How far inside of values oneOf looks for what tells its schemas apart.
+// How far inside of values is looked for what tells schemas apart.
 constexpr int kLook = 3;
 
 }  // namespace
@@ -78,6 +78,10 @@ Status Expander::Apply(const Literal& literal, Branch& branch) {
 }
 
 Result<std::vector<Rules>> Expander::Expand(const Conjunction& conjunction) {
+  return ExpandTo(conjunction, kLook);
+}
+
+Result<std::vector<Rules>> Expander::ExpandTo(const Conjunction& conjunction, int depth) {
   std::vector<Rules> alternatives;
   std::vector<Branch> branches(1);
   branches.front().open = {conjunction.begin(), conjunction.end()};
@@ -94,6 +98,12 @@ Result<std::vector<Rules>> Expander::Expand(const Conjunction& conjunction) {
       branch.open.pop_back();
       if (branch.done.contains(literal.Not())) branch.rules.types = 0;
       if (branch.done.insert(literal).second) METIER_TRY(Apply(literal, branch));
+    }
+    // Of twenty conditions on one member only those go together that agree on it: to see that now
+    // keeps the ways from doubling with each.
+    if ((branch.rules.types & kObjectType) != 0) {
+      METIER_ASSIGN(const bool none, NoObject(branch.rules.objects, depth));
+      if (none) branch.rules.types &= ~kObjectType;
     }
     if (branch.rules.types == 0) continue;
     if (!branch.choices.empty()) {
@@ -131,10 +141,15 @@ Result<bool> Expander::Impossible(const Rules& rules, int depth) {
       if (!strings.refused.contains(text)) return false;
   }
   if ((rules.types & kObjectType) == 0) return true;
+  return NoObject(rules.objects, depth);
+}
+
+// A member that must come has no value.
+Result<bool> Expander::NoObject(const ObjectRules& rules, int depth) {
   if (depth == 0) return false;
-  for (const std::string& name : rules.objects.required) {
+  for (const std::string& name : rules.required) {
     Conjunction value;
-    for (const ObjectPart& part : rules.objects.parts) {
+    for (const ObjectPart& part : rules.parts) {
       const auto found =
           std::ranges::find(part.properties, name, &std::pair<std::string, Literal>::first);
       if (found != part.properties.end()) {
@@ -144,15 +159,26 @@ Result<bool> Expander::Impossible(const Rules& rules, int depth) {
       }
     }
     if (value.empty()) continue;
-    METIER_ASSIGN(const std::vector<Rules> alternatives, Expand(value));
-    bool impossible = true;
-    for (const Rules& one : alternatives) {
-      METIER_ASSIGN(const bool here, Impossible(one, depth - 1));
-      impossible = impossible && here;
-    }
-    if (impossible) return true;
+    METIER_ASSIGN(const bool none, NoValue(std::move(value), depth - 1));
+    if (none) return true;
   }
   return false;
+}
+
+Result<bool> Expander::NoValue(Conjunction conjunction, int depth) {
+  std::ranges::sort(conjunction);
+  conjunction.erase(std::unique(conjunction.begin(), conjunction.end()), conjunction.end());
+  // False while it is asked for itself.
+  const auto [known, fresh] = no_value_.try_emplace({conjunction, depth}, false);
+  if (!fresh) return known->second;
+  METIER_ASSIGN(const std::vector<Rules> alternatives, ExpandTo(conjunction, depth));
+  bool none = true;
+  for (const Rules& one : alternatives) {
+    METIER_ASSIGN(const bool here, Impossible(one, depth));
+    none = none && here;
+  }
+  known->second = none;
+  return none;
 }
 
 Result<bool> Expander::Disjoint(const Literal& a, const Literal& b) {

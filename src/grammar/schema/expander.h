@@ -72,7 +72,11 @@ class Expander {
   Status Apply(const Literal& literal, Branch& branch);
   Status ApplyNegation(SchemaId id, Branch& branch);
   Result<bool> Disjoint(const Literal& a, const Literal& b);
+  // `depth`: how far inside of values is looked for contradictions.
+  Result<std::vector<Rules>> ExpandTo(const Conjunction& conjunction, int depth);
   Result<bool> Impossible(const Rules& rules, int depth);
+  Result<bool> NoObject(const ObjectRules& rules, int depth);
+  Result<bool> NoValue(Conjunction conjunction, int depth);
 
   Error Wrong(const Site& site, std::string_view expected) const;
   Error Unsupported(const Site& site, std::string_view what) const;
@@ -135,6 +139,7 @@ class Expander {
   std::map<std::string, SharedDfa> languages_;
   std::map<std::pair<Literal, Literal>, bool> disjoint_;
   std::set<std::pair<Literal, Literal>> comparing_;
+  std::map<std::pair<Conjunction, int>, bool> no_value_;
 };
 
 }  // namespace metier::grammar
