@@ -38,9 +38,9 @@ std::size_t Configurations::SetHash::operator()(const std::vector<Element>& elem
 Configurations::Configurations(Machine& machine) : machine_(machine) {
   std::vector<Frame> frames;
   machine.Begin(machine.root(), machine.room(), frames);
-  Found found;
-  for (const Frame& frame : frames) Arrive(frame, kNone, found);
-  start_ = Intern(std::move(found));
+  Step step;
+  for (const Frame& frame : frames) Arrive(frame, kNone, step);
+  start_ = Intern(std::move(step.found));
 }
 
 std::int32_t Configurations::FrameId(const Frame& frame) {
@@ -94,39 +94,61 @@ Configurations::Id Configurations::Of(std::vector<Element> elements) {
   return Intern({std::move(elements), false});
 }
 
-void Configurations::Arrive(const Frame& frame, Id below, Found& found) {
-  if (!machine_.Ends(frame)) found.elements.push_back({FrameId(frame), below});
+void Configurations::Arrive(const Frame& frame, Id below, Step& step) {
+  if (!machine_.Ends(frame)) step.found.elements.push_back({FrameId(frame), below});
   if (!machine_.Complete(frame)) return;
-  if (below == kNone || Complete(below)) found.complete = true;
-  if (below == kNone) return;
+  if (below == kNone || Complete(below)) step.found.complete = true;
+  if (below == kNone || std::ranges::find(step.resumed, below) != step.resumed.end()) return;
+  step.resumed.push_back(below);
   const std::vector<Element> under = sets_[static_cast<std::size_t>(below)];
   for (const Element& element : under)
-    Arrive(machine_.Resume(FrameOf(element)), element.below, found);
+    Arrive(machine_.Resume(FrameOf(element)), element.below, step);
 }
 
-void Configurations::Read(const Frame& frame, Id below, std::uint8_t byte, Found& found) {
+void Configurations::Read(const Frame& frame, Id below, Step& step) {
   std::vector<Machine::Move> moves;
-  machine_.Read(frame, byte, moves);
+  machine_.Read(frame, step.byte, moves);
   for (const Machine::Move& move : moves) {
     if (move.inside == Machine::kNoNode) {
-      Arrive(move.frame, below, found);
+      Arrive(move.frame, below, step);
       continue;
     }
-    const Id under = Of({{FrameId(move.frame), below}});
-    std::vector<Frame> frames;
-    machine_.Begin(move.inside, static_cast<std::uint16_t>(move.frame.room - 1), frames);
-    for (const Frame& inner : frames) Read(inner, under, byte, found);
+    // What will have nothing more to do when it goes on need not wait: its place and its room are
+    // free.
+    const Frame after = machine_.Resume(move.frame);
+    const bool last = machine_.Ends(after) && machine_.Complete(after);
+    const auto room = static_cast<std::uint16_t>(move.frame.room - (last ? 0 : 1));
+    Found& under = step.inside[{move.inside, room}];
+    if (!last) {
+      under.elements.push_back({FrameId(move.frame), below});
+      continue;
+    }
+    under.complete = under.complete || below == kNone || Complete(below);
+    if (below == kNone) continue;
+    const std::span<const Element> elements = ElementsOf(below);
+    under.elements.insert(under.elements.end(), elements.begin(), elements.end());
   }
 }
 
 Configurations::Id Configurations::Compute(Id from, std::uint8_t byte) {
-  Found found;
+  Step step;
+  step.byte = byte;
   const std::vector<Element> elements = sets_[static_cast<std::size_t>(from)];
   for (const Element& element : elements) {
     const Frame frame = FrameOf(element);
-    Read(frame, element.below, byte, found);
+    Read(frame, element.below, step);
   }
-  const Id next = Intern(std::move(found));
+  // In the order of their numbers: all that one comes on top of is known by then.
+  while (!step.inside.empty()) {
+    auto next = step.inside.extract(step.inside.begin());
+    const auto [node, room] = next.key();
+    Found& under = next.mapped();
+    const Id below = under.elements.empty() ? kNone : Intern(std::move(under));
+    std::vector<Frame> frames;
+    machine_.Begin(node, room, frames);
+    for (const Frame& frame : frames) Read(frame, below, step);
+  }
+  const Id next = Intern(std::move(step.found));
   std::unique_ptr<Row>& row = rows_[static_cast<std::size_t>(from)];
   if (row == nullptr) {
     row = std::make_unique<Row>();

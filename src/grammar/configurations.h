@@ -10,9 +10,11 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "grammar/machine.h"
@@ -51,6 +53,8 @@ class Configurations {
   }
   // Of some of a configuration's elements.
   Id Of(std::vector<Element> elements);
+  // Of a frame with nothing below it: what comes is complete where the frame is.
+  Id Alone(const Frame& frame) { return Of({{FrameId(frame), kNone}}); }
 
   // One that does the same for the next `bytes` bytes (Machine::Near). Always the same `bytes`.
   Id Near(Id id, std::int32_t bytes);
@@ -67,18 +71,25 @@ class Configurations {
   struct SetHash {
     std::size_t operator()(const std::vector<Element>& elements) const;
   };
-  struct Found {  // of a step under way
+  struct Found {  // a configuration under way
     std::vector<Element> elements;
     bool complete = false;
+  };
+  struct Step {  // a byte under way
+    std::uint8_t byte = 0;
+    Found found;
+    // What will have to read the byte, by its room, and what it comes on top of.
+    std::map<std::pair<Machine::Node, std::uint16_t>, Found> inside;
+    std::vector<Id> resumed;  // what something was completed on top of: once is enough
   };
 
   std::int32_t FrameId(const Frame& frame);
   Id Intern(Found found);
   Id Compute(Id from, std::uint8_t byte);
-  // Adds what a frame over `below` becomes when it reads a byte.
-  void Read(const Frame& frame, Id below, std::uint8_t byte, Found& found);
+  // Adds what a frame over `below` becomes when it reads the byte.
+  void Read(const Frame& frame, Id below, Step& step);
   // Adds a frame, and where it is complete what goes on below it.
-  void Arrive(const Frame& frame, Id below, Found& found);
+  void Arrive(const Frame& frame, Id below, Step& step);
 
   Machine& machine_;
   std::vector<Frame> frames_;

@@ -1,8 +1,14 @@
 #include "grammar/grammar.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "base/check.h"
+#include "grammar/cfg/cfg_machine.h"
+#include "grammar/ebnf/gbnf.h"
+#include "grammar/ebnf/lark.h"
+#include "grammar/regex/pattern.h"
 
 namespace metier::grammar {
 namespace {
@@ -21,12 +27,56 @@ Configurations::Id Behind(Configurations& configurations, Configurations::Id id,
 Result<Grammar> Grammar::OfSchema(const Json& schema, const JsonStyle& style,
                                   const SchemaLimits& limits) {
   METIER_ASSIGN(Shapes shapes, CompileSchema(schema, limits));
-  return Grammar(std::move(shapes), style);
+  return Grammar(JsonForm{std::make_shared<const Shapes>(std::move(shapes)), style});
+}
+
+Result<Grammar> Grammar::OfRules(const RuleSet& rules, const CfgLimits& limits) {
+  METIER_ASSIGN(Cfg cfg, CompileRules(rules, limits));
+  return Grammar(std::make_shared<const Cfg>(std::move(cfg)));
+}
+
+Result<Grammar> Grammar::OfRegex(std::string_view pattern, const CfgLimits& limits) {
+  if (pattern.size() > limits.max_text_bytes) {
+    return Error(ErrorCode::kResourceExhausted,
+                 fmt::format("regular expression: {} bytes, the limit is {}", pattern.size(),
+                             limits.max_text_bytes));
+  }
+  METIER_ASSIGN(const Pattern parsed, ParsePattern(pattern));
+  RuleSet rules;
+  METIER_ASSIGN(RuleBody body, WholePattern(parsed, limits.automaton));
+  rules.rules.push_back({"regular expression", std::move(body)});
+  return OfRules(rules, limits);
+}
+
+Result<Grammar> Grammar::OfGbnf(std::string_view text, const CfgLimits& limits) {
+  METIER_ASSIGN(const RuleSet rules, ParseGbnf(text, limits));
+  return OfRules(rules, limits);
+}
+
+Result<Grammar> Grammar::OfLark(std::string_view text, const CfgLimits& limits) {
+  METIER_ASSIGN(const RuleSet rules, ParseLark(text, limits));
+  return OfRules(rules, limits);
+}
+
+std::unique_ptr<Machine> Grammar::NewMachine() const {
+  if (const JsonForm* json = std::get_if<JsonForm>(&form_))
+    return std::make_unique<JsonMachine>(*json->shapes, json->style);
+  return std::make_unique<CfgMachine>(*cfg());
+}
+
+const Shapes* Grammar::shapes() const {
+  const JsonForm* json = std::get_if<JsonForm>(&form_);
+  return json == nullptr ? nullptr : json->shapes.get();
+}
+
+const Cfg* Grammar::cfg() const {
+  const CfgForm* cfg = std::get_if<CfgForm>(&form_);
+  return cfg == nullptr ? nullptr : cfg->get();
 }
 
 Grammar::Verdict Grammar::Judge(std::string_view text) const {
-  JsonMachine machine(*shapes_, style_);
-  Configurations configurations(machine);
+  const std::unique_ptr<Machine> machine = NewMachine();
+  Configurations configurations(*machine);
   Configurations::Id at = configurations.start();
   for (std::size_t i = 0; i < text.size(); ++i) {
     at = configurations.Next(at, static_cast<std::uint8_t>(text[i]));
@@ -39,10 +89,10 @@ TokenGrammar::Kept::Kept(const Grammar& grammar_in,
                          std::shared_ptr<const MaskVocabulary> vocabulary_in)
     : grammar(grammar_in),
       vocabulary(std::move(vocabulary_in)),
-      machine(grammar.shapes(), grammar.style()),
-      configurations(machine),
-      masks(machine, configurations, vocabulary->trie(), vocabulary->texts(), vocabulary->names()) {
-}
+      machine(grammar.NewMachine()),
+      configurations(*machine),
+      masks(*machine, configurations, vocabulary->trie(), vocabulary->texts(),
+            vocabulary->names()) {}
 
 std::size_t TokenGrammar::Kept::Size() {
   const std::lock_guard lock(mutex);

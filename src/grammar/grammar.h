@@ -1,7 +1,7 @@
 // grammar/grammar.h - constrained text, as those who sample see it: a Grammar says what may be
 // written, a TokenGrammar says it in the tokens of one vocabulary, a Matcher follows one text.
 //
-//   METIER_ASSIGN(const Grammar grammar, Grammar::OfSchema(schema));
+//   METIER_ASSIGN(const Grammar grammar, Grammar::OfSchema(schema));  // or OfGbnf, OfLark, OfRegex
 //   TokenGrammar tokens(grammar, vocabulary);         // shared by all texts of this grammar
 //   Matcher matcher(tokens);                          // of one text
 //   matcher.FillMask(mask);  ...sample a token...  matcher.Accept(token);
@@ -13,14 +13,18 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
 #include "grammar/any_string_tokens.h"
+#include "grammar/cfg/cfg.h"
 #include "grammar/configurations.h"
 #include "grammar/json/json_machine.h"
 #include "grammar/json/shapes.h"
+#include "grammar/machine.h"
 #include "grammar/schema/compiler.h"
 #include "grammar/token_masks.h"
 #include "grammar/vocabulary_trie.h"
@@ -34,8 +38,21 @@ class Grammar {
   static Result<Grammar> OfSchema(const Json& schema, const JsonStyle& style = {},
                                   const SchemaLimits& limits = {});
 
-  const Shapes& shapes() const { return *shapes_; }
-  const JsonStyle& style() const { return style_; }
+  // Texts that are what a regular expression (regex/pattern.h) says, from their first character to
+  // the last. Errors: ParsePattern, CompileRules.
+  static Result<Grammar> OfRegex(std::string_view pattern, const CfgLimits& limits = {});
+  // Errors: ParseGbnf, CompileRules.
+  static Result<Grammar> OfGbnf(std::string_view text, const CfgLimits& limits = {});
+  // Errors: ParseLark, CompileRules.
+  static Result<Grammar> OfLark(std::string_view text, const CfgLimits& limits = {});
+
+  // A machine of its texts. It borrows from what copies of this share.
+  std::unique_ptr<Machine> NewMachine() const;
+
+  // Of a schema's grammar; null of any other.
+  const Shapes* shapes() const;
+  // Of any other; null of a schema's.
+  const Cfg* cfg() const;
 
   // Of a text: whether it is one of the grammar's, and how many of its first bytes begin one.
   struct Verdict {
@@ -47,11 +64,16 @@ class Grammar {
   bool Accepts(std::string_view text) const { return Judge(text).accepted; }
 
  private:
-  Grammar(Shapes shapes, const JsonStyle& style)
-      : shapes_(std::make_shared<const Shapes>(std::move(shapes))), style_(style) {}
+  struct JsonForm {
+    std::shared_ptr<const Shapes> shapes;
+    JsonStyle style;
+  };
+  using CfgForm = std::shared_ptr<const Cfg>;
 
-  std::shared_ptr<const Shapes> shapes_;
-  JsonStyle style_;
+  explicit Grammar(std::variant<JsonForm, CfgForm> form) : form_(std::move(form)) {}
+  static Result<Grammar> OfRules(const RuleSet& rules, const CfgLimits& limits);
+
+  std::variant<JsonForm, CfgForm> form_;
 };
 
 // A vocabulary as masks need it; made once. Threads: immutable, or guarded.
@@ -97,7 +119,7 @@ class TokenGrammar {
     Grammar grammar;
     std::shared_ptr<const MaskVocabulary> vocabulary;
     std::mutex mutex;  // of all below
-    JsonMachine machine;
+    std::unique_ptr<Machine> machine;
     Configurations configurations;
     TokenMasks masks;
   };

@@ -37,6 +37,7 @@ class Machine {
     Frame frame;            // what becomes of the frame
     Node inside = kNoNode;  // what comes on top of it with one less room, and reads the byte
   };
+  // Where a construct reads its first byte inside of another one, that one's number is higher.
 
   virtual ~Machine() = default;
 
@@ -56,6 +57,11 @@ class Machine {
   // A frame that does the same for the next `bytes` bytes: counts that they cannot use up are made
   // equal. So there are few kinds of frames, however far the counts go.
   virtual Frame Near(const Frame& frame, std::int32_t bytes) const = 0;
+
+  // Where it is not 0: what a frame lets come does not depend on its room, as long as so much is
+  // left. Then what stays on top of a frame is worked out once, whatever is below it
+  // (token_masks.h).
+  virtual std::uint16_t EnoughRoom() const { return 0; }
 
   // The inside of a JSON string in which any character may come next. Where most of a vocabulary
   // is allowed it need not be asked token by token (token_masks.h).

@@ -41,9 +41,26 @@ class TokenMasks {
     std::vector<TokenId> more;
     std::vector<std::uint64_t> words;  // instead of both, where there are many
   };
+  // What a frame lets come, whatever is below it.
+  struct Alone {
+    std::vector<std::uint64_t> words;   // tokens that stay on top of it
+    std::vector<std::int32_t> leaving;  // nodes of the trie: what begins so has left it before
+    std::int32_t deepest = 0;           // how much room that took
+  };
   Entry Compute(Configurations::Id near);
+  // None: too many are known.
+  const Alone* AloneOf(const Frame& frame);
+  // Adds what elements let come whose frames are known by themselves; returns the others.
+  std::vector<Configurations::Element> AddAlone(std::vector<Configurations::Element> elements,
+                                                Entry& entry);
   // Tokens of a trie that lead somewhere from here.
   void Walk(const VocabularyTrie& trie, Configurations::Id from, std::vector<TokenId>& tokens);
+  // Those of them that are below one of the nodes, which are in the trie's order.
+  void WalkBelow(std::span<const std::int32_t> nodes, Configurations::Id from,
+                 std::vector<TokenId>& tokens);
+  // The tokens that end at a node of a trie.
+  static void AddTokens(const VocabularyTrie& trie, const VocabularyTrie::Node& node,
+                        std::vector<TokenId>& tokens);
 
   const Machine& machine_;
   Configurations& configurations_;
@@ -51,6 +68,7 @@ class TokenMasks {
   const AnyStringTokens& texts_;  // of AnyStringContent
   const AnyStringTokens& names_;  // of AnyNameContent
   std::unordered_map<Configurations::Id, Entry> entries_;
+  std::unordered_map<Configurations::Id, Alone> alone_;
   std::vector<Configurations::Id> path_;
 };
 

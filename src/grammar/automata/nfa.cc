@@ -58,6 +58,8 @@ class Determiniser {
     return std::move(builder_).Build();
   }
 
+  std::int64_t work() const { return work_; }
+
  private:
   using Free = std::vector<std::int32_t> Nfa::State::*;
 
@@ -248,11 +250,11 @@ Status Nfa::AddSet(const CodePoints& set, std::int32_t from, std::int32_t to,
   return CheckStates(limits);
 }
 
-void Nfa::AddDfa(const Dfa& dfa, std::int32_t from, std::int32_t to) {
-  std::vector<std::int32_t> own;
-  for (std::int32_t state = 0; state < dfa.states(); ++state) own.push_back(AddState());
+std::int32_t Nfa::AddDfa(const Dfa& dfa, std::int32_t from, std::int32_t to) {
+  const auto first = static_cast<std::int32_t>(states_.size());
+  for (std::int32_t state = 0; state < dfa.states(); ++state) AddState();
   for (std::int32_t state = 0; state < dfa.states(); ++state) {
-    const std::int32_t here = own[static_cast<std::size_t>(state)];
+    const std::int32_t here = first + state;
     for (int byte = 0; byte < 256;) {
       int last = byte;
       const int of_class = dfa.ClassOf(static_cast<std::uint8_t>(byte));
@@ -260,13 +262,14 @@ void Nfa::AddDfa(const Dfa& dfa, std::int32_t from, std::int32_t to) {
       const std::int32_t next = dfa.Next(state, static_cast<std::uint8_t>(byte));
       if (next != Dfa::kNone) {
         AddEdge(here, static_cast<std::uint8_t>(byte), static_cast<std::uint8_t>(last),
-                own[static_cast<std::size_t>(next)]);
+                first + next);
       }
       byte = last + 1;
     }
     if (dfa.Accepts(state)) AddFree(here, to);
   }
-  if (!dfa.empty()) AddFree(from, own[Dfa::kStart]);
+  if (!dfa.empty()) AddFree(from, first + Dfa::kStart);
+  return first;
 }
 
 Status Nfa::AddRepeat(const Pattern& pattern, std::int32_t from, std::int32_t to,
@@ -321,8 +324,12 @@ Status Nfa::AddPattern(const Pattern& pattern, std::int32_t from, std::int32_t t
   return Ok();
 }
 
-Result<Dfa> Nfa::Determinise(std::int32_t start, const AutomatonLimits& limits) const {
-  return Determiniser(states_, limits).Run(start);
+Result<Dfa> Nfa::Determinise(std::int32_t start, const AutomatonLimits& limits,
+                             std::int64_t* work) const {
+  Determiniser determiniser(states_, limits);
+  Result<Dfa> dfa = determiniser.Run(start);
+  if (work != nullptr) *work += determiniser.work();
+  return dfa;
 }
 
 }  // namespace metier::grammar

@@ -49,11 +49,15 @@ class Nfa {
                     const AutomatonLimits& limits);
   Status AddSet(const CodePoints& set, std::int32_t from, std::int32_t to,
                 const AutomatonLimits& limits);
-  // A copy of the automaton, whose acceptance leads to `to`.
-  void AddDfa(const Dfa& dfa, std::int32_t from, std::int32_t to);
+  // A copy of the automaton, whose acceptance leads to `to`. Returns its first state: those of the
+  // automaton follow by their numbers.
+  std::int32_t AddDfa(const Dfa& dfa, std::int32_t from, std::int32_t to);
 
-  // kResourceExhausted.
-  Result<Dfa> Determinise(std::int32_t start, const AutomatonLimits& limits) const;
+  std::size_t size() const { return states_.size(); }
+
+  // kResourceExhausted. `work`, where given: what was done of limits.max_work is added to it.
+  Result<Dfa> Determinise(std::int32_t start, const AutomatonLimits& limits,
+                          std::int64_t* work = nullptr) const;
 
  private:
   State& at(std::int32_t state) { return states_[static_cast<std::size_t>(state)]; }

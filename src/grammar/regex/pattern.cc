@@ -21,7 +21,8 @@ bool IsHexDigit(char c) {
 
 class PatternParser {
  public:
-  explicit PatternParser(std::string_view text) : text_(text) {}
+  PatternParser(std::string_view text, const PatternOptions& options)
+      : text_(text), ignores_case_(options.ignores_case), dot_is_any_(options.dot_is_any) {}
 
   Result<Pattern> Parse() {
     if (text_.starts_with("(?i)")) {
@@ -36,11 +37,18 @@ class PatternParser {
  private:
   Error Wrong(std::string_view what) const {
     return Error(ErrorCode::kDataCorrupt,
-                 fmt::format("regular expression '{}': {} at byte {}", text_, what, at_));
+                 fmt::format("regular expression '{}': {} at byte {}", Shown(), what, at_));
   }
   Error Unsupported(std::string_view what) const {
     return Error(ErrorCode::kUnsupported,
-                 fmt::format("regular expression '{}': {} at byte {}", text_, what, at_));
+                 fmt::format("regular expression '{}': {} at byte {}", Shown(), what, at_));
+  }
+  // The expression as messages have it.
+  std::string Shown() const {
+    constexpr std::size_t kLongestShown = 200;
+    if (text_.size() <= kLongestShown) return std::string(text_);
+    const std::string_view begin = text_.substr(0, kLongestShown);
+    return std::string(begin.substr(0, text::CompletePrefix(begin))) + "...";
   }
   bool Ended() const { return at_ >= text_.size(); }
   bool Next(std::string_view what) const { return text_.substr(at_).starts_with(what); }
@@ -88,6 +96,7 @@ class PatternParser {
     if (Take("[")) return Class();
     if (Take("\\")) return Escape();
     if (Take(".")) {
+      if (dot_is_any_) return Pattern::Set(CodePoints::All());
       CodePoints ends;
       for (const std::uint32_t code : {0x0AU, 0x0DU, 0x2028U, 0x2029U}) ends.Add(code, code);
       return Pattern::Set(ends.Not());
@@ -166,7 +175,7 @@ class PatternParser {
         return Wrong("a quantifier whose bounds are out of order");
       if (std::max(times.least, times.most) > kMostRepeats) {
         return Error(ErrorCode::kResourceExhausted,
-                     fmt::format("regular expression '{}': repeats more than {} times", text_,
+                     fmt::format("regular expression '{}': repeats more than {} times", Shown(),
                                  kMostRepeats));
       }
       at_ += times.bytes;
@@ -327,7 +336,8 @@ class PatternParser {
   std::string_view text_;
   std::size_t at_ = 0;
   int depth_ = 0;
-  bool ignores_case_ = false;
+  bool ignores_case_;
+  bool dot_is_any_;
 };
 
 }  // namespace
@@ -358,9 +368,9 @@ Pattern Pattern::Repeat(Pattern part, std::int64_t least, std::int64_t most) {
   return repeat;
 }
 
-Result<Pattern> ParsePattern(std::string_view text) {
+Result<Pattern> ParsePattern(std::string_view text, const PatternOptions& options) {
   METIER_TRY(text::CheckUtf8(text, "regular expression"));
-  return PatternParser(text).Parse();
+  return PatternParser(text, options).Parse();
 }
 
 }  // namespace metier::grammar

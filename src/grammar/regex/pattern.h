@@ -43,9 +43,14 @@ struct Pattern {
   static Pattern Repeat(Pattern part, std::int64_t least, std::int64_t most = kEndless);
 };
 
+struct PatternOptions {
+  bool ignores_case = false;
+  bool dot_is_any = false;  // `.` is line ends as well
+};
+
 // kDataCorrupt: no regular expression, with the byte offset. kUnsupported: a construct that is not
 // regular or not ours, by name: backreferences, lookbehind, word boundaries, unknown properties.
 // kResourceExhausted: nested more deeply than any that people write.
-Result<Pattern> ParsePattern(std::string_view text);
+Result<Pattern> ParsePattern(std::string_view text, const PatternOptions& options = {});
 
 }  // namespace metier::grammar

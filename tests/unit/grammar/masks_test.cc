@@ -69,8 +69,8 @@ TEST(Masks, AreWhatEveryTokenByItselfDoes) {
     for (const std::uint64_t seed : {1, 2, 3}) {
       const auto vocabulary = Vocabulary(seed, bytes);
       TokenGrammar tokens(grammar, vocabulary);
-      JsonMachine machine(grammar.shapes(), grammar.style());
-      Configurations alone(machine);
+      const std::unique_ptr<Machine> machine = grammar.NewMachine();
+      Configurations alone(*machine);
       Rng rng(seed);
       std::vector<std::uint64_t> mask(vocabulary->mask_words());
       for (int text_number = 0; text_number < 6; ++text_number) {
